@@ -1,0 +1,220 @@
+"""One stream connection, driven by the event loop: raw non-blocking socket, no transport, no stream objects.
+
+Bytes go out at once when the socket takes them and wait in a buffer otherwise. One deadline timer serves the whole
+connection and is re-armed lazily, since nearly every deadline is moved before it comes. Descriptors may travel with
+the bytes (SCM_RIGHTS) where the subclass asks for it.
+"""
+
+import array
+import asyncio
+import socket
+from typing import Final
+
+READ_SIZE: Final = 256 * 1024  # bytes asked of the socket at once; one buffer serves the whole process
+MAX_DESCRIPTORS: Final = 16  # taken with one read
+DESCRIPTOR_WAIT_S: Final = 10.0  # how long sending a descriptor may wait for the other end
+
+_BUFFER: Final = memoryview(bytearray(READ_SIZE))
+
+
+class Connection:
+    """Subclasses say what happens: data_received, eof_received, connection_lost, timed_out, drained."""
+
+    high_water: int = 1024 * 1024  # bytes unsent beyond which `congested` is True
+    takes_descriptors: bool = False
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.loop = loop
+        self.socket = sock
+        self.closed = False
+        self._fileno = sock.fileno()
+        self._unsent: list[bytes] = []
+        self._unsent_size = 0
+        self._closing = False
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._reading = False
+        self.resume_reading()
+
+    # What a subclass fills in.
+
+    def data_received(self, data: memoryview) -> None:
+        """Take bytes; `data` is only valid during the call."""
+
+    def descriptors_received(self, descriptors: list[int]) -> None:
+        """Take descriptors that came with the bytes that follow."""
+
+    def eof_received(self) -> None:
+        """The other side sends no more; the default is to close."""
+        self.close()
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """The connection is closed: by close() (None), by the other side or by an error. Called once."""
+
+    def timed_out(self) -> None:
+        """The deadline has come; the default is to close."""
+        self.close()
+
+    def drained(self) -> None:
+        """All bytes are with the kernel after they had to wait."""
+
+    # What a subclass uses.
+
+    @property
+    def congested(self) -> bool:
+        """Whether the other side reads too slowly."""
+        return self._unsent_size > self.high_water
+
+    def write(self, data: bytes) -> None:
+        """Send, now or as soon as the socket takes it."""
+        if self.closed or self._closing or not data:
+            return
+        if self._unsent:
+            self._unsent.append(data)
+            self._unsent_size += len(data)
+            return
+        try:
+            sent = self.socket.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError as error:
+            self._lost(error)
+            return
+        if sent < len(data):
+            self._unsent.append(data[sent:])
+            self._unsent_size += len(data) - sent
+            self.loop.add_writer(self._fileno, self._on_writable)
+
+    def write_with_descriptors(self, data: bytes, descriptors: list[int]) -> None:
+        """Send `data` with descriptors (duplicated by the kernel); the caller keeps and closes its own."""
+        if self.closed or self._closing:
+            return
+        # Rare (large content), and the descriptors must travel with their bytes: wait for the socket in place. The
+        # other end is one of our daemons, which always reads; the limit keeps a dead one from holding us.
+        self.socket.settimeout(DESCRIPTOR_WAIT_S)
+        try:
+            for piece in self._unsent:
+                self.socket.sendall(piece)
+            self._unsent.clear()
+            self._unsent_size = 0
+            sent = self.socket.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))])
+            self.socket.sendall(data[sent:])
+        except OSError as error:
+            self._lost(error)
+            return
+        self.socket.setblocking(False)
+        self.loop.remove_writer(self._fileno)
+
+    def close(self) -> None:
+        """Close when everything written has been sent."""
+        if self.closed or self._closing:
+            return
+        self._closing = True
+        self.pause_reading()
+        if not self._unsent:
+            self._lost(None)
+
+    def abort(self) -> None:
+        """Close now; unsent bytes are dropped."""
+        self._lost(None)
+
+    def set_deadline(self, seconds: float) -> None:
+        """Call timed_out in so many seconds, unless this is called again before; 0: never."""
+        if seconds <= 0:
+            self._deadline = 0.0
+            return
+        self._deadline = deadline = self.loop.time() + seconds
+        if self._timer is None:
+            self._timer = self.loop.call_at(deadline, self._on_timer)
+        elif self._timer.when() > deadline:
+            self._timer.cancel()
+            self._timer = self.loop.call_at(deadline, self._on_timer)
+
+    def pause_reading(self) -> None:
+        """Take no more bytes for now (back-pressure)."""
+        if self._reading:
+            self._reading = False
+            self.loop.remove_reader(self._fileno)
+
+    def resume_reading(self) -> None:
+        """Take bytes again."""
+        if not self._reading and not self.closed and not self._closing:
+            self._reading = True
+            self.loop.add_reader(self._fileno, self._on_readable)
+
+    # Driven by the loop.
+
+    def _on_readable(self) -> None:
+        try:
+            size = self._receive()
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._lost(error)
+            return
+        if size:
+            self.data_received(_BUFFER[:size])
+        elif not self.closed:
+            self.pause_reading()
+            self.eof_received()
+
+    def _receive(self) -> int:
+        if not self.takes_descriptors:
+            return self.socket.recv_into(_BUFFER)
+        room = socket.CMSG_SPACE(4 * MAX_DESCRIPTORS)
+        size, ancillary, _flags, _address = self.socket.recvmsg_into([_BUFFER], room, socket.MSG_CMSG_CLOEXEC)
+        if ancillary:
+            received = array.array("i")
+            for level, kind, payload in ancillary:
+                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                    received.frombytes(payload[: len(payload) - len(payload) % received.itemsize])
+            self.descriptors_received(list(received))
+        return size
+
+    def _on_writable(self) -> None:
+        try:
+            sent = self.socket.sendmsg(self._unsent[:64])
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._lost(error)
+            return
+        self._unsent_size -= sent
+        while self._unsent and sent >= len(self._unsent[0]):
+            sent -= len(self._unsent.pop(0))
+        if sent:
+            self._unsent[0] = self._unsent[0][sent:]
+        if not self._unsent:
+            self.loop.remove_writer(self._fileno)
+            if self._closing:
+                self._lost(None)
+            else:
+                self.drained()
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self.closed or not self._deadline:
+            return
+        if self.loop.time() < self._deadline - 0.001:
+            self._timer = self.loop.call_at(self._deadline, self._on_timer)
+            return
+        self._deadline = 0.0
+        if self._closing:
+            self._lost(None)
+        else:
+            self.timed_out()
+
+    def _lost(self, error: OSError | None) -> None:
+        if self.closed:
+            return
+        self.pause_reading()
+        self.closed = True
+        self.loop.remove_writer(self._fileno)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._unsent.clear()
+        self._unsent_size = 0
+        self.socket.close()
+        self.connection_lost(error)

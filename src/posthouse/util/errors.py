@@ -1,0 +1,32 @@
+"""The errors that cross layers. Each kind has one effect (CONTRIBUTING, "Errors").
+
+The fate of a recipient is never an exception: that is data (delivery/status.py).
+"""
+
+
+class TemporaryError(Exception):
+    """A lookup or an outside service does not answer now. Mail is deferred; it is never "not found"."""
+
+
+class TableError(TemporaryError):
+    """A lookup table cannot be read or asked now."""
+
+
+class ConfigError(Exception):
+    """A mistake in main.cf, master.cf or a table. Names where it is and what to do about it."""
+
+    def __init__(self, why: str, *, file: str = "", line: int = 0, parameter: str = "") -> None:
+        super().__init__(why)
+        self.why = why
+        self.file = file
+        self.line = line
+        self.parameter = parameter
+
+    def __str__(self) -> str:
+        """`file:line: parameter: why`, as far as it is known."""
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return ": ".join(part for part in (place, self.parameter, self.why) if part)
+
+
+class Fatal(Exception):
+    """This process cannot go on: one log line, then exit; master starts another one after a delay."""

@@ -1,0 +1,214 @@
+"""The log: Postfix's classic lines, or the same events as JSON lines.
+
+A record is one call: `log.info(text, event="client", queue_id=...)`. The text is what follows "program[pid]: " in
+Postfix's log; the keyword fields appear in JSON mode only. Records are gathered while one turn of the event loop
+runs and leave together, so a burst costs few system calls. A log that is full or dead never holds up mail: what
+cannot be written is dropped and counted, and the count is logged when the log takes lines again.
+
+Sinks: syslog (/dev/log), postlogd(8)'s datagram socket (one datagram carries many lines), or a descriptor.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from posthouse.util.json_line import json_line
+
+FACILITY_MAIL: Final = 2 << 3  # syslog(3) LOG_MAIL
+SEVERITY: Final = {"info": 6, "warning": 4, "error": 3, "fatal": 2, "panic": 2}  # syslog(3); fatal, panic: LOG_CRIT
+PREFIX: Final = {"info": "", "warning": "warning: ", "error": "error: ", "fatal": "fatal: ", "panic": "panic: "}
+MAX_TEXT: Final = 8000  # characters of one record; syslogd cuts at about 8 kB
+MAX_DATAGRAM: Final = 64 * 1024  # bytes in one datagram to postlogd; the kernel takes 200 kB by default
+MAX_PENDING: Final = 10_000  # records kept while the log does not take them
+
+# Control characters would let a client forge log lines or drive a terminal; "?" is what Postfix writes.
+_CLEAN: Final = {code: "?" for code in (*range(32), *range(127, 160))}
+Field = str | int | float | bool | list[str] | None  # what JSON shows
+
+
+class Sink(Protocol):
+    """Where lines go. `write` returns how many of them were taken; the rest is offered again later."""
+
+    def write(self, lines: list[tuple[int, bytes]]) -> int:
+        """Write (severity, line without newline) pairs without waiting."""
+
+
+class NullSink:
+    """Before open(): nothing is configured yet; records are kept by the log itself."""
+
+    def write(self, lines: list[tuple[int, bytes]]) -> int:
+        """Take nothing."""
+        return 0 if lines else 0
+
+
+class FileSink:
+    """A descriptor: standard output with start-fg, standard error of a command, postlogd's file."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def write(self, lines: list[tuple[int, bytes]]) -> int:
+        """Write all lines with one call; a reader that is gone takes nothing, which is not our trouble."""
+        try:
+            os.write(self._descriptor, b"".join(line + b"\n" for _, line in lines))
+        except BlockingIOError:
+            return 0
+        except OSError:
+            return len(lines)
+        return len(lines)
+
+
+class _DatagramSink:
+    """A UNIX datagram socket, connected again when its reader was replaced."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._socket: socket.socket | None = None
+
+    def _send(self, datagram: bytes) -> bool:
+        for _ in range(2):
+            try:
+                if self._socket is None:
+                    self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+                    self._socket.connect(self._path)
+                self._socket.send(datagram)
+            except BlockingIOError:
+                return False
+            except OSError:
+                if self._socket is not None:
+                    self._socket.close()
+                self._socket = None
+            else:
+                return True
+        return False
+
+
+class SyslogSink(_DatagramSink):
+    """The system's log daemon (RFC 3164 form on /dev/log): one datagram a line."""
+
+    def __init__(self, path: str = "/dev/log", facility: int = FACILITY_MAIL) -> None:
+        super().__init__(path)
+        self._facility = facility
+
+    def write(self, lines: list[tuple[int, bytes]]) -> int:
+        """Send each line. Where no log daemon runs at all (containers), lines are dropped, as syslog(3) does."""
+        stamp = time.strftime("%b %e %H:%M:%S ").encode()
+        for taken, (severity, line) in enumerate(lines):
+            if not self._send(b"<%d>%b%b" % (self._facility | severity, stamp, line)):
+                return taken if self._socket is not None else len(lines)
+        return len(lines)
+
+
+class PostlogSink(_DatagramSink):
+    """postlogd(8): many lines in one datagram, each with its newline."""
+
+    def write(self, lines: list[tuple[int, bytes]]) -> int:
+        """Pack the lines into as few datagrams as they fit."""
+        taken = 0
+        while taken < len(lines):
+            size, first = 0, taken
+            while taken < len(lines) and (size == 0 or size + len(lines[taken][1]) < MAX_DATAGRAM):
+                size += len(lines[taken][1]) + 1
+                taken += 1
+            if not self._send(b"".join(line + b"\n" for _, line in lines[first:taken])):
+                return first
+        return taken
+
+
+class Log:
+    """One process's log."""
+
+    def __init__(self) -> None:
+        self._sink: Sink = NullSink()
+        self._pending: list[tuple[int, bytes]] = []
+        self._dropped = 0
+        self._later: Callable[[Callable[[], None]], object] | None = None
+        self._scheduled = False
+        self._json = False
+        self._stamped = False
+        self._name = "postfix"
+        self._head = b"postfix: "
+        self._second, self._stamp = -1, ""
+        self._host = ""
+
+    def open(self, program: str, sink: Sink, *, json: bool = False, stamped: bool = False, host: str = "") -> None:
+        """Name this process ("postfix/smtpd") and say where lines go.
+
+        json: JSON lines in place of the classic ones. stamped: the line itself starts with time and host (files,
+        postlogd); a system log adds these itself.
+        """
+        self._name, self._sink, self._json, self._stamped = program, sink, json, stamped
+        self._host = host or socket.gethostname().partition(".")[0]
+        self._head = f"{program}[{os.getpid()}]: ".encode()
+        self.flush()
+
+    def attach(self, later: Callable[[Callable[[], None]], object] | None) -> None:
+        """Give the event loop's call_soon: from now on one turn's lines leave together. None: at once."""
+        self._later, self._scheduled = later, False
+
+    def write(self, severity: str, text: str, fields: dict[str, Field]) -> None:
+        """Add one record."""
+        if len(self._pending) >= MAX_PENDING:
+            self._dropped += 1
+            return
+        text = text[:MAX_TEXT]
+        if not text.isprintable():
+            text = text.translate(_CLEAN)
+        if self._json:
+            stamp = {"time": time.time(), "host": self._host, "program": self._name, "pid": os.getpid()}
+            line = json_line({**stamp, "severity": severity, "message": PREFIX[severity] + text, **fields})
+        else:
+            line = self._head + (PREFIX[severity] + text).encode("utf-8", "replace")
+            if self._stamped:
+                line = self._time_and_host() + line
+        self._pending.append((SEVERITY[severity], line))
+        if self._later is None:
+            self.flush()
+        elif not self._scheduled:
+            self._scheduled = True
+            self._later(self.flush)
+
+    def flush(self) -> None:
+        """Offer everything pending to the sink."""
+        self._scheduled = False
+        if self._dropped and len(self._pending) < MAX_PENDING:
+            count, self._dropped = self._dropped, 0
+            self.write("warning", f"{count} log lines were lost: the log did not take them", {})
+        if self._pending:
+            del self._pending[: self._sink.write(self._pending)]
+
+    def _time_and_host(self) -> bytes:
+        now = int(time.time())
+        if now != self._second:
+            self._second, self._stamp = now, time.strftime("%b %e %H:%M:%S ", time.localtime(now)) + self._host + " "
+        return self._stamp.encode()
+
+
+LOG: Final = Log()
+
+
+def info(text: str, **fields: Field) -> None:
+    """Log what happened in normal work."""
+    LOG.write("info", text, fields)
+
+
+def warning(text: str, **fields: Field) -> None:
+    """Log what the operator should look at; the work goes on."""
+    LOG.write("warning", text, fields)
+
+
+def error(text: str, **fields: Field) -> None:
+    """Log what could not be done."""
+    LOG.write("error", text, fields)
+
+
+def fatal(text: str, **fields: Field) -> None:
+    """Log why this process ends; the caller ends it."""
+    LOG.write("fatal", text, fields)
+
+
+def panic(text: str, **fields: Field) -> None:
+    """Log a bug of ours."""
+    LOG.write("panic", text, fields)
