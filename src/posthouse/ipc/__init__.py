@@ -1,0 +1,1 @@
+"""How daemons talk: one framed stream, one module for each internal protocol with both of its ends."""

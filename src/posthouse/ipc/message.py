@@ -1,0 +1,67 @@
+"""What several internal protocols say of a message: its client, its recipients, what was asked of delivery."""
+
+import msgspec
+
+NOTIFY_NEVER, NOTIFY_SUCCESS, NOTIFY_FAILURE, NOTIFY_DELAY = 1, 2, 4, 8  # RFC 3461 4.1; 0: not given
+
+
+class ClientInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Where a message came from; empty strings where it does not apply."""
+
+    name: str = ""
+    address: str = ""
+    port: str = ""
+    reverse_name: str = ""
+    helo: str = ""
+    protocol: str = ""  # SMTP, ESMTP
+    sasl_method: str = ""
+    sasl_username: str = ""
+    sasl_sender: str = ""
+    log_ident: str = ""  # queue ID at the first Posthouse that saw it
+    rewrite_context: str = "local"  # or "remote": headers of strangers are not completed
+    uid: int = -1  # of a local submission
+
+
+class Recipient(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One envelope recipient."""
+
+    address: str
+    original: str = ""  # as first given, when rewriting changed it
+    dsn_orcpt: str = ""  # "type;xtext" of ORCPT, decoded xtext
+    notify: int = 0  # NOTIFY_* bits
+
+
+class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Everything of a message that is neither content nor a recipient."""
+
+    queue_id: str
+    sender: str
+    arrival: float  # seconds since the epoch
+    size: int = 0  # octets of content (LF line ends), known once the content is there
+    encoding: str = ""  # "7bit", "8bit" or not known
+    smtputf8: bool = False
+    dsn_ret: str = ""  # "FULL", "HDRS"
+    dsn_envid: str = ""
+    client: ClientInfo = ClientInfo()
+    message_id: str = ""
+    internal: bool = False  # made by ourselves: notices, probes; no content checks
+    verp: str = ""
+    hold: str = ""  # why it goes to the hold queue; empty: it does not
+    trace: int = 0  # sendmail -v, -bv
+
+
+class RecipientResult(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What became of one recipient in one attempt."""
+
+    rcpt_id: int
+    outcome: int  # SENT, DEFERRED, BOUNCED
+    dsn: str  # RFC 3463, "2.0.0"
+    text: str  # what the log says in parentheses
+    relay: str = ""  # "host[address]:port", "local", "none"
+    remote_mta: str = ""  # RFC 3464 Remote-MTA: name, when a remote server answered
+    diagnostic: str = ""  # "smtp; 550 5.1.1 ..." (RFC 3464 Diagnostic-Code)
+    action: str = ""  # "delivered", "relayed", "expanded" for success notices
+    finished: float = 0.0
+
+
+SENT, DEFERRED, BOUNCED = 0, 1, 2

@@ -1,0 +1,113 @@
+"""Reading and steering the queue: postqueue, postsuper, postcat, showq → qmgr (or, listing only, showq). Both ends.
+
+Listings come in pages by key, so that a million messages cost neither side memory. Who may ask what is decided by the
+uid the kernel tells: anybody may list and flush (through showq), only root, the mail owner and qmgr's own user steer.
+"""
+
+from typing import Final
+
+import msgspec
+
+from posthouse.ipc.message import Envelope
+from posthouse.ipc.stream import Protocol, Request
+
+NAME: Final = "showq"
+VERSION: Final = 1
+PAGE: Final = 500  # messages in one page
+
+HOLD, RELEASE, DELETE, REQUEUE, EXPIRE, EXPIRE_RELEASE = "hold", "release", "delete", "requeue", "expire", "release-expire"
+
+
+class ListPage(Request, frozen=True, tag=1):
+    """Ask for messages after key `after` ("" for the first page), of one queue or of all ("")."""
+
+    after: str
+    queue_name: str = ""
+    queue_id: str = ""  # only this message
+    site: str = ""  # only messages with a recipient in this domain
+
+
+class Steer(Request, frozen=True, tag=2):
+    """Do `operation` (HOLD …) to the message queue_id, or, with "ALL", to every message of queue_name ("": all)."""
+
+    operation: str
+    queue_id: str
+    queue_name: str = ""
+
+
+class Flush(Request, frozen=True, tag=3):
+    """Try deferred mail now: all of it, for one site, or one message."""
+
+    site: str = ""
+    queue_id: str = ""
+
+
+class Fetch(Request, frozen=True, tag=4):
+    """Ask for one message with its content, for postcat."""
+
+    queue_id: str
+
+
+class Count(Request, frozen=True, tag=5):
+    """Ask how many messages each queue holds."""
+
+
+class ListedRecipient(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A recipient that is not done."""
+
+    address: str
+    original: str
+    reason: str  # why it is deferred; empty otherwise
+    dsn: str = ""
+    next_attempt: float = 0.0
+    attempts: int = 0
+
+
+class Listed(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A message in a listing."""
+
+    queue_name: str  # active, deferred, hold, incoming, maildrop, corrupt
+    queue_id: str
+    arrival: float
+    size: int
+    sender: str
+    recipients: list[ListedRecipient]
+    forced_expire: bool = False
+
+
+class ListedPage(Request, frozen=True, tag=11):
+    """A page; next: the key for the following page, "" at the end."""
+
+    messages: list[Listed]
+    next: str
+
+
+class Steered(Request, frozen=True, tag=12):
+    """How many messages it concerned; error: why it was refused."""
+
+    count: int
+    error: str = ""
+
+
+class Fetched(Request, frozen=True, tag=13):
+    """The message; descriptor: the content comes with this record as a descriptor. error: why not."""
+
+    error: str
+    envelope: Envelope | None
+    queue_name: str
+    recipients: list[ListedRecipient]
+    done: list[str]
+    content: bytes
+    with_descriptor: bool = False
+
+
+class Counts(Request, frozen=True, tag=14):
+    """Messages by queue."""
+
+    counts: dict[str, int]
+
+
+ToShowq = ListPage | Steer | Flush | Fetch | Count
+FromShowq = ListedPage | Steered | Fetched | Counts
+SERVER: Final[Protocol[ToShowq]] = Protocol(NAME, VERSION, ToShowq)
+CLIENT: Final[Protocol[FromShowq]] = Protocol(NAME, VERSION, FromShowq)

@@ -1,0 +1,304 @@
+"""Channel and Client: declared, versioned records over a UNIX stream socket.
+
+A frame is a 4-octet length (network order) and one msgpack record. The first frame each way is Hello with the
+protocol's name and version; anything else, and any record that does not decode strictly, ends the connection: a peer
+that breaks the protocol is cut off, never believed. Records written in one turn of the event loop leave in one write.
+
+Requests carry a number and are answered by a reply with the same number, in any order. `Client` keeps a request until
+it is answered and sends it again after a reconnect, so every request must be idempotent. docs/adr/0005-ipc.md.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, Generic, TypeVar
+
+import msgspec
+
+from posthouse.util import log
+from posthouse.util.connection import Connection
+from posthouse.util.errors import TemporaryError
+
+MAX_FRAME: Final = 16 * 1024 * 1024 - 1  # bytes; the first octet of a length is always 0 (qmgr tells triggers by it)
+RECONNECT_S: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)  # waits between attempts; the last one repeats
+_LENGTH: Final = struct.Struct(">I")
+_CREDENTIALS: Final = struct.Struct("3i")
+
+
+class Record(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=True):
+    """Base of all records; each subclass names its tag."""
+
+
+class Hello(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="hello"):
+    """The first frame each way."""
+
+    protocol: str
+    version: int
+
+
+class Request(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Base of a numbered request, and of its reply."""
+
+    id: int
+
+
+R = TypeVar("R")
+Q = TypeVar("Q", bound=Request)
+
+
+class Protocol(Generic[R]):
+    """The records that one end receives. Made once for each end of each internal protocol."""
+
+    def __init__(self, name: str, version: int, receives: Any) -> None:  # noqa: ANN401 - a union type is no type[T]
+        self.name = name
+        self.version = version
+        self.hello = Hello(name, version)
+        self.decode: Callable[[memoryview], R] = msgspec.msgpack.Decoder(receives, strict=True).decode
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_hello: Final = msgspec.msgpack.Decoder(Hello).decode
+
+
+class PeerCredentials(msgspec.Struct, frozen=True):
+    """Who is at the other end of a UNIX socket, as the kernel says (SO_PEERCRED)."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def peer_credentials(sock: socket.socket) -> PeerCredentials:
+    """Ask the kernel who connected."""
+    return PeerCredentials(*_CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)))
+
+
+class Channel(Connection, Generic[R]):
+    """One end of a stream of records. `on_record` gets each; `on_close` is called once at the end."""
+
+    takes_descriptors: ClassVar[bool] = True  # type: ignore[misc]
+    high_water = 4 * 1024 * 1024
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        protocol: Protocol[R],
+        on_record: Callable[["Channel[R]", R], None],
+        on_close: Callable[["Channel[R]"], None],
+    ) -> None:
+        self._protocol = protocol
+        self._on_record = on_record
+        self._on_close = on_close
+        self._partial = bytearray()
+        self._out: list[bytes] = []
+        self._greeted = False
+        self._descriptors: list[int] = []
+        self.on_drained: Callable[[], None] | None = None
+        self.peer: PeerCredentials | None = None
+        super().__init__(loop, sock)
+        self.send(protocol.hello)
+
+    def send(self, record: msgspec.Struct) -> None:
+        """Send a record with the others of this turn of the loop."""
+        frame = _encode(record)
+        assert len(frame) <= MAX_FRAME, "a record beyond the frame limit"
+        if not self._out:
+            self.loop.call_soon(self.flush)
+        self._out.append(_LENGTH.pack(len(frame)))
+        self._out.append(frame)
+
+    def send_with_descriptor(self, record: msgspec.Struct, descriptor: int) -> None:
+        """Send a record that says it has a descriptor, and the descriptor; the caller closes its own copy."""
+        self.flush()
+        frame = _encode(record)
+        self.write_with_descriptors(_LENGTH.pack(len(frame)) + frame, [descriptor])
+
+    def take_descriptor(self) -> int:
+        """Take the descriptor that came with the record being handled; the caller owns it. Raises TemporaryError."""
+        if not self._descriptors:
+            self._refuse("a record promised a descriptor that did not come")
+            raise TemporaryError("descriptor missing")
+        return self._descriptors.pop(0)
+
+    def flush(self) -> None:
+        """Send now what was written in this turn."""
+        if self._out:
+            data = b"".join(self._out)
+            self._out.clear()
+            self.write(data)
+
+    def data_received(self, data: memoryview) -> None:
+        """Cut frames and hand each record on."""
+        if self._partial:
+            self._partial += data
+            with memoryview(bytes(self._partial)) as whole:
+                used = self._frames(whole)
+            del self._partial[:used]
+        else:
+            used = self._frames(data)
+            if used < len(data):
+                self._partial += data[used:]
+
+    def _frames(self, data: memoryview) -> int:
+        position, end = 0, len(data)
+        while end - position >= _LENGTH.size and not self.closed:
+            (length,) = _LENGTH.unpack_from(data, position)
+            if length > MAX_FRAME:
+                self._refuse(f"a frame of {length} bytes")
+                break
+            if end - position - _LENGTH.size < length:
+                break
+            position += _LENGTH.size
+            self._frame(data[position : position + length])
+            position += length
+        return position
+
+    def _frame(self, frame: memoryview) -> None:
+        try:
+            if not self._greeted:
+                hello = _decode_hello(frame)
+                if (hello.protocol, hello.version) != (self._protocol.name, self._protocol.version):
+                    self._refuse(f"protocol {hello.protocol} version {hello.version}")
+                self._greeted = True
+                return
+            record = self._protocol.decode(frame)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            self._refuse(f"a record that does not decode: {error}")
+            return
+        self._on_record(self, record)
+
+    def _refuse(self, what: str) -> None:
+        log.warning(f"{self._protocol.name} protocol: the other end sent {what}; connection closed")
+        self.abort()
+
+    def descriptors_received(self, descriptors: list[int]) -> None:
+        """Keep descriptors for the records they came with."""
+        self._descriptors += descriptors
+
+    def drained(self) -> None:
+        """Tell who waits for room."""
+        if self.on_drained is not None:
+            self.on_drained()
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """Close descriptors nobody took, and tell the owner."""
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors.clear()
+        self._on_close(self)
+
+
+class _Waiting(Generic[R]):
+    __slots__ = ("deadline", "future", "request")
+
+    def __init__(self, request: Request, future: "asyncio.Future[R]", deadline: float) -> None:
+        self.request, self.future, self.deadline = request, future, deadline
+
+
+class Client(Generic[R]):
+    """Requests to one service, over one connection that is made when needed and again when lost.
+
+    A request whose connection is lost is sent again; after `timeout_s` without an answer its future gets
+    TemporaryError. Descriptors cannot be part of a request (they can be of a reply).
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, path: str, protocol: Protocol[R], *, timeout_s: float = 3600.0
+    ) -> None:
+        self._loop = loop
+        self._path = path
+        self._protocol = protocol
+        self._timeout_s = timeout_s
+        self._channel: Channel[R] | None = None
+        self._waiting: dict[int, _Waiting[R]] = {}
+        self._number = 0
+        self._attempt = 0
+        self._sweep: asyncio.TimerHandle | None = None
+        self._retry: asyncio.TimerHandle | None = None
+
+    def next_id(self) -> int:
+        """Number for the next request."""
+        self._number += 1
+        return self._number
+
+    def request(self, request: Request) -> "asyncio.Future[R]":
+        """Send a request made with next_id(); the future gets its reply, or TemporaryError."""
+        future: asyncio.Future[R] = self._loop.create_future()
+        self._waiting[request.id] = _Waiting(request, future, self._loop.time() + self._timeout_s)
+        if self._channel is not None:
+            self._channel.send(request)
+        elif self._retry is None:
+            self._connect()
+        if self._sweep is None:
+            self._sweep = self._loop.call_later(min(self._timeout_s, 1.0), self._expire)
+        return future
+
+    def close(self) -> None:
+        """Close the connection; what still waits gets TemporaryError."""
+        for timer in (self._sweep, self._retry):
+            if timer is not None:
+                timer.cancel()
+        if self._channel is not None:
+            channel, self._channel = self._channel, None
+            channel.close()
+        for waiting in self._waiting.values():
+            if not waiting.future.done():
+                waiting.future.set_exception(TemporaryError(f"{self._protocol.name} service: closed"))
+        self._waiting.clear()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for a reply."""
+        return not self._waiting
+
+    def _connect(self) -> None:
+        self._retry = None
+        if self._channel is not None or not self._waiting:
+            return
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.connect(self._path)
+        except OSError as error:  # nobody listens, or the listen queue is full (EAGAIN)
+            sock.close()
+            if self._attempt == len(RECONNECT_S):
+                log.warning(f"connect to {self._path}: {error}; trying on")
+            wait = RECONNECT_S[min(self._attempt, len(RECONNECT_S) - 1)]
+            self._attempt += 1
+            self._retry = self._loop.call_later(wait, self._connect)
+            return
+        self._channel = Channel(self._loop, sock, self._protocol, self._on_record, self._on_close)
+        for waiting in self._waiting.values():
+            self._channel.send(waiting.request)
+
+    def _on_record(self, channel: Channel[R], record: R) -> None:
+        self._attempt = 0
+        assert isinstance(record, Request)
+        waiting = self._waiting.pop(record.id, None)
+        if waiting is not None and not waiting.future.done():
+            waiting.future.set_result(record)
+
+    def _on_close(self, channel: Channel[R]) -> None:
+        if channel is not self._channel:
+            return
+        self._channel = None
+        if self._waiting:
+            wait = RECONNECT_S[min(self._attempt, len(RECONNECT_S) - 1)]
+            self._attempt += 1
+            self._retry = self._loop.call_later(wait, self._connect)
+
+    def _expire(self) -> None:
+        self._sweep = None
+        now = self._loop.time()
+        for number, waiting in list(self._waiting.items()):
+            if waiting.deadline <= now:
+                del self._waiting[number]
+                if not waiting.future.done():
+                    message = f"{self._protocol.name} service does not answer ({self._path})"
+                    log.warning(message)
+                    waiting.future.set_exception(TemporaryError(message))
+        if self._waiting:
+            self._sweep = self._loop.call_later(1.0, self._expire)

@@ -1,0 +1,125 @@
+"""Local submission: sendmail → the submit socket, and the files in maildrop/. One format for both.
+
+A submission is records: one type octet, a 4-octet length (network order), the octets. Only the standard library is
+used here, because every sendmail(1) call pays for what it imports. The first record is VERSION, the last END; what
+follows END is refused. Envelope records come before the first CONTENT.
+
+Answer on the socket: one line "code dsn text queue_id" (SMTP code). Who submits is the kernel's word (SO_PEERCRED) or
+the file's owner, never a record.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+HEAD: Final = struct.Struct(">cI")
+FORMAT: Final = b"posthouse-submission-1"
+VERSION, SENDER, RECIPIENT, FULL_NAME, ENCODING, ENVID, RET, NOTIFY, FLAGS, CONTENT, END = (
+    b"V", b"S", b"R", b"F", b"B", b"I", b"T", b"Y", b"G", b"M", b"E",
+)  # fmt: skip
+KNOWN: Final = frozenset((VERSION, SENDER, RECIPIENT, FULL_NAME, ENCODING, ENVID, RET, NOTIFY, FLAGS, CONTENT, END))
+MAX_ENVELOPE_RECORD: Final = 4096  # octets; longer than any address or name that is meant
+MAX_CONTENT_RECORD: Final = 64 * 1024
+FLAG_TRACE, FLAG_VERIFY, FLAG_SMTPUTF8, FLAG_GATEWAY = b"v", b"n", b"u", b"g"  # sendmail -v, -bv, -O smtputf8, -G
+
+
+class SubmissionError(ValueError):
+    """The records are not a submission; str() is the bare reason."""
+
+
+@dataclass(slots=True)
+class Submission:
+    """The envelope of a submission; content is apart."""
+
+    sender: str = ""
+    sender_given: bool = False
+    recipients: list[tuple[str, str]] = field(default_factory=list)  # address, NOTIFY value in force ("" none)
+    full_name: str = ""
+    encoding: str = ""
+    envid: str = ""
+    ret: str = ""
+    notify: str = ""
+    flags: bytes = b""
+
+
+def format_record(kind: bytes, data: bytes) -> bytes:
+    """One record."""
+    return HEAD.pack(kind, len(data)) + data
+
+
+class SubmissionReader:
+    """Records in, envelope and content out; strict. Feed bytes as they come.
+
+    Raises SubmissionError from feed() for anything that is not exactly a submission.
+    """
+
+    def __init__(self) -> None:
+        self.envelope = Submission()
+        self.complete = False
+        self._buffer = bytearray()
+        self._first = True
+        self._in_content = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take bytes; yield pieces of content (LF line ends)."""
+        self._buffer += data
+        while len(self._buffer) >= HEAD.size:
+            kind, length = HEAD.unpack_from(self._buffer)
+            if kind not in KNOWN or length > (MAX_CONTENT_RECORD if kind == CONTENT else MAX_ENVELOPE_RECORD):
+                raise SubmissionError("malformed record")
+            if len(self._buffer) < HEAD.size + length:
+                return
+            value = bytes(self._buffer[HEAD.size : HEAD.size + length])
+            del self._buffer[: HEAD.size + length]
+            if kind == CONTENT and not self._first and not self.complete:
+                self._in_content = True
+                yield value
+            else:
+                self._envelope_record(kind, value)
+        if self.complete and self._buffer:
+            raise SubmissionError("data after the end")
+
+    def _envelope_record(self, kind: bytes, value: bytes) -> None:
+        if self.complete:
+            raise SubmissionError("record after the end")
+        if self._first != (kind == VERSION) or (kind == VERSION and value != FORMAT):
+            raise SubmissionError("not a submission of this version")
+        self._first = False
+        if kind == END:
+            self.complete = True
+            return
+        if kind == VERSION:
+            return
+        if self._in_content:
+            raise SubmissionError("envelope record after content")
+        if any(octet in value for octet in (b"\0", b"\r", b"\n")):
+            raise SubmissionError("control character in an envelope record")
+        self._set(kind, value)
+
+    def _set(self, kind: bytes, value: bytes) -> None:
+        try:
+            text = value.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise SubmissionError("envelope record is not UTF-8") from error
+        envelope = self.envelope
+        if kind == SENDER:
+            envelope.sender, envelope.sender_given = text, True
+        elif kind == RECIPIENT:
+            envelope.recipients.append((text, envelope.notify))
+        elif kind == FULL_NAME:
+            envelope.full_name = text
+        elif kind == ENCODING:
+            if text not in ("7bit", "8bit"):
+                raise SubmissionError("unknown body type")
+            envelope.encoding = text
+        elif kind == ENVID:
+            envelope.envid = text
+        elif kind == RET:
+            envelope.ret = text
+        elif kind == NOTIFY:
+            envelope.notify = text
+        elif kind == FLAGS:
+            if set(value) - set(FLAG_TRACE + FLAG_VERIFY + FLAG_SMTPUTF8 + FLAG_GATEWAY):
+                raise SubmissionError("unknown flag")
+            envelope.flags = value
