@@ -1,0 +1,85 @@
+"""Queue IDs: the name of a message in the log, in replies and in every command that manages the queue.
+
+Knows the two forms Postfix uses. Does not know where the numbers come from: the caller leases `number`, which stands
+where Postfix has the inode. An ID is unique as long as no two messages share second, microsecond and number.
+Source: facts B03.02 and B03.03 (mail_queue.h).
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+# No vowels, so that no ID spells a word; digits first, so that equal-length IDs sort by time.
+ALPHABET: Final = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
+SECONDS_WIDTH: Final = 6  # characters at least; base 52
+MICROSECONDS_WIDTH: Final = 4  # characters, base 52
+SEPARATOR: Final = "z"  # the last letter of the alphabet, so base 51 behind it never contains it
+MAX_LENGTH: Final = 100  # characters; what Postfix takes for an ID at all
+
+_LONG: Final = re.compile(
+    r"([0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{6,12})([0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{4})z([0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]{1,14})",
+    re.ASCII,
+)
+_SHORT: Final = re.compile(r"([0-9A-F]{5})([0-9A-F]{1,16})", re.ASCII)
+_VALUES: Final = {character: value for value, character in enumerate(ALPHABET)}
+_PAIRS: Final = tuple(a + b for a in ALPHABET for b in ALPHABET)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueId:
+    """What a queue ID says. Short IDs do not tell the second (None)."""
+
+    text: str
+    seconds: int | None  # since the epoch
+    microseconds: int
+    number: int
+
+    @property
+    def is_long(self) -> bool:
+        """Whether this is a long ID (enable_long_queue_ids)."""
+        return self.seconds is not None
+
+
+def format_long_id(sec: int, usec: int, number: int) -> str:
+    """Make the long queue ID of a message that arrived at `sec`.`usec`."""
+    high, low = divmod(usec, 52 * 52)
+    return f"{format_seconds(sec)}{_PAIRS[high]}{_PAIRS[low]}z{_encode(number, 51)}"
+
+
+def format_short_id(usec: int, number: int) -> str:
+    """Make the short queue ID, as with enable_long_queue_ids = no."""
+    return f"{usec:05X}{number:X}"
+
+
+def format_seconds(sec: int) -> str:
+    """Write the seconds as a long ID begins with them."""
+    rest, low = divmod(sec, 2704)
+    rest, middle = divmod(rest, 2704)
+    if rest < 2704:
+        return _PAIRS[rest] + _PAIRS[middle] + _PAIRS[low]
+    return _encode(sec, 52).rjust(SECONDS_WIDTH, "0")
+
+
+def parse_queue_id(text: str) -> QueueId | None:
+    """Recognise a queue ID of either form; None: it is neither."""
+    if (match := _LONG.fullmatch(text)) is not None:
+        return QueueId(text, _decode(match[1], 52), _decode(match[2], 52), _decode(match[3], 51))
+    if (match := _SHORT.fullmatch(text)) is not None:
+        return QueueId(text, None, int(match[1], 16), int(match[2], 16))
+    return None
+
+
+def _encode(value: int, base: int) -> str:
+    digits = []
+    while value >= base:
+        value, digit = divmod(value, base)
+        digits.append(ALPHABET[digit])
+    digits.append(ALPHABET[value])
+    return "".join(reversed(digits))
+
+
+def _decode(text: str, base: int) -> int:
+    value = 0
+    for character in text:
+        value = value * base + _VALUES[character]
+    return value
