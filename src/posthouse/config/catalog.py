@@ -1,0 +1,84 @@
+"""Every parameter that Postfix knows, built here or not: name, default, class, limits (catalog.tsv).
+
+With it `postconf -d` is complete, $name finds the default of any parameter, and a name that means nothing is told
+apart from one that is not built yet. What is built says config/registry.py, not this file.
+Defaults that the host decides (myhostname, mydomain, mynetworks) are empty here: config/derived.py computes them.
+Sources: postconf(5) of Postfix 3.11 and 3.12; rows with status "posthouse" are our own.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+_FILE: Final = Path(__file__).with_name("catalog.tsv")
+READ_ONLY: Final = frozenset({"process_name", "process_id", "service_name"})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One parameter, or a family (<transport>_x)."""
+
+    name: str
+    default: str
+    kind: str  # the class of the value: "int", "time", "bool", "enum: a|b", "table-list" ...
+    priority: str  # P0 every small server .. P3 exotic
+    status: str  # documented, alias (old name), undocumented, instance (of a family), family, posthouse
+    limits: str  # "minimum..maximum", either may be missing
+    since: str
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether `postconf` lists it when it is not set."""
+        return self.status not in ("alias", "family") and self.name not in READ_ONLY
+
+
+@cache
+def entries() -> Mapping[str, Entry]:
+    """Give all parameters by name, families left out."""
+    return {entry.name: entry for entry in _rows() if entry.status != "family"}
+
+
+@cache
+def families() -> Mapping[str, Entry]:
+    """Give the families by the part of the name after the transport: "_recipient_limit" and so on."""
+    return {entry.name.partition(">")[2]: entry for entry in _rows() if entry.status == "family"}
+
+
+@cache
+def _rows() -> tuple[Entry, ...]:
+    text = _FILE.read_text(encoding="ascii")
+    return tuple(Entry(*line.split("\t")) for line in text.split("\n") if line)
+
+
+def default_of(name: str) -> str | None:
+    """Give the raw default of a parameter, also one of a family; None when there is no such parameter."""
+    entry = entries().get(name)
+    if entry is not None:
+        return entry.default
+    family = family_of(name)
+    return None if family is None else family.default
+
+
+def family_of(name: str) -> Entry | None:
+    """Find the family of a name such as "uucp_destination_recipient_limit"; the longest suffix wins."""
+    at = name.find("_", 1)
+    while at > 0:
+        family = families().get(name[at:])
+        if family is not None:
+            return family
+        at = name.find("_", at + 1)
+    return None
+
+
+def is_known(name: str) -> bool:
+    """Tell whether Postfix or Posthouse defines this parameter."""
+    return default_of(name) is not None
+
+
+def did_you_mean(name: str, more: Iterable[str] = ()) -> str | None:
+    """Find the parameter that an unknown name was probably meant to be."""
+    matches = difflib.get_close_matches(name, [*entries(), *more], n=1, cutoff=0.8)
+    return matches[0] if matches else None
