@@ -15,7 +15,14 @@ NAME: Final = "showq"
 VERSION: Final = 1
 PAGE: Final = 500  # messages in one page
 
-HOLD, RELEASE, DELETE, REQUEUE, EXPIRE, EXPIRE_RELEASE = "hold", "release", "delete", "requeue", "expire", "release-expire"
+HOLD, RELEASE, DELETE, REQUEUE, EXPIRE, EXPIRE_RELEASE = (
+    "hold",
+    "release",
+    "delete",
+    "requeue",
+    "expire",
+    "release-expire",
+)
 
 
 class ListPage(Request, frozen=True, tag=1):

@@ -8,13 +8,30 @@ the bytes (SCM_RIGHTS) where the subclass asks for it.
 import array
 import asyncio
 import socket
-from typing import Final
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Final, TypeVar
+
+from posthouse.util import eager, log
 
 READ_SIZE: Final = 256 * 1024  # bytes asked of the socket at once; one buffer serves the whole process
 MAX_DESCRIPTORS: Final = 16  # taken with one read
 DESCRIPTOR_WAIT_S: Final = 10.0  # how long sending a descriptor may wait for the other end
 
+T = TypeVar("T")
+
 _BUFFER: Final = memoryview(bytearray(READ_SIZE))
+
+
+class _Bugs:
+    """Who is told of a bug in a session: the skeleton, which retires the process after its other sessions."""
+
+    report: Callable[[BaseException], None] = staticmethod(lambda _error: None)
+
+
+def set_bug_handler(report: Callable[[BaseException], None]) -> None:
+    """Say who is told when a session ended by a bug of ours."""
+    _Bugs.report = staticmethod(report)
 
 
 class Connection:
@@ -59,7 +76,26 @@ class Connection:
     def drained(self) -> None:
         """All bytes are with the kernel after they had to wait."""
 
+    def failed(self, error: BaseException) -> None:
+        """A bug of ours showed in this connection: it ends, the others go on, and the process is told."""
+        log.panic(f"{type(self).__name__}: " + " | ".join(traceback.format_exception(error)).replace("\n", " | "))
+        self.abort()
+        _Bugs.report(error)
+
     # What a subclass uses.
+
+    def run(self, coroutine: Coroutine[object, None, T], then: Callable[[T], None]) -> "eager.Running[T] | None":
+        """Run policy code eagerly (util/eager.py); `then` gets its value, `failed` any exception."""
+
+        def done(outcome: eager.Outcome[T]) -> None:
+            if self.closed:
+                return
+            try:
+                then(outcome.result())
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a session's end, not the process's
+                self.failed(error)
+
+        return eager.start(coroutine, done)
 
     @property
     def congested(self) -> bool:
@@ -153,11 +189,14 @@ class Connection:
         except OSError as error:
             self._lost(error)
             return
-        if size:
-            self.data_received(_BUFFER[:size])
-        elif not self.closed:
-            self.pause_reading()
-            self.eof_received()
+        try:
+            if size:
+                self.data_received(_BUFFER[:size])
+            elif not self.closed:
+                self.pause_reading()
+                self.eof_received()
+        except Exception as error:  # noqa: BLE001 - a session's end, not the process's
+            self.failed(error)
 
     def _receive(self) -> int:
         if not self.takes_descriptors:
@@ -202,8 +241,11 @@ class Connection:
         self._deadline = 0.0
         if self._closing:
             self._lost(None)
-        else:
+            return
+        try:
             self.timed_out()
+        except Exception as error:  # noqa: BLE001 - a session's end, not the process's
+            self.failed(error)
 
     def _lost(self, error: OSError | None) -> None:
         if self.closed:

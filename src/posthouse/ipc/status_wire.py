@@ -1,0 +1,58 @@
+"""What a daemon process and master(8) tell each other: fixed records on one SOCK_SEQPACKET pair per process.
+
+The process says how busy it is; master says when to go. The socket itself tells who speaks (each process has its own,
+made before the fork), so a record carries neither process number nor generation that could be forged. End of file
+on the process's end means that master is gone: it finishes its sessions and exits. Both ends are here.
+"""
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+_STATUS: Final = struct.Struct("!2sBxI")  # magic, state, clients
+_MAGIC: Final = b"S1"  # the version of this protocol is part of the magic
+STATUS_SIZE: Final = _STATUS.size
+MAX_CLIENTS: Final = 1_000_000  # no process serves as many; a larger number is a broken record
+BUSY_CLIENTS: Final = 8  # from so many clients on, a second process is worth its memory (design.md 5: measure)
+
+
+class State(IntEnum):
+    """How a process stands."""
+
+    READY = 1  # set up and accepting; sent once, before the first accept
+    BUSY = 2  # BUSY_CLIENTS or more, or no room for one more: another process may help
+    IDLE = 3  # has room again
+    RETIRING = 4  # accepts nothing more and exits when its sessions end
+
+
+# master to process, one byte a record
+RETIRE: Final = b"R"  # accept nothing more, finish the sessions in their own time, exit 0
+STOP: Final = b"S"  # accept nothing more, finish only what is in progress (seconds), exit 0
+STRESS_ON: Final = b"+"  # new sessions use the settings with stress=yes
+STRESS_OFF: Final = b"-"
+COMMANDS: Final = frozenset((RETIRE, STOP, STRESS_ON, STRESS_OFF))
+COMMAND_SIZE: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One report of a process."""
+
+    state: State
+    clients: int  # sessions it serves now
+
+
+def format_status(status: Status) -> bytes:
+    """Pack a report."""
+    return _STATUS.pack(_MAGIC, status.state, status.clients)
+
+
+def parse_status(record: bytes) -> Status:
+    """Unpack a report. Raises ValueError: wrong size, version, state or number."""
+    if len(record) != STATUS_SIZE:
+        raise ValueError("status record: wrong size")
+    magic, state, clients = _STATUS.unpack(record)
+    if magic != _MAGIC or clients > MAX_CLIENTS:
+        raise ValueError("status record: wrong version or number")
+    return Status(State(state), clients)

@@ -1,0 +1,137 @@
+"""run_child: the life of a daemon process from the fork to its exit. warm(8) calls it as the daemon's user.
+
+Only what is here may catch every exception: a process that cannot go on says so in one line and exits; its mail stays
+in the queue and master starts another.
+"""
+
+import asyncio
+import importlib
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+from typing import Final, NoReturn
+
+from posthouse.config.parameters import LOG_FORMAT, MAILLOG_FILE, MAX_IDLE, MAX_USE, MYHOSTNAME, QUEUE_DIRECTORY
+from posthouse.config.settings import Settings
+from posthouse.config.wire import parse_settings
+from posthouse.skeleton.daemon import UNLIMITED, Context, Daemon
+from posthouse.skeleton.lifetime import Lifetime
+from posthouse.util import log
+from posthouse.util.connection import set_bug_handler
+from posthouse.util.errors import ConfigError, Fatal, TemporaryError
+from posthouse.util.log import FileSink, PostlogSink, Sink, SyslogSink
+from posthouse.util.loop import new_event_loop
+
+SWITCH_INTERVAL_S: Final = 0.0005  # a writer thread must not wait 5 ms for a busy loop (design: group commit)
+MAX_SETTINGS: Final = 16 * 1024 * 1024  # bytes
+
+
+def run_child(  # noqa: PLR0913 - the arguments are one fork record
+    module: str, settings_fd: int, status_fd: int, listen_fds: list[int], client_limit: int, runas_fd: int = -1
+) -> NoReturn:
+    """Serve until retired. Never returns, never raises.
+
+    module: the daemon's module ("posthouse.daemons.smtpd.daemon"); settings_fd: sealed memfd; client_limit: 0 none.
+    """
+    code = 1
+    try:
+        _serve(module, settings_fd, status_fd, listen_fds, client_limit, runas_fd)
+        code = 0
+    except (ConfigError, Fatal, TemporaryError) as error:
+        log.fatal(str(error))
+    except BaseException as error:  # noqa: BLE001 - the last line of defence, see the module's docstring
+        log.panic(" | ".join(traceback.format_exception(error)).replace("\n", " | "))
+    log.LOG.flush()
+    os._exit(code)
+
+
+def _serve(  # noqa: PLR0913 - see run_child
+    module: str, settings_fd: int, status_fd: int, listen_fds: list[int], client_limit: int, runas_fd: int
+) -> None:
+    assert __debug__, "daemons are never run with -O"
+    daemon: Daemon = importlib.import_module(module).DAEMON
+    settings = read_settings(settings_fd)
+    open_log(settings)
+    _process_defaults()
+    loop = new_event_loop()
+    limit = min(client_limit or UNLIMITED, daemon.clients)
+    lifetime = Lifetime(loop, _status_socket(status_fd), client_limit=limit)
+    listeners = [socket.socket(fileno=descriptor) for descriptor in listen_fds]
+    for listener in listeners:
+        listener.setblocking(False)
+    runas = socket.socket(fileno=runas_fd) if runas_fd >= 0 else None
+    context = Context(settings, loop, lifetime, settings[QUEUE_DIRECTORY], limit, runas, listeners)
+    log.LOG.attach(loop.call_soon)
+
+    def retire_soon(_error: BaseException) -> None:
+        loop.call_soon(lifetime.retire)
+
+    set_bug_handler(retire_soon)
+    loop.set_exception_handler(_on_bug)
+    service = daemon.start(context)
+    lifetime.before_exit = service.closing
+    loop.add_signal_handler(signal.SIGTERM, lifetime.retire)
+    lifetime.serve(
+        service,
+        listeners,
+        max_idle=0.0 if daemon.resident else settings[MAX_IDLE],
+        max_use=0 if daemon.resident else settings[MAX_USE],
+    )
+    loop.run_forever()
+
+
+def _on_bug(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """Outside a session there is nothing smaller to end than the process; the mail is safe where it is."""
+    error = context.get("exception")
+    text = str(context.get("message"))
+    if isinstance(error, (Fatal, ConfigError)):
+        log.fatal(str(error))
+    else:
+        if isinstance(error, BaseException):
+            text = " | ".join(traceback.format_exception(error))
+        log.panic(text.replace("\n", " | "))
+    log.LOG.flush()
+    os._exit(1)
+
+
+def read_settings(descriptor: int) -> Settings:
+    """Read the sealed memfd that master handed over."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    pieces = []
+    while piece := os.read(descriptor, 1 << 20):
+        pieces.append(piece)
+    os.close(descriptor)
+    return parse_settings(b"".join(pieces))
+
+
+def open_log(settings: Settings) -> None:
+    """Open the log as main.cf says: maillog_file by way of postlogd, or the system's log daemon."""
+    program = f"{settings.text('syslog_name') or 'postfix'}/{settings.process_name}"
+    sink: Sink
+    stamped = True
+    if not settings[MAILLOG_FILE]:
+        sink, stamped = SyslogSink(), False
+    elif settings.process_name == "postlogd":
+        sink = FileSink(2)  # postlogd itself replaces this with its file
+    else:
+        sink = PostlogSink(f"{settings[QUEUE_DIRECTORY]}/public/postlog")
+    host = settings[MYHOSTNAME].partition(".")[0]
+    log.LOG.open(program, sink, json=settings[LOG_FORMAT] == "json", stamped=stamped, host=host)
+
+
+def _status_socket(descriptor: int) -> socket.socket:
+    status = socket.socket(fileno=descriptor)
+    status.setblocking(False)
+    return status
+
+
+def _process_defaults() -> None:
+    os.umask(0o077)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,97 @@
+"""What a daemon declares (Daemon, Privileges), and what it supplies (Service, made from a Context)."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from posthouse.config.parameter import Parameter
+from posthouse.config.settings import Settings
+
+if TYPE_CHECKING:
+    from posthouse.skeleton.lifetime import Lifetime
+
+UNLIMITED: Final = 1_000_000  # clients of a process whose service has no limit
+
+
+@dataclass(frozen=True, slots=True)
+class Privileges:
+    """What a daemon may do. Words with $ are parameters whose values name files, users or services.
+
+    user: "root", "$mail_owner", "$network_owner" or "$queue_owner".
+    network: of "accept" (inherited listening sockets), "connect" (TCP out), "dns" (UDP and TCP to name servers).
+    reads, writes: files and directories. asks_runas: may ask runas to act as a recipient. executes: programs.
+    """
+
+    user: str
+    chroot: Literal["allowed", "never"] = "allowed"
+    network: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    executes: tuple[str, ...] = ()
+    asks_runas: bool = False
+
+
+class Service:
+    """What serves. One object for the life of a process; everything happens in the event loop's callbacks."""
+
+    def accept(self, sock: socket.socket, listener: int) -> None:
+        """Take a new connection from listening socket number `listener`. The service owns and closes it."""
+        sock.close()
+
+    def datagrams(self, sock: socket.socket) -> None:
+        """Read a datagram socket that is readable (unix-dgram services only)."""
+
+    def retire(self) -> None:
+        """Begin to end: nothing new comes any more; finish what is in progress."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is in progress that is no session (unacknowledged results, open transactions)."""
+        return False
+
+    def closing(self) -> None:
+        """Last call before the process exits: close stores, flush."""
+
+
+@dataclass(slots=True)
+class Context:
+    """What a service may use."""
+
+    settings: Settings
+    loop: asyncio.AbstractEventLoop
+    lifetime: "Lifetime"
+    queue_directory: str
+    client_limit: int
+    runas: socket.socket | None = None
+    listeners: list[socket.socket] = field(default_factory=list)
+
+    def private(self, service: str) -> str:
+        """Path of an internal service's socket."""
+        return f"{self.queue_directory}/private/{service}"
+
+    def public(self, service: str) -> str:
+        """Path of a service's socket that programs of users may reach."""
+        return f"{self.queue_directory}/public/{service}"
+
+    def session_started(self) -> None:
+        """Count a client in; every session calls this once …"""
+        self.lifetime.session_started()
+
+    def session_ended(self) -> None:
+        """… and this once."""
+        self.lifetime.session_ended()
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """A daemon's first screen."""
+
+    name: str
+    start: Callable[[Context], Service]  # after the privileges are gone and the loop is there
+    parameters: tuple[Parameter[Any], ...]  # what it reads from main.cf
+    privileges: Privileges
+    talks_to: tuple[str, ...] = ()  # services whose sockets it connects to
+    resident: bool = False  # is not retired for idleness or use (qmgr)
+    clients: int = UNLIMITED  # accepts at most so many at once, whatever maxproc says (agents: one channel of qmgr)
