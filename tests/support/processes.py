@@ -1,0 +1,84 @@
+"""What /proc says of a server's processes: who they are, what they used, what they hold.
+
+A server is the tree below one process. Processor time of children that have ended is kept by the parent that reaped
+them (cutime, cstime), so the sum over the living tree is complete as long as its root lives.
+
+Sources: proc(5), /proc/PID/stat and /proc/PID/smaps_rollup.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One line of the process table."""
+
+    pid: int
+    name: str  # comm: at most 15 characters
+    state: str
+    parent: int
+    ticks: int  # user and system, with the ended children
+
+
+def read_process(pid: int) -> Process | None:
+    """Read one process; None when it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="latin-1")
+    except OSError:
+        return None
+    # The name is in parentheses and may hold anything, parentheses too: the last one ends it.
+    name, rest = text[text.index("(") + 1 : text.rindex(")")], text[text.rindex(")") + 2 :].split()
+    return Process(pid, name, rest[0], int(rest[1]), sum(int(rest[field]) for field in (11, 12, 13, 14)))
+
+
+def all_processes() -> Iterator[Process]:
+    """Yield every process of the machine."""
+    for entry in os.listdir("/proc"):
+        if entry.isdecimal():
+            process = read_process(int(entry))
+            if process is not None:
+                yield process
+
+
+def tree(root: int) -> list[Process]:
+    """Return root and everything below it, zombies left out."""
+    children: dict[int, list[Process]] = {}
+    found: list[Process] = []
+    for process in all_processes():
+        children.setdefault(process.parent, []).append(process)
+        if process.pid == root:
+            found.append(process)
+    for process in found:  # grows while it is walked
+        found.extend(children.get(process.pid, ()))
+    return [process for process in found if process.state != "Z"]
+
+
+def cpu_seconds(root: int) -> float:
+    """User and system time of the tree, ended children included."""
+    return sum(process.ticks for process in tree(root)) / TICKS_PER_SECOND
+
+
+def pss_bytes(pids: Iterable[int]) -> int:
+    """Proportional set size: memory that N processes share counts 1/N for each."""
+    total = 0
+    for pid in pids:
+        try:
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+        except OSError:
+            continue  # ended since it was listed, or another user's and we are not root
+        total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return total
+
+
+def command_line(pid: int) -> str:
+    """Return the arguments of a process, as ps shows them; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,52 @@
+"""The two implementations of an instance: ours, and Debian's Postfix as peer and as the measure."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Final
+
+from tests.support.instance import Instance
+from tests.support.peers import find_peer
+
+OURS: Final = Path(sys.executable).parent
+
+
+class Posthouse(Instance):
+    """The server of this work tree, from the virtual environment that runs the tests."""
+
+    kind = "posthouse"
+
+    def program(self, name: str) -> str:
+        """Return the command that was installed beside the interpreter."""
+        return str(OURS / name)
+
+    def start(self) -> None:
+        """As root, make the users and directories first, as an administrator does once."""
+        if os.geteuid() == 0:
+            done = self.command("postfix", "set-permissions")
+            assert done.returncode == 0, done.stderr.decode(errors="replace")
+        super().start()
+
+
+class Postfix(Instance):
+    """Debian's Postfix. It runs as root only, and needs its users in the password file."""
+
+    kind = "postfix"
+
+    def prepare(self) -> None:
+        """Make the data directory as the package's installation would."""
+        if not self.data_directory.exists():
+            self.data_directory.mkdir(mode=0o700)
+            shutil.chown(self.data_directory, "postfix")
+
+    def program(self, name: str) -> str:
+        """Return Debian's command, never one of ours that stands earlier in the path."""
+        return find_peer(name)
+
+    @staticmethod
+    def why_not() -> str:
+        """Say why it cannot run here; empty when it can."""
+        if os.geteuid() != 0:
+            return "Postfix starts as root only"
+        return "" if Path("/usr/sbin/postfix").exists() else "Debian's package postfix is not installed"
