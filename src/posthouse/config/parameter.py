@@ -11,7 +11,7 @@ from typing import ClassVar, Final, Generic, Self, TypeVar
 
 from posthouse.config.lists import ListSyntaxError, parse_items, parse_words
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 MAX_INTEGER: Final = 2**31 - 1  # what Postfix's int holds; larger values would not carry over
@@ -61,7 +61,7 @@ def check_range(value: float, minimum: float, maximum: float | None) -> None:
 
 
 @dataclass(frozen=True)
-class Parameter(ABC, Generic[T]):
+class Parameter(ABC, Generic[T_co]):
     """One parameter of main.cf. `default` is raw text, as `postconf -d` shows it."""
 
     name: str
@@ -71,7 +71,7 @@ class Parameter(ABC, Generic[T]):
     expanded: ClassVar[bool] = True  # $name is replaced at load; Raw says no (facts B01.03)
 
     @abstractmethod
-    def parse(self, text: str) -> T:
+    def parse(self, text: str) -> T_co:
         """Turn expanded text into the value. Raises ConfigValueError."""
 
     def renamed(self, name: str, default: str | None = None) -> Self:
@@ -224,13 +224,13 @@ class Tables(Patterns):
 
 
 @dataclass(frozen=True)
-class Family(Generic[T]):
+class Family(Generic[T_co]):
     """A row that exists once for each transport or service: <name>_destination_recipient_limit and so on."""
 
-    template: Parameter[T]  # its name is the part after the transport, with the underscore
+    template: Parameter[T_co]  # its name is the part after the transport, with the underscore
     defaults: tuple[tuple[str, str], ...] = ()  # transports with a default of their own
 
-    def of(self, transport: str) -> Parameter[T]:
+    def of(self, transport: str) -> Parameter[T_co]:
         """Give the row of one transport."""
         default = dict(self.defaults).get(transport, self.template.default)
         return self.template.renamed(transport + self.template.name, default)
