@@ -107,7 +107,7 @@ class Instance(ABC):
         self.write_config()
         self.prepare()
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - most need nothing
         """Make what this server needs before its first start."""
 
     # -- configuration ------------------------------------------------------------------------------------------------

@@ -1,0 +1,137 @@
+"""The benchmark: Debian's Postfix and Posthouse under the same main.cf and the same load, in the same run.
+
+The runs of the two servers alternate, so that what else the machine does hits both; the table shows medians. Both sync
+to disk before they answer 250, and both log to a file. QUICK=1 or --quick: one round of fewer messages.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.bench import extras, paths, table
+from tests.support.instance import Instance, Options
+from tests.support.load import SmtpSink
+from tests.support.servers import Postfix, Posthouse
+
+SERVERS: Final[dict[str, type[Instance]]] = {"postfix": Postfix, "posthouse": Posthouse}
+PATHS: Final = ("discard", "relay", "maildir", "local")
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much is measured."""
+
+    rounds: int
+    messages: dict[int, int]  # connections -> messages
+    deferred: int
+
+
+FULL: Final = Amount(rounds=5, messages={1: 1000, 10: 3000, 50: 3000}, deferred=50_000)
+QUICK: Final = Amount(rounds=1, messages={1: 300, 10: 1000, 50: 1000}, deferred=2_000)
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--quick", action="store_true", default=os.environ.get("QUICK") == "1", help="a first look")
+    parser.add_argument("--rounds", type=int, help="runs of each case on each server")
+    parser.add_argument("--server", choices=sorted(SERVERS), action="append", help="only this one")
+    parser.add_argument("--path", choices=PATHS, action="append", help="only this way of a message")
+    parser.add_argument("--connections", type=int, choices=(1, 10, 50), action="append")
+    parser.add_argument("--reuse", choices=("yes", "no"), help="only with, or only without, reuse of connections")
+    parser.add_argument("--no-extras", action="store_true", help="leave out what is measured once")
+    parser.add_argument("--no-paths", action="store_true", help="measure only that")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every run there")
+    return parser.parse_args(argv)
+
+
+def cases(args: argparse.Namespace, amount: Amount) -> list[paths.Case]:
+    """Return the rows that were asked for."""
+    reuse = {"yes": (True,), "no": (False,)}.get(args.reuse, (False, True))
+    return [
+        paths.Case(path, connections, again, amount.messages[connections])
+        for path in args.path or PATHS
+        for connections in args.connections or amount.messages
+        for again in reuse
+    ]
+
+
+def measure_paths(
+    servers: Sequence[str], wanted: Sequence[paths.Case], rounds: int
+) -> dict[str, dict[str, list[paths.Run]]]:
+    """Run every case on every server, in turn."""
+    runs: dict[str, dict[str, list[paths.Run]]] = {case.name: {name: [] for name in servers} for case in wanted}
+    with SmtpSink() as sink:
+        instances = {name: SERVERS[name](paths.options(sink.port)) for name in servers}
+        try:
+            for instance in instances.values():
+                paths.prepare_mail(instance)
+                instance.start_and_greet()
+                for path in dict.fromkeys(case.path for case in wanted):
+                    paths.run(instance, paths.Case(path, 10, reuse=False, messages=100))  # warms caches and processes
+            for number in range(rounds):
+                for case in wanted:
+                    for name, instance in instances.items():
+                        one = paths.run(instance, case)
+                        runs[case.name][name].append(one)
+                        progress(
+                            f"round {number + 1}: {case.name}: {name} {one.messages_per_s:.0f}/s {one.cpu_ms:.2f} ms"
+                        )
+        finally:
+            for instance in instances.values():
+                instance.destroy()
+    return runs
+
+
+def measure_extras(servers: Sequence[str], amount: Amount) -> dict[str, dict[str, float]]:
+    """Measure each server once."""
+    found: dict[str, dict[str, float]] = {}
+    for name in servers:
+
+        def make(options: Options, kind: type[Instance] = SERVERS[name]) -> Instance:
+            return kind(options)
+
+        found[name] = {
+            **extras.idle(make),
+            **extras.many_connections(make, 1000),
+            **extras.sendmail(make),
+            **extras.full_queue(make, amount.deferred),
+        }
+        progress(f"measured once: {name}: {found[name]}")
+    return found
+
+
+def progress(text: str) -> None:
+    """Show that something happens, away from the table."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    args = arguments(argv)
+    amount = QUICK if args.quick else FULL
+    servers = args.server or list(SERVERS)
+    if "postfix" in servers and (reason := Postfix.why_not()):
+        progress(f"without the measure: {reason}")
+        servers = [name for name in servers if name != "postfix"]
+    runs = {} if args.no_paths else measure_paths(servers, cases(args, amount), args.rounds or amount.rounds)
+    figures = {case: {name: table.figure(some) for name, some in by.items()} for case, by in runs.items()}
+    if figures:
+        print(table.paths_table(figures))
+    once = {} if args.no_extras else measure_extras(servers, amount)
+    if once:
+        print()
+        print(table.extras_table(once))
+    if args.json:
+        every = {case: {name: [asdict(run) for run in some] for name, some in by.items()} for case, by in runs.items()}
+        args.json.write_text(json.dumps({"paths": every, "once": once}, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
