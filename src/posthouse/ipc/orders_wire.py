@@ -163,7 +163,7 @@ class Orders:
     notes: tuple[str, ...]
 
 
-class OrdersFailed(Exception):  # noqa: N818 - an outcome, told to the operator as it is
+class OrdersFailed(Exception):
     """The configuration cannot be used; the text says why and where."""
 
 

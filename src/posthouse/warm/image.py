@@ -1,0 +1,176 @@
+"""The warm image: import every daemon once, freeze, then fork on request.
+
+After SEAL it reads nothing but fixed-size records with descriptors from master. Between a fork and the change of user
+only `_become` and `_close_others` run, nothing of an imported package. It holds no configuration, key or table. It
+ends when master is gone or has replaced it: end of file on the control socket.
+"""
+
+import contextlib
+import gc
+import importlib
+import os
+import signal
+import socket
+import sys
+import traceback
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from posthouse.ipc.orders_wire import Identity
+from posthouse.ipc.warm_wire import (
+    REQUEST_SIZE,
+    Answer,
+    Ask,
+    Request,
+    Said,
+    close_all,
+    format_answer,
+    parse_request,
+    receive_record,
+)
+
+CONTROL_FD: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The modules of the image, by name: they are warmed up here, and called only in a child."""
+
+    daemons: str = "posthouse.daemons"  # package X is <daemons>.X.daemon
+    child: str = "posthouse.skeleton.child"  # has run_child
+    runas: str = "posthouse.runas.server"  # has serve_clients
+    as_user: str = "posthouse.delivery.as_user"  # has serve
+
+
+def run(descriptor: int, names: Names) -> NoReturn:
+    """Serve master until it goes."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    _name_process("warm")
+    gc.disable()
+    control = socket.socket(fileno=descriptor)
+    control.set_inheritable(False)
+    try:
+        _import(control, names)
+        gc.collect()
+        gc.freeze()
+        control.send(format_answer(Answer(Said.READY)))
+        while _serve_one(control, names):
+            pass
+    except (OSError, ValueError) as error:  # master is gone, or does not speak our records: no use in staying
+        sys.stderr.write(f"warm: {error}\n")
+    os._exit(0)
+
+
+def _import(control: socket.socket, names: Names) -> None:
+    """Import what every daemon needs at once, then what master names; exit when that fails."""
+    module = names.child
+    try:
+        importlib.import_module(names.child)
+        while True:
+            record, descriptors = receive_record(control, REQUEST_SIZE + 1)
+            close_all(descriptors)
+            if not record:
+                os._exit(0)
+            request = parse_request(record)
+            if request.ask is not Ask.IMPORT:
+                break
+            module = f"{names.daemons}.{request.package}.daemon"
+            importlib.import_module(module)
+        for module in (names.runas, names.as_user):
+            with contextlib.suppress(ModuleNotFoundError):  # a system without local delivery
+                importlib.import_module(module)
+    except BaseException as error:  # noqa: BLE001 - whatever a module does when it is imported, master must hear of it
+        lines = traceback.format_exception_only(error)
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"cannot import {module}: {lines[-1].strip()} ({where.filename}:{where.lineno})"
+        control.send(format_answer(Answer(Said.FAILED, reason=reason)))
+        os._exit(1)
+
+
+def _serve_one(control: socket.socket, names: Names) -> bool:
+    """Take one request; False at the end."""
+    record, descriptors = receive_record(control, REQUEST_SIZE + 1)
+    if not record:
+        return False
+    request = parse_request(record)
+    try:
+        answer = Answer(Said.FORKED, request.number, _fork(request, descriptors, names))
+    except OSError as error:
+        answer = Answer(Said.FAILED, request.number, reason=f"fork: {error}")
+    close_all(descriptors)
+    control.send(format_answer(answer))
+    return True
+
+
+def _fork(request: Request, descriptors: list[int], names: Names) -> int:
+    """Fork twice, so that the process is master's child (master is the subreaper). Returns its process number."""
+    reader, writer = os.pipe()
+    try:
+        between = os.fork()
+        if between == 0:
+            pid = os.fork()
+            if pid == 0:
+                _child(request, descriptors, names)
+            os.write(writer, pid.to_bytes(4))
+            os._exit(0)
+        os.waitpid(between, 0)
+        os.close(writer)
+        writer = -1
+        said = os.read(reader, 4)
+    finally:
+        os.close(reader)
+        if writer >= 0:
+            os.close(writer)
+    if len(said) != 4:
+        raise OSError("the second fork failed")
+    return int.from_bytes(said)
+
+
+def _child(request: Request, descriptors: list[int], names: Names) -> NoReturn:
+    """Become the daemon. Nothing gets out of here."""
+    try:
+        _close_others(descriptors)
+        if request.identity is not None:
+            _become(request.identity)
+        _name_process(request.package or "runas")
+        gc.enable()
+        _call(request, descriptors, names)
+    finally:
+        if sys.exc_info()[0] is not None:
+            traceback.print_exc()
+        os._exit(70)  # EX_SOFTWARE; run_child does not return
+
+
+def _call(request: Request, descriptors: list[int], names: Names) -> None:
+    """Call the entry point that was imported before."""
+    if request.ask is Ask.RUNAS:
+        sys.modules[names.runas].serve_clients(descriptors[0], sys.modules[names.as_user].serve)
+    settings, status, *sockets = descriptors
+    runas = sockets.pop(0) if request.runas_socket else -1
+    module = f"{names.daemons}.{request.package}.daemon"
+    sys.modules[names.child].run_child(module, settings, status, sockets, request.client_limit, runas)
+
+
+def _become(identity: Identity) -> None:
+    """Change groups and user for good, and make sure that it is."""
+    os.setgroups(identity.groups)
+    os.setresgid(identity.gid, identity.gid, identity.gid)
+    os.setresuid(identity.uid, identity.uid, identity.uid)
+    if os.getresuid() != (identity.uid,) * 3 or os.getresgid() != (identity.gid,) * 3:
+        os._exit(71)  # EX_OSERR
+
+
+def _close_others(keep: list[int]) -> None:
+    """Close every descriptor but standard input, output, error and those given."""
+    low = 3
+    for descriptor in sorted(keep):
+        os.closerange(low, descriptor)
+        low = descriptor + 1
+    os.closerange(low, 65536)
+
+
+def _name_process(name: str) -> None:
+    """Let ps(1) and top(1) show which daemon this is."""
+    with contextlib.suppress(OSError), open("/proc/self/comm", "wb") as comm:
+        comm.write(name.encode("ascii")[:15])
