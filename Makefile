@@ -1,0 +1,54 @@
+# What can be done with this work tree. Each goal does all its own set-up: on a fresh Debian machine nothing but git,
+# python3 and make is needed, as root or not.
+
+PYTEST = .venv/bin/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test bench check format test-integration lock peers clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F '|' '{printf "make %-17s %s\n", $$1, $$2}'
+
+# A changed lock or project file makes the environment anew; everything else in the tree is picked up as it is.
+.venv/complete: requirements.lock pyproject.toml tools/setup_venv.sh
+	@tools/setup_venv.sh
+
+setup: .venv/complete ## the environment in .venv, nothing else
+
+run: setup ## Posthouse in the foreground on 127.0.0.1:2525, state in ./var
+	@.venv/bin/posthouse run
+
+peers: setup
+	@tools/setup_peers.sh
+
+check: setup ## format, lint, types, layers, sizes, unit tests
+	.venv/bin/ruff format --check --quiet .
+	.venv/bin/ruff check --quiet .
+	.venv/bin/mypy --no-error-summary
+	.venv/bin/lint-imports --no-logo
+	.venv/bin/python tools/check_sizes.py
+	$(PYTEST) -q tests/unit tests/contract tests/architecture
+
+test: setup peers ## every test (what CI runs)
+	$(PYTEST) -q
+
+test-integration: setup peers ## only whole servers on loopback
+	$(PYTEST) -q tests/integration
+
+bench: setup peers ## Posthouse and Debian's Postfix under the same load; QUICK=1: a first look
+	@.venv/bin/python -m tests.bench.bench $(BENCH)
+
+format: setup ## bring the code into the project's form
+	.venv/bin/ruff format --quiet .
+	.venv/bin/ruff check --quiet --fix .
+
+# The lock holds names, versions and hashes, and no registry's address: the hashes alone decide what is installed.
+lock: setup ## resolve the dependencies of pyproject.toml anew
+	.venv/bin/python -m venv var/lock-env
+	var/lock-env/bin/pip install --quiet uv
+	UV_PYTHON_DOWNLOADS=never var/lock-env/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--upgrade --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet \
+		--output-file requirements.lock
+
+clean: ## remove what was made, var/ (mail and queues) apart
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

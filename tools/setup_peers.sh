@@ -1,0 +1,45 @@
+#!/bin/sh
+# Gets the mail programs that the tests talk to: Debian's Postfix with smtp-source and smtp-sink, swaks, Dovecot's LMTP.
+#
+# As root they are installed by apt, and no service is started. Without root, or where another mail server is installed
+# that apt would remove, the packages are unpacked below var/peers: clients and sinks run from there, a whole Postfix does
+# not (it wants root and its users), and the tests that need one skip and say so.
+set -eu
+cd "$(dirname "$0")/.."
+packages="postfix postfix-lmdb swaks dovecot-lmtpd"
+
+complete() {
+    for program in postfix smtp-source smtp-sink swaks; do
+        found=no
+        for place in "$1/usr/sbin" "$1/usr/bin"; do
+            [ -x "$place/$program" ] && found=yes
+        done
+        [ "$found" = yes ] || return 1
+    done
+    [ -x "$1/usr/lib/dovecot/lmtp" ]
+}
+
+# Tells whether installing Postfix would throw another mail server out.
+has_other_mta() {
+    dpkg-query --show --showformat='${db:Status-Abbrev} ${Package} ${Provides}\n' 2>/dev/null |
+        grep '^ii' | grep 'mail-transport-agent' | grep -qv '^ii  *postfix '
+}
+
+if complete ""; then
+    exit 0
+fi
+if ! command -v apt-get >/dev/null; then
+    echo "peers: this is no Debian; install postfix, swaks and dovecot's lmtp yourself, or their tests skip" >&2
+    exit 0
+fi
+if [ "$(id -u)" = 0 ] && ! has_other_mta; then
+    echo "peers: installing $packages (no service is started)"
+    printf 'postfix postfix/main_mailer_type select Local only\npostfix postfix/mailname string localhost\n' |
+        debconf-set-selections 2>/dev/null || true
+    # shellcheck disable=SC2086 # a list of names
+    tools/install_packages.sh $packages
+elif ! complete "$PWD/var/peers"; then
+    echo "peers: unpacking $packages below var/peers (not installed: not root, or another mail server is here)"
+    # shellcheck disable=SC2086
+    tools/fetch_packages.sh "$PWD/var/peers" $packages
+fi
