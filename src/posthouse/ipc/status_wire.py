@@ -21,9 +21,10 @@ class State(IntEnum):
     """How a process stands."""
 
     READY = 1  # set up and accepting; sent once, before the first accept
-    BUSY = 2  # BUSY_CLIENTS or more, or no room for one more: another process may help
-    IDLE = 3  # has room again
+    BUSY = 2  # BUSY_CLIENTS or more, still accepting: another process would help
+    IDLE = 3  # few clients again
     RETIRING = 4  # accepts nothing more and exits when its sessions end
+    FULL = 5  # no room for one more; accepts again later
 
 
 # master to process, one byte a record

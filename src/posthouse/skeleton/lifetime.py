@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from posthouse.master.status_wire import BUSY_CLIENTS, RETIRE, STOP, State, Status, format_status
+from posthouse.ipc.status_wire import BUSY_CLIENTS, RETIRE, STOP, State, Status, format_status
 from posthouse.skeleton.daemon import UNLIMITED, Service
 from posthouse.util import log
 
@@ -93,7 +93,7 @@ class Lifetime:
             return
         room = self._sessions < self._limit
         self._set_accepting(accepting=room)
-        state = State.BUSY if not room or self._sessions >= BUSY_CLIENTS else State.IDLE
+        state = State.FULL if not room else State.BUSY if self._sessions >= BUSY_CLIENTS else State.IDLE
         if state != self._reported and not (state is State.IDLE and self._reported is State.READY):
             self._report(state)
 

@@ -1,0 +1,160 @@
+"""The processes master starts by exec: the orders process, which reads the configuration, and warm, which forks.
+
+Both run the interpreter that runs master, isolated (-I) from the caller's environment and directory.
+"""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from posthouse.ipc.orders_wire import MAX_SETTINGS, Orders, OrdersFailed, OrdersReader, WireError
+from posthouse.ipc.warm_wire import (
+    ANSWER_SIZE,
+    Answer,
+    Ask,
+    Request,
+    Said,
+    format_request,
+    parse_answer,
+    send_record,
+)
+from posthouse.master.loop import Loop
+
+CONTROL_FD: Final = 3  # where warm finds its control socket, and orders its pipe
+MAX_ORDERS: Final = 64 * 1024 * 1024  # octets of the whole stream
+PYTHON: Final = (sys.executable, "-I", "-m")
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What to start; tests put their own here."""
+
+    orders: tuple[str, ...] = (*PYTHON, "posthouse.commands.orders")
+    warm: tuple[str, ...] = (*PYTHON, "posthouse.warm")
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def spawn(argv: tuple[str, ...], descriptor: int, environment: dict[str, str]) -> int:
+    """Start a program with `descriptor` as its CONTROL_FD."""
+    defaults = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGQUIT)
+    actions = [(os.POSIX_SPAWN_DUP2, descriptor, CONTROL_FD)]
+    return os.posix_spawn(argv[0], argv, environment, file_actions=actions, setsigdef=defaults)
+
+
+class OrdersRun:
+    """One run of the orders process. `done` gets the orders, or the text that says why there are none."""
+
+    def __init__(self, loop: Loop, launch: Launch, config_directory: str, done: Callable[[Orders | str], None]) -> None:
+        self._loop, self._done = loop, done
+        self._data = bytearray()
+        self._reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        os.set_blocking(writer, True)
+        self.pid = spawn((*launch.orders, "-c", config_directory), writer, launch.environment)
+        os.close(writer)
+        loop.watch(self._reader, self._readable)
+
+    def close(self) -> None:
+        """Do not wait for it any more."""
+        if self._reader >= 0:
+            self._loop.unwatch(self._reader)
+            os.close(self._reader)
+            self._reader = -1
+
+    def _readable(self) -> None:
+        try:
+            piece = os.read(self._reader, 1 << 20)
+        except BlockingIOError:
+            return
+        self._data += piece
+        if piece and len(self._data) <= MAX_ORDERS:
+            return
+        self.close()
+        try:
+            self._done(OrdersReader(as_root=os.geteuid() == 0).read(bytes(self._data)))
+        except OrdersFailed as error:
+            self._done(str(error))
+        except (WireError, ValueError) as error:
+            self._done(f"the orders process failed ({error})")
+
+
+class Warm:
+    """Our end of a warm process. `ready` is called once; `lost` when it fails or goes away without being told."""
+
+    def __init__(
+        self, loop: Loop, launch: Launch, ready: Callable[[], None], lost: Callable[["Warm", str], None]
+    ) -> None:
+        self._loop, self._on_ready, self._on_lost = loop, ready, lost
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.setblocking(False)
+        self.pid = spawn(launch.warm, theirs.fileno(), launch.environment)
+        theirs.close()
+        self._waiting: dict[int, Callable[[Answer], None]] = {}
+        self._number = 0
+        self.is_ready = False
+        self.closed = False
+        loop.watch(self._control, self._readable)
+
+    def import_daemons(self, packages: set[str]) -> None:
+        """Name the daemons to hold; it becomes ready after that."""
+        records = [format_request(Request(Ask.IMPORT, package=package)) for package in sorted(packages)]
+        self._control.setblocking(True)  # more records than the socket holds while warm still imports
+        try:
+            for record in (*records, format_request(Request(Ask.SEAL))):
+                self._control.send(record)
+        except OSError:
+            pass  # it is gone: read that from the socket
+        self._control.setblocking(False)
+
+    def request(self, request: Request, descriptors: list[int], answered: Callable[[Answer], None]) -> None:
+        """Ask for a process. A request that cannot be sent is answered FAILED at once."""
+        self._number += 1
+        numbered = Request(
+            request.ask, self._number, request.package, request.identity, request.client_limit, request.runas_socket
+        )
+        try:
+            send_record(self._control, format_request(numbered), descriptors)
+        except OSError as error:
+            answered(Answer(Said.FAILED, self._number, reason=f"asking warm: {error.strerror}"))
+            return
+        self._waiting[self._number] = answered
+
+    @property
+    def outstanding(self) -> bool:
+        """Whether answers are still to come."""
+        return bool(self._waiting)
+
+    def close(self) -> None:
+        """Dismiss it: it exits when it reads the end of its socket."""
+        if not self.closed:
+            self.closed = True
+            self._loop.unwatch(self._control)
+            self._control.close()
+            for number, answered in list(self._waiting.items()):
+                answered(Answer(Said.FAILED, number, reason="warm is gone"))
+            self._waiting.clear()
+
+    def _readable(self) -> None:
+        try:
+            record = self._control.recv(ANSWER_SIZE + 1)
+            answer = parse_answer(record) if record else None
+        except BlockingIOError:
+            return
+        except (OSError, ValueError):
+            answer = None
+        if answer is None or (answer.said is Said.FAILED and not self.is_ready):
+            self.close()
+            self._on_lost(self, answer.reason if answer else "it ended")
+        elif answer.said is Said.READY:
+            self.is_ready = True
+            self._on_ready()
+        else:
+            waiting = self._waiting.pop(answer.number, None)
+            if waiting is not None:
+                waiting(answer)
+
+
+assert MAX_ORDERS >= MAX_SETTINGS

@@ -1,0 +1,122 @@
+"""Listening sockets: made by master, inherited by daemons, kept open over reloads.
+
+A socket is known by its address alone, so a reload that moves it to another service keeps it. UNIX-domain sockets are
+given as paths below the queue directory, which is the current directory; the orders' reader allows three directories
+there. The mode is set by the umask while binding: changing it by name afterwards could be led elsewhere by a link.
+Master holds the locks of queue and data directory, so a socket file that exists is a dead instance's.
+"""
+
+import contextlib
+import os
+import socket
+import stat
+from typing import Final
+
+from posthouse.ipc.orders_wire import Address, Family
+from posthouse.util.errors import Fatal
+
+_FAMILIES: Final = {
+    Family.UNIX: (socket.AF_UNIX, socket.SOCK_STREAM),
+    Family.UNIX_DATAGRAM: (socket.AF_UNIX, socket.SOCK_DGRAM),
+    Family.INET: (socket.AF_INET, socket.SOCK_STREAM),
+    Family.INET6: (socket.AF_INET6, socket.SOCK_STREAM),
+}
+LISTEN_FDS_START: Final = 3  # sd_listen_fds(3)
+
+
+class Listeners:
+    """All listening sockets by address."""
+
+    def __init__(self, inherited: list[socket.socket]) -> None:
+        self._sockets: dict[Address, socket.socket] = {}
+        self._inherited = inherited
+
+    def open_all(self, wanted: list[tuple[Address, int]]) -> dict[Address, socket.socket]:
+        """Open those (address, backlog) that are not open; all or nothing. Raises Fatal: one cannot be opened."""
+        made: dict[Address, socket.socket] = {}
+        try:
+            for address, backlog in wanted:
+                if address not in self._sockets and address not in made:
+                    made[address] = self._adopted(address) or _open(address, backlog)
+        except OSError as error:
+            for sock in made.values():
+                sock.close()
+            raise Fatal(f"bind {_name(address)}: {error.strerror}") from None
+        self._sockets.update(made)
+        return {address: self._sockets[address] for address, _ in wanted}
+
+    def keep_only(self, addresses: set[Address]) -> None:
+        """Close and remove the others."""
+        for address in set(self._sockets) - addresses:
+            self._sockets.pop(address).close()
+            if address.path and not any(other.path == address.path for other in self._sockets):
+                with contextlib.suppress(OSError):
+                    os.unlink(address.path)
+
+    def _adopted(self, address: Address) -> socket.socket | None:
+        """Find a socket that systemd passed for this address."""
+        family, kind = _FAMILIES[address.family]
+        for sock in self._inherited:
+            if sock.family == family and sock.type == kind and _is_at(sock, address):
+                self._inherited.remove(sock)
+                return sock
+        return None
+
+
+def inherited_sockets(environment: dict[str, str]) -> list[socket.socket]:
+    """Take the listening sockets that systemd passed to this very process (LISTEN_PID, LISTEN_FDS)."""
+    pid, count = environment.pop("LISTEN_PID", ""), environment.pop("LISTEN_FDS", "")
+    environment.pop("LISTEN_FDNAMES", None)
+    if pid != str(os.getpid()) or not (count.isascii() and count.isdecimal() and len(count) <= 3):
+        return []
+    found = []
+    for descriptor in range(LISTEN_FDS_START, LISTEN_FDS_START + int(count)):
+        with contextlib.suppress(OSError):
+            sock = socket.socket(fileno=descriptor)
+            sock.set_inheritable(False)
+            sock.setblocking(False)
+            found.append(sock)
+    return found
+
+
+def _is_at(sock: socket.socket, address: Address) -> bool:
+    name: object = sock.getsockname()
+    if isinstance(name, str):
+        return bool(address.path) and os.path.abspath(name) == os.path.abspath(address.path)
+    return isinstance(name, tuple) and name[:2] == (address.host.partition("%")[0], address.port)
+
+
+def _name(address: Address) -> str:
+    return address.path or f"{address.host} port {address.port}"
+
+
+def _open(address: Address, backlog: int) -> socket.socket:
+    family, kind = _FAMILIES[address.family]
+    sock = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+    try:
+        if address.path:
+            _bind_path(sock, address)
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            host, _, zone = address.host.partition("%")
+            scope = (0, socket.if_nametoindex(zone)) if zone else ()
+            sock.bind((host, address.port, *scope))
+        if kind == socket.SOCK_STREAM:
+            sock.listen(backlog)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _bind_path(sock: socket.socket, address: Address) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISSOCK(os.lstat(address.path).st_mode):
+            os.unlink(address.path)
+    before = os.umask(0o777 & ~address.mode)
+    try:
+        sock.bind(address.path)
+    finally:
+        os.umask(before)

@@ -1,0 +1,41 @@
+"""One master at a time: exclusive locks on pid/master.pid and master.lock, the same that Postfix's master takes."""
+
+import contextlib
+import fcntl
+import os
+
+from posthouse.util.errors import Fatal
+
+
+def lock_instance(queue_directory: str, data_directory: str) -> list[int]:
+    """Take both locks for the life of the process, and write our process number. Raises Fatal: somebody has one."""
+    held = []
+    for path in (f"{queue_directory}/pid/master.pid", f"{data_directory}/master.lock"):
+        try:
+            held.append(_lock(path))
+        except BlockingIOError:
+            raise Fatal(f"the mail system is already running: {path} is locked by {holder(path)}") from None
+        except OSError as error:
+            raise Fatal(f"open lock file {path}: {error.strerror}") from None
+    os.ftruncate(held[0], 0)
+    os.pwrite(held[0], b"%32d\n" % os.getpid(), 0)  # the width that Postfix's master writes
+    return held
+
+
+def _lock(path: str) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def holder(path: str) -> str:
+    """Say who wrote the file: "process 123", or "another process"."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        number = file.read(64).strip()
+        if number.isdigit():  # octets: ASCII digits only
+            return f"process {number.decode()}"
+    return "another process"

@@ -1,0 +1,164 @@
+"""One service: its listening sockets, its processes, and the decision whether it needs another one.
+
+The decision is `need`, from the reports of the processes alone. While no process can take work, master itself watches
+the listening sockets. A process that reports RETIRING takes nothing more, so it no longer counts, except where only
+one process may exist at all (limit 1: qmgr owns its store): there the next one waits for its end.
+"""
+
+import fcntl
+import os
+import socket
+import time
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from posthouse.ipc.orders_wire import Address, Family, ServiceOrder
+from posthouse.ipc.status_wire import STATUS_SIZE, State, Status, parse_status
+
+EARLY_DEATH_S: Final = 5.0  # a process that fails this soon after its start would fail again
+FIRST_DELAY_S: Final = 1.0
+_SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+@dataclass(slots=True, eq=False)
+class Process:
+    """One process of a service, from the request to warm until it is reaped."""
+
+    service: "Service"
+    status: socket.socket  # our end
+    pid: int = 0  # 0: warm has not answered yet
+    state: State | None = None  # None: not ready yet
+    clients: int = 0
+    asked_to_go: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def leaving(self) -> bool:
+        """Takes nothing more."""
+        return self.asked_to_go or self.state is State.RETIRING
+
+    def command(self, command: bytes) -> bool:
+        """Tell it something; False when it does not listen any more."""
+        try:
+            self.status.send(command)
+        except OSError:
+            return False
+        return True
+
+    def read_status(self) -> bool:
+        """Take its reports; False at the end, or when it sends what is no report."""
+        try:
+            while True:
+                record = self.status.recv(STATUS_SIZE + 1)
+                if not record:
+                    return False
+                self._take(parse_status(record))
+        except BlockingIOError:
+            return True
+        except (OSError, ValueError):
+            return False
+
+    def _take(self, report: Status) -> None:
+        if self.state is not State.RETIRING:
+            self.state = report.state
+        self.clients = report.clients
+
+
+class Need(Enum):
+    """What a service needs now."""
+
+    NOTHING = "a process can take work, or there may be no more"
+    WATCH = "no process: wait for work on the sockets"
+    PROCESS = "another process, now"
+
+
+class Service:
+    """See the module's docstring."""
+
+    def __init__(self, order: ServiceOrder, sockets: dict[Address, socket.socket]) -> None:
+        self.processes: list[Process] = []
+        self.watching = False
+        self.stopping = False
+        self.delay_s = 0.0  # how long the next failure will throttle
+        self.throttled = False
+        self.stress = False
+        self.settings_fd = -1
+        self.replace(order, sockets)
+
+    def replace(self, order: ServiceOrder, sockets: dict[Address, socket.socket]) -> None:
+        """Take new orders (reload). Processes of the old ones go on as they are."""
+        self.order = order
+        self.sockets = [sockets[address] for address in order.addresses]
+        self.close_settings()
+        self.settings_fd = _sealed(order.settings)
+
+    def close_settings(self) -> None:
+        """Give the settings up."""
+        if self.settings_fd >= 0:
+            os.close(self.settings_fd)
+            self.settings_fd = -1
+
+    def open_settings(self) -> int:
+        """Give a descriptor of its own, so that no process can move another's position."""
+        return os.open(f"/proc/self/fd/{self.settings_fd}", os.O_RDONLY | os.O_CLOEXEC)
+
+    @property
+    def name(self) -> str:
+        """Name as logs show it."""
+        return self.order.name
+
+    @property
+    def need(self) -> Need:
+        """What it needs now."""
+        if self.throttled or self.stopping:
+            return Need.NOTHING
+        staying = [process for process in self.processes if not process.leaving]
+        if self.order.limit == 1 and self.processes and not staying:
+            return Need.NOTHING
+        if not staying:
+            return Need.PROCESS if self.order.prefork else Need.WATCH
+        if len(staying) >= self.order.processes or any(p.state in {None, State.READY, State.IDLE} for p in staying):
+            return Need.NOTHING
+        # A full process has left the sockets, so new work shows there; a busy one would take it before we look.
+        return Need.WATCH if all(p.state is State.FULL for p in staying) else Need.PROCESS
+
+    @property
+    def full(self) -> bool:
+        """Whether every process that may exist has all the clients it may have."""
+        staying = [process for process in self.processes if not process.leaving]
+        return len(staying) >= self.order.processes and all(process.state is State.FULL for process in staying)
+
+    @property
+    def has_stress(self) -> bool:
+        """Whether overload of this service means anything: only for what strangers can reach (postconf(5) stress)."""
+        return any(
+            address.family in {Family.INET, Family.INET6} and not _is_loopback(address.host)
+            for address in self.order.addresses
+        )
+
+    def failed(self, process: Process, throttle_s: float, *, killed: bool) -> float:
+        """Note that a process failed; returns for how long no other may be started (0: start at once).
+
+        killed: from outside, by SIGKILL or SIGTERM: nothing says that the next one would fail.
+        """
+        lived_s = time.monotonic() - process.started
+        if process.state is not None and (killed or lived_s > EARLY_DEATH_S):
+            self.delay_s = 0.0
+        else:
+            self.delay_s = min(max(FIRST_DELAY_S, 2 * self.delay_s), throttle_s)
+        return self.delay_s
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "::1" or host.startswith("127.")
+
+
+def _sealed(settings: bytes) -> int:
+    """Put settings where nobody can change them any more."""
+    descriptor = os.memfd_create("settings", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    view = memoryview(settings)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+    return descriptor
