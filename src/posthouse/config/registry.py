@@ -1,0 +1,38 @@
+"""What is built: the parameters that some daemon or command reads, the programs, the table types.
+
+config knows no daemon; the commands layer fills this (commands/registry.py).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from posthouse.config import parameters
+from posthouse.config.parameter import Family, Parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Everything that works in this release."""
+
+    parameters: Mapping[str, Parameter[object]] = field(default_factory=dict)
+    families: tuple[Family[object], ...] = ()
+    programs: frozenset[str] = frozenset()
+    table_types: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls, rows: Iterable[Parameter[object]], programs: Iterable[str] = (), table_types: Iterable[str] = ()
+    ) -> "Registry":
+        """Make a registry of daemons' rows; the rows of config itself are always in it."""
+        known = {row.name: row for row in (*parameters.PARAMETERS, *rows)}
+        return cls(known, parameters.FAMILIES, frozenset(programs), frozenset(table_types))
+
+    def find(self, name: str) -> Parameter[object] | None:
+        """Find the row of a parameter, also one of a family such as uucp_destination_recipient_limit."""
+        row = self.parameters.get(name)
+        if row is not None:
+            return row
+        for family in self.families:
+            if name.endswith(family.template.name) and len(name) > len(family.template.name):
+                return family.of(name.removesuffix(family.template.name))
+        return None
