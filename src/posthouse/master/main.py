@@ -1,0 +1,80 @@
+"""master's command line and surroundings. `postfix start` starts it; nobody else need.
+
+  python -I -m posthouse.master -c DIR [-r DESCRIPTOR]
+
+-r: a pipe on which the outcome of the start is told: "ok", or why the system does not run.
+"""
+
+import contextlib
+import ctypes
+import getopt
+import os
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from posthouse.master.helpers import Launch
+from posthouse.master.listen import LISTEN_FDS_START, Listeners, inherited_sockets
+from posthouse.master.loop import Loop
+from posthouse.master.supervisor import Supervisor
+from posthouse.util import log
+from posthouse.util.log import SyslogSink
+
+PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2)
+# What daemons get of the environment; PATH is for commands that are found by name.
+KEPT: Final = ("TZ", "LANG", "MAIL_CONFIG", "MAIL_DEBUG", "MAIL_LOGTAG", "XDG_RUNTIME_DIR")
+PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def main(argv: list[str], launch: Launch | None = None) -> int:
+    """Run until stopped; returns the exit status."""
+    options = dict(getopt.getopt(argv, "c:r:")[0])
+    config_directory, outcome = options.get("-c", "/etc/postfix"), -1
+    if options.get("-r", "").isascii() and options.get("-r", "").isdecimal():
+        outcome = int(options["-r"])
+    if os.getresuid()[0] != os.geteuid() or os.getresgid()[0] != os.getegid():
+        sys.stderr.write("master: fatal: it must not be set-uid or set-gid\n")
+        return 1
+    environment = dict(os.environ)
+    inherited = inherited_sockets(environment)
+    _clean_surroundings([sock.fileno() for sock in inherited], outcome)
+    if launch is None:
+        kept = {name: text for name, text in environment.items() if name in KEPT}
+        launch = Launch(environment={"LANG": "C.UTF-8", **kept, "PATH": PATH})
+    log.LOG.open("postfix/master", SyslogSink())
+    loop = Loop()
+    supervisor = Supervisor(loop, Listeners(inherited), config_directory, launch, _teller(outcome))
+    supervisor.prepare()
+    loop.run()
+    log.LOG.flush()
+    return supervisor.exit_status
+
+
+def _clean_surroundings(keep: list[int], outcome: int) -> None:
+    """Leave nothing of the caller but standard input, output, error and what was passed on purpose."""
+    os.umask(0o077)
+    low = LISTEN_FDS_START
+    for descriptor in sorted([*keep, *([outcome] if outcome >= low else [])]):
+        os.closerange(low, descriptor)
+        os.set_inheritable(descriptor, False)
+        low = descriptor + 1
+    os.closerange(low, 65536)
+    # Daemons that warm forks become ours when the process between dies.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    with contextlib.suppress(OSError), open("/proc/self/comm", "wb") as comm:
+        comm.write(b"master")
+
+
+def _teller(outcome: int) -> Callable[[str], None]:
+    """Make the function that tells the outcome: to the pipe, or to standard error when there is none."""
+
+    def tell(failure: str) -> None:
+        if outcome < 0:
+            if failure:
+                sys.stderr.write(f"postfix/master: fatal: {failure}\n")
+            return
+        with contextlib.suppress(OSError):
+            os.write(outcome, failure.encode("utf-8", "replace")[:4000] or b"ok")
+            os.close(outcome)
+
+    return tell

@@ -1,0 +1,51 @@
+"""Master's end of runas: starts it when a service may need it, and gives the processes of such services a socket."""
+
+import socket
+
+from posthouse.ipc.orders_wire import GlobalOrders, RunasRule
+from posthouse.ipc.runas_wire import Limits, format_client, format_limits
+from posthouse.ipc.warm_wire import Answer, Ask, Request, send_record
+from posthouse.master.helpers import Warm
+
+
+class RunasLink:
+    """Without owners (not root) there is no runas: the services are the one user they can be."""
+
+    def __init__(self) -> None:
+        self._control: socket.socket | None = None
+        self.pid = 0
+
+    def begin(self, warm: Warm, settings: GlobalOrders) -> None:
+        """Have warm fork it, and say whom it never becomes."""
+        if not settings.owners or self._control is not None:
+            return
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        own = {number for owner in settings.owners for number in (owner.uid, owner.gid)}
+        limits = Limits(frozenset(own), frozenset(settings.denied_groups))
+        self._control.send(format_limits(limits))
+        warm.request(Request(Ask.RUNAS), [theirs.fileno()], self._answered)
+        theirs.close()
+
+    def client(self, rule: RunasRule) -> int:
+        """Make the socket by which one process may ask; -1: this service asks for nothing, or runas is not there."""
+        if not rule.kinds or self._control is None:
+            return -1
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            send_record(self._control, format_client(rule), [theirs.fileno()])
+        except OSError:  # it has just died: the process will find its socket closed and say so
+            self.close()
+        theirs.close()
+        return ours.detach()
+
+    def close(self) -> None:
+        """Dismiss it: it stays until its last client is gone."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        self.pid = 0
+
+    def _answered(self, answer: Answer) -> None:
+        self.pid = answer.pid
+        if not answer.pid:
+            self.close()

@@ -1,0 +1,217 @@
+"""The supervisor: start, reload, stop. It replaces orders and warm image together, or not at all.
+
+A *candidate* is a warm process that imports and an orders process that reads the configuration, at the same time.
+Only when both have succeeded does it replace what is in force; a broken configuration or module is logged, and all
+goes on as before. At start there is nothing before, so there the failure is the end.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from posthouse.ipc.orders_wire import LogKind, Orders
+from posthouse.master.helpers import Launch, OrdersRun, Warm
+from posthouse.master.herd import Herd
+from posthouse.master.listen import Listeners
+from posthouse.master.locks import lock_instance
+from posthouse.master.loop import Loop
+from posthouse.master.stop import Stop
+from posthouse.util import log
+from posthouse.util.errors import Fatal
+from posthouse.util.log import PostlogSink, Sink, SyslogSink
+
+RETRY_S: Final = 1.0  # before another warm process is tried when one failed
+MAX_RETRY_S: Final = 60.0
+
+
+@dataclass(slots=True)
+class Candidate:
+    """What is being prepared."""
+
+    warm: Warm
+    run: OrdersRun | None  # None: only warm is replaced
+    orders: Orders | None = None
+
+
+class Supervisor:
+    """See the module's docstring. `tell` hears once what became of the start: "" or the reason of the failure."""
+
+    def __init__(
+        self, loop: Loop, listeners: Listeners, config_directory: str, launch: Launch, tell: Callable[[str], None]
+    ) -> None:
+        self._loop, self._config_directory, self._launch, self._tell = loop, config_directory, launch, tell
+        self._herd = Herd(loop, listeners)
+        self._orders: Orders | None = None
+        self._candidate: Candidate | None = None
+        self._stop: Stop | None = None
+        self._retry_s = 0.0
+        self.exit_status = 0
+        loop.on_signal(signal.SIGCHLD, self._reap)
+        loop.on_signal(signal.SIGHUP, self._reload)
+        loop.on_signal(signal.SIGTERM, lambda: self._terminate(signal.SIGTERM))
+        loop.on_signal(signal.SIGINT, lambda: self._terminate(signal.SIGINT))
+        loop.on_signal(signal.SIGQUIT, self._abort)
+
+    # --- preparing -----------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Begin to start, or to reload."""
+        self._abandon()
+        warm = Warm(self._loop, self._launch, self._complete, self._lost)
+        run = OrdersRun(self._loop, self._launch, self._config_directory, self._ordered)
+        self._candidate = Candidate(warm, run)
+
+    def _prepare_warm(self) -> None:
+        """Replace a warm process that died."""
+        if self._candidate is None and self._stop is None and self._orders is not None:
+            self._candidate = Candidate(Warm(self._loop, self._launch, self._complete, self._lost), None, self._orders)
+            self._candidate.warm.import_daemons({order.package for order in self._orders.services})
+
+    def _ordered(self, outcome: Orders | str) -> None:
+        """The orders process has ended."""
+        candidate = self._candidate
+        assert candidate is not None, "an abandoned run does not call back"
+        if isinstance(outcome, str):
+            self._failed(outcome)
+            return
+        candidate.orders = outcome
+        candidate.warm.import_daemons({order.package for order in outcome.services})
+        if self._orders is None:
+            try:
+                self._first_orders(outcome)
+            except (Fatal, OSError) as error:
+                self._failed(str(error))
+
+    def _first_orders(self, orders: Orders) -> None:
+        """Take possession of the directories and listen; clients may connect from now on and wait for warm."""
+        settings = orders.settings
+        lock_instance(settings.queue_directory, settings.data_directory)
+        os.chdir(settings.queue_directory)
+        self._herd.follow(orders, self._herd.open_sockets(orders))
+        self._open_log(orders)
+        self._announce("daemon started", orders)
+
+    def _complete(self) -> None:
+        """Warm has imported everything; it does so only after the orders came."""
+        candidate, self._candidate = self._candidate, None
+        assert candidate is not None, "an abandoned warm process does not call back"
+        assert candidate.orders is not None, "warm is ready only after import_daemons"
+        first = self._orders is None
+        if self._orders is not None and candidate.run is not None:
+            if not self._follow(candidate.orders, self._orders):
+                candidate.warm.close()
+                return
+        old, self._herd.warm = self._herd.warm, candidate.warm
+        self._orders = candidate.orders
+        self._retry_s = 0.0
+        if old is not None:
+            old.close()
+        self._herd.begin()
+        if first:
+            self._tell("")
+
+    def _follow(self, new: Orders, old: Orders) -> bool:
+        """Reload: sockets first, because that is what can still fail."""
+        places = [(o.settings.queue_directory, o.settings.data_directory) for o in (new, old)]
+        try:
+            if places[0] != places[1]:
+                raise Fatal("queue_directory and data_directory change with stop and start only")
+            sockets = self._herd.open_sockets(new)
+        except Fatal as error:
+            log.error(f"reload failed, the old configuration stays in force: {error}")
+            return False
+        self._open_log(new)
+        self._herd.follow(new, sockets)
+        self._announce("reload", new)
+        return True
+
+    def _failed(self, reason: str) -> None:
+        """The candidate is no good."""
+        self._abandon()
+        if self._orders is None:
+            log.fatal(reason)
+            self._tell(reason)
+            self.exit_status = 1
+            self._loop.stop()
+            return
+        log.error(f"reload failed, the old configuration stays in force: {reason}")
+        if self._herd.warm is None or self._herd.warm.closed:
+            self._retry_warm()
+
+    def _lost(self, warm: Warm, reason: str) -> None:
+        """A warm process has failed."""
+        if self._candidate is not None and warm is self._candidate.warm:
+            self._failed(reason)
+        elif warm is self._herd.warm:
+            log.warning(f"warm: {reason}; starting another")
+            self._retry_warm()
+
+    def _retry_warm(self) -> None:
+        self._loop.after(self._retry_s, self._prepare_warm)
+        self._retry_s = min(max(RETRY_S, 2 * self._retry_s), MAX_RETRY_S)
+
+    def _abandon(self) -> None:
+        candidate, self._candidate = self._candidate, None
+        if candidate is not None:
+            candidate.warm.close()
+            if candidate.run is not None:
+                candidate.run.close()
+
+    # --- signals -------------------------------------------------------------------------------------------------
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._herd.died(pid, status)
+            if pid == self._herd.runas.pid:
+                self._herd.runas_died()
+            if self._stop is not None:
+                self._stop.review()
+
+    def _reload(self) -> None:
+        if self._stop is None and self._orders is not None:
+            self.prepare()
+
+    def _terminate(self, number: signal.Signals) -> None:
+        if self._stop is not None:
+            self._abort()
+            return
+        log.info(f"terminating on signal {int(number)}")
+        self._abandon()
+        if self._orders is None:
+            self._tell(f"terminated by signal {int(number)}")
+            self.exit_status = 1
+        self._herd.stopping = True
+        self._stop = Stop(self._loop, self._herd, self._loop.stop)
+
+    def _abort(self) -> None:
+        self._abandon()
+        self._herd.stopping = True
+        self._herd.kill_all(signal.SIGKILL)
+        self._loop.stop()
+
+    # --- log -----------------------------------------------------------------------------------------------------
+
+    def _open_log(self, orders: Orders) -> None:
+        settings = orders.settings
+        program = f"{settings.syslog_name}/master"
+        sink: Sink
+        stamped = settings.log is LogKind.POSTLOG
+        if stamped:
+            sink = PostlogSink(f"{settings.queue_directory}/public/postlog")
+        else:
+            sink = SyslogSink(facility=settings.facility << 3)
+        log.LOG.open(program, sink, json=settings.log_json, stamped=stamped)
+        log.LOG.attach(lambda flush: self._loop.after(0.0, flush))
+
+    def _announce(self, what: str, orders: Orders) -> None:
+        log.info(f"{what} -- version {orders.settings.version}, configuration {orders.settings.config_directory}")
+        for note in orders.notes:
+            log.warning(note)
