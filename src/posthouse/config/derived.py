@@ -1,18 +1,12 @@
-"""Defaults that this host decides: myhostname, mydomain, mynetworks, and which addresses are our own.
+"""Defaults that this host decides: myhostname, mydomain and mynetworks.
 
 Sources: postconf(5); facts B01.16, B01.17.
 """
 
-import ipaddress
 import os
 import re
-import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
-
-from posthouse.config.interfaces import Address, InterfaceAddress, interface_addresses
-from posthouse.config.lists import split_tokens
-from posthouse.config.parameter import ConfigValueError
 
 NAMES: Final = frozenset({"myhostname", "mydomain", "mynetworks"})
 DEFAULT_DOMAIN: Final = "localdomain"  # when the host name has no dot
@@ -31,6 +25,9 @@ def compute(name: str, is_set: IsSet, text: Text) -> str:
         case "mydomain":
             return parent_domain(text("myhostname"))
         case "mynetworks":
+            # Asking the kernel needs modules that a command like sendmail should not wait for.
+            from posthouse.config.own_addresses import networks, own_interfaces  # noqa: PLC0415
+
             return " ".join(networks(own_interfaces(text), text("mynetworks_style").lower()))
     raise AssertionError(f"{name} is no derived parameter")
 
@@ -50,87 +47,3 @@ def is_hostname(name: str) -> bool:
     if not name or len(name) > 255 or _NUMERIC.fullmatch(name):
         return False
     return all(_LABEL.fullmatch(label) for label in name.split("."))
-
-
-def own_interfaces(text: Text) -> tuple[InterfaceAddress, ...]:
-    """Find the addresses of inet_interfaces, of the families of inet_protocols, IPv4 first."""
-    wanted = parse_protocols(text("inet_protocols"))
-    present = [item for item in interface_addresses() if item.address.version in wanted]
-    names = [word.lower() for word in split_tokens(text("inet_interfaces"))]
-    if names == ["loopback-only"]:
-        found = [item for item in present if item.address.is_loopback]
-    elif names in (["all"], []):
-        found = present
-    else:
-        found = list(_chosen(names, present, wanted))
-    return tuple(sorted(found, key=lambda item: item.address.version))
-
-
-def own_addresses(text: Text) -> frozenset[Address]:
-    """Give every address at which this system receives mail: inet_interfaces and proxy_interfaces."""
-    proxies = list(split_tokens(text("proxy_interfaces")))
-    wanted = parse_protocols(text("inet_protocols"))
-    return frozenset(item.address for item in (*own_interfaces(text), *_chosen(proxies, [], wanted)))
-
-
-def parse_protocols(text: str) -> frozenset[int]:
-    """Read inet_protocols as IP versions. Raises ConfigValueError."""
-    versions: set[int] = set()
-    for word in split_tokens(text.lower()):
-        if word not in ("all", "ipv4", "ipv6"):
-            raise ConfigValueError(f'"{word}" is not one of: all, ipv4, ipv6')
-        versions |= {"all": {4, 6}, "ipv4": {4}, "ipv6": {6}}[word]
-    if not versions:
-        raise ConfigValueError("no protocol is enabled; write all, ipv4 or ipv6")
-    return frozenset(versions)
-
-
-def _chosen(
-    names: Iterable[str], present: Iterable[InterfaceAddress], wanted: frozenset[int]
-) -> Iterable[InterfaceAddress]:
-    """Turn addresses and host names into interface addresses; the prefix comes from the interface that has it."""
-    known = {item.address: item for item in present}
-    for name in names:
-        for address in _addresses_of(name):
-            if address.version in wanted:
-                yield known.get(address, InterfaceAddress("", address, address.max_prefixlen))
-
-
-def _addresses_of(name: str) -> list[Address]:
-    """Read an address, with or without brackets, or ask the resolver for a host name's."""
-    bare = name.removeprefix("[").removesuffix("]").lower().removeprefix("ipv6:")
-    try:
-        return [ipaddress.ip_address(bare)]
-    except ValueError:
-        pass
-    if name == "localhost":
-        return [ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1")]
-    try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except OSError as error:
-        reason = error.strerror or "no address"
-        raise ConfigValueError(f'cannot find the address of "{name}": {reason}; write the address itself') from None
-    return [ipaddress.ip_address(str(row[4][0]).partition("%")[0]) for row in found]
-
-
-def networks(interfaces: Iterable[InterfaceAddress], style: str) -> list[str]:
-    """Give the networks of mynetworks_style, each once, in the order of the interfaces."""
-    if style not in ("host", "subnet", "class"):
-        raise ConfigValueError(f'"{style}" is not one of: class, subnet, host')
-    found: dict[str, None] = {}
-    for item in interfaces:
-        prefix_length = item.prefix_length
-        if style == "host":
-            prefix_length = item.address.max_prefixlen
-        elif style == "class" and isinstance(item.address, ipaddress.IPv4Address):
-            prefix_length = _class_prefix(item.address)
-        network = ipaddress.ip_network((item.address, prefix_length), strict=False)
-        base = f"[{network.network_address}]" if network.version == 6 else str(network.network_address)
-        found[f"{base}/{network.prefixlen}"] = None
-    return list(found)
-
-
-def _class_prefix(address: ipaddress.IPv4Address) -> int:
-    """Give the prefix length of the class A, B, C or D network (RFC 791; before CIDR)."""
-    first = address.packed[0]
-    return 8 if first < 128 else 16 if first < 192 else 24 if first < 224 else 32

@@ -9,8 +9,7 @@ Sources: postconf(5); facts B01.02.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from posthouse.config.level import LEVEL_OPERATORS
 
@@ -34,8 +33,7 @@ class ExpansionLoopError(ValueError):
     """Parameters refer to each other in a circle, or are nested too deeply."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expansion:
+class Expansion(NamedTuple):
     """What came out. After a syntax error `text` is what was made before it."""
 
     text: str
@@ -89,28 +87,34 @@ def expand_value(text: str, lookup: Lookup) -> Expansion:
     return expand(text, lookup, FUNCTIONS, LEVEL_OPERATORS, recurse=True)
 
 
-@dataclass(slots=True)
-class _Choice:
+class _Choice(NamedTuple):
     """The alternatives after ? and : of one expression; None when there is none."""
 
     if_true: str | None = None
     if_false: str | None = None
 
 
-@dataclass(slots=True)
 class _Run:
     """One expansion: a small recursive-descent parser that evaluates while it reads."""
 
-    lookup: Lookup
-    functions: Mapping[str, Function]
-    operators: Mapping[str, Operator]
-    recurse: bool
-    out: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    error: bool = False
-    undefined: bool = False
-    names: list[str] = field(default_factory=list)  # being expanded now, outermost first
-    depth: int = 0
+    def __init__(
+        self,
+        lookup: Lookup,
+        functions: Mapping[str, Function],
+        operators: Mapping[str, Operator],
+        *,
+        recurse: bool,
+    ) -> None:
+        self.lookup = lookup
+        self.functions = functions
+        self.operators = operators
+        self.recurse = recurse
+        self.out: list[str] = []
+        self.problems: list[str] = []
+        self.error = False
+        self.undefined = False
+        self.names: list[str] = []  # being expanded now, outermost first
+        self.depth = 0
 
     def parse(self, text: str) -> None:
         """Copy `text` to the output, with its references replaced."""
@@ -260,9 +264,10 @@ class _Run:
         elif body[rest] != ":":
             self._show('":" expected', body[start:rest].rstrip(), body[rest:])
         else:
-            choice.if_false, start, rest = _alternative(body, rest + 1)
+            other, start, rest = _alternative(body, rest + 1)
             if rest < len(body):
                 self._show("unexpected input", body[start:rest].rstrip(), body[rest:])
+            return _Choice(alternative, other)
         return choice
 
     def _choose(self, holds: bool, choice: _Choice) -> None:  # noqa: FBT001 (the outcome of the test)

@@ -9,8 +9,7 @@ import ipaddress
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -27,8 +26,7 @@ _ATTRIBUTE: Final = struct.Struct("=HH")
 _BUFFER: Final = 1 << 16  # bytes; one netlink reply is at most 32 kB
 
 
-@dataclass(frozen=True, slots=True)
-class InterfaceAddress:
+class InterfaceAddress(NamedTuple):
     """One address of one interface."""
 
     interface: str

@@ -5,16 +5,14 @@ A level says up to which release the administrator has accepted changed defaults
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 MAX_MAJOR: Final = 2047  # what fits in the 11 bits that Postfix gives the major number
 MAX_MINOR: Final = 1023  # 10 bits each for minor and patch
 _SYNTAX: Final = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9})(?:\.([0-9]{1,9}))?)?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class CompatLevel:
+class CompatLevel(NamedTuple):
     """One level. Missing parts are zero, and are not shown."""
 
     major: int

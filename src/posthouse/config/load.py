@@ -5,8 +5,7 @@ This runs in commands and in master's short-lived loader, never in a daemon: dae
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from posthouse.config import catalog, derived
 from posthouse.config.level import LAST_LEVEL
@@ -26,8 +25,7 @@ def config_directory(option: str | None = None, environment: Mapping[str, str] |
     return option or environment.get(ENVIRONMENT_NAME) or DEFAULT_CONFIG_DIRECTORY
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
+class Configuration(NamedTuple):
     """One configuration directory, read once."""
 
     directory: str

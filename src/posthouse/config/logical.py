@@ -6,16 +6,14 @@ Source: postconf(5), facts B01.01.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 _BLANKS: Final = b" \t\r\v\f"
 _BLANK_CODES: Final = frozenset(_BLANKS)
 _COMMENT: Final = ord("#")
 
 
-@dataclass(frozen=True, slots=True)
-class LogicalLine:
+class LogicalLine(NamedTuple):
     """One line with its continuations. The line ends are gone; the white space that began a continuation is not."""
 
     text: bytes
@@ -23,8 +21,7 @@ class LogicalLine:
     last: int  # the last that belongs to it, comments between or after it counted
 
 
-@dataclass(frozen=True, slots=True)
-class StrayLine:
+class StrayLine(NamedTuple):
     """A continuation with nothing before it. It has no meaning; the reader should say so."""
 
     text: bytes

@@ -1,12 +1,13 @@
 """Typed parameters: one row says name, default, meaning and limits; `parse` turns text into the value.
 
 A row does not know where its text comes from: Settings expands $name first and calls `parse`.
+The classes are written out, not dataclasses: every command pays for their import.
 Bad text is never repaired: `parse` raises ConfigValueError, which says what would be right (facts B01.04).
 """
 
 import re
 from abc import ABC, abstractmethod
-from dataclasses import KW_ONLY, dataclass, replace
+from copy import copy
 from typing import ClassVar, Final, Generic, Self, TypeVar
 
 from posthouse.config.lists import ListSyntaxError, parse_items, parse_words
@@ -60,15 +61,19 @@ def check_range(value: float, minimum: float, maximum: float | None) -> None:
         raise ConfigValueError(f"{value:.15g} is too large; the most is {maximum:.15g}")
 
 
-@dataclass(frozen=True)
 class Parameter(ABC, Generic[T_co]):
     """One parameter of main.cf. `default` is raw text, as `postconf -d` shows it."""
 
-    name: str
-    default: str
-    _: KW_ONLY
-    doc: str
     expanded: ClassVar[bool] = True  # $name is replaced at load; Raw says no (facts B01.03)
+
+    def __init__(self, name: str, default: str, *, doc: str) -> None:
+        self.name = name
+        self.default = default
+        self.doc = doc
+
+    def __repr__(self) -> str:
+        """Show class, name and default."""
+        return f"{type(self).__name__}({self.name!r}, {self.default!r})"
 
     @abstractmethod
     def parse(self, text: str) -> T_co:
@@ -76,15 +81,19 @@ class Parameter(ABC, Generic[T_co]):
 
     def renamed(self, name: str, default: str | None = None) -> Self:
         """Give the same row under another name: lmtp_x for smtp_x, local_x for a transport family."""
-        return replace(self, name=name, default=self.default if default is None else default)
+        row = copy(self)
+        row.name = name
+        row.default = self.default if default is None else default
+        return row
 
 
-@dataclass(frozen=True)
 class String(Parameter[str]):
     """Text, with limits on its length (0: no upper limit)."""
 
-    minimum_length: int = 0
-    maximum_length: int = 0
+    def __init__(self, name: str, default: str, *, doc: str, minimum_length: int = 0, maximum_length: int = 0) -> None:
+        super().__init__(name, default, doc=doc)
+        self.minimum_length = minimum_length
+        self.maximum_length = maximum_length
 
     def parse(self, text: str) -> str:
         """Check the length."""
@@ -96,19 +105,21 @@ class String(Parameter[str]):
         return text
 
 
-@dataclass(frozen=True)
 class Raw(String):
     """Text that is not expanded at load: the daemon expands it at use, with names of its own (facts B01.03)."""
 
     expanded: ClassVar[bool] = False
 
 
-@dataclass(frozen=True)
 class Integer(Parameter[int]):
     """A whole number within limits."""
 
-    minimum: int = 0
-    maximum: int | None = MAX_INTEGER
+    def __init__(
+        self, name: str, default: str, *, doc: str, minimum: int = 0, maximum: int | None = MAX_INTEGER
+    ) -> None:
+        super().__init__(name, default, doc=doc)
+        self.minimum = minimum
+        self.maximum = maximum
 
     def parse(self, text: str) -> int:
         """Read the number and check its range."""
@@ -117,31 +128,36 @@ class Integer(Parameter[int]):
         return value
 
 
-@dataclass(frozen=True)
 class Size(Integer):
     """A number of bytes: 64 bits."""
 
-    maximum: int | None = MAX_SIZE
+    def __init__(self, name: str, default: str, *, doc: str, minimum: int = 0, maximum: int = MAX_SIZE) -> None:
+        super().__init__(name, default, doc=doc, minimum=minimum, maximum=maximum)
 
 
-@dataclass(frozen=True)
 class Time(Parameter[float]):
     """A time in seconds. A bare number takes `unit`, or else the unit of the default."""
 
-    unit: str = ""
-    minimum_s: float = 0
-    maximum_s: float | None = None
+    def __init__(
+        self,
+        name: str,
+        default: str,
+        *,
+        doc: str,
+        unit: str = "",
+        minimum_s: float = 0,
+        maximum_s: float | None = None,
+    ) -> None:
+        super().__init__(name, default, doc=doc)
+        self.unit = unit or unit_of_default(default)
+        self.minimum_s = minimum_s
+        self.maximum_s = maximum_s
 
     def parse(self, text: str) -> float:
         """Read number and unit and check the range."""
-        value = float(parse_time(text, self.default_unit))
+        value = float(parse_time(text, self.unit))
         check_range(value, self.minimum_s, self.maximum_s)
         return value
-
-    @property
-    def default_unit(self) -> str:
-        """The unit of a bare number."""
-        return self.unit or unit_of_default(self.default)
 
 
 def unit_of_default(default: str) -> str:
@@ -150,7 +166,6 @@ def unit_of_default(default: str) -> str:
     return match.group(1) if match else "s"
 
 
-@dataclass(frozen=True)
 class Boolean(Parameter[bool]):
     """yes or no."""
 
@@ -159,11 +174,12 @@ class Boolean(Parameter[bool]):
         return parse_boolean(text)
 
 
-@dataclass(frozen=True)
 class Enum(Parameter[str]):
     """One word out of a few, in any case; the value is spelled as in `choices`."""
 
-    choices: tuple[str, ...] = ()
+    def __init__(self, name: str, default: str, *, doc: str, choices: tuple[str, ...]) -> None:
+        super().__init__(name, default, doc=doc)
+        self.choices = choices
 
     def parse(self, text: str) -> str:
         """Find the choice."""
@@ -174,43 +190,38 @@ class Enum(Parameter[str]):
         raise ConfigValueError(f'"{text}" is not one of: {shown}')
 
 
-@dataclass(frozen=True)
 class NameList(Parameter[tuple[str, ...]]):
     """A list of words between commas or white space. The braces of `{ a = b }` are taken away."""
 
-    minimum_items: int = 0
+    def __init__(self, name: str, default: str, *, doc: str, minimum_items: int = 0) -> None:
+        super().__init__(name, default, doc=doc)
+        self.minimum_items = minimum_items
 
     def parse(self, text: str) -> tuple[str, ...]:
         """Split the list."""
-        items = self._split(text)
+        try:
+            items = self._split(text)
+        except ListSyntaxError as error:
+            raise ConfigValueError(f"{error}; close the brace") from None
         if len(items) < self.minimum_items:
             raise ConfigValueError("the list must not be empty; set it, or take the line out to get the default")
         return items
 
     def _split(self, text: str) -> tuple[str, ...]:
-        try:
-            return parse_words(text)
-        except ListSyntaxError as error:
-            raise ConfigValueError(f"{error}; close the brace") from None
+        return parse_words(text)
 
 
-@dataclass(frozen=True)
 class Patterns(NameList):
     """A match list: names, "!" patterns, /file names and type:name tables. Braces stay."""
 
     def _split(self, text: str) -> tuple[str, ...]:
-        try:
-            return parse_items(text)
-        except ListSyntaxError as error:
-            raise ConfigValueError(f"{error}; close the brace") from None
+        return parse_items(text)
 
 
-@dataclass(frozen=True)
 class Restrictions(Patterns):
     """A restriction list: names with their arguments as further items; `{ name argument }` is one item."""
 
 
-@dataclass(frozen=True)
 class Tables(Patterns):
     """A list of lookup tables, each "type:name"; `inline:{...}` and the like stay one item."""
 
@@ -223,12 +234,16 @@ class Tables(Patterns):
         return items
 
 
-@dataclass(frozen=True)
 class Family(Generic[T_co]):
-    """A row that exists once for each transport or service: <name>_destination_recipient_limit and so on."""
+    """A row that exists once for each transport or service: <name>_destination_recipient_limit and so on.
 
-    template: Parameter[T_co]  # its name is the part after the transport, with the underscore
-    defaults: tuple[tuple[str, str], ...] = ()  # transports with a default of their own
+    The template's name is the part after the transport, with the underscore; `defaults` has the transports with a
+    default of their own.
+    """
+
+    def __init__(self, template: Parameter[T_co], defaults: tuple[tuple[str, str], ...] = ()) -> None:
+        self.template = template
+        self.defaults = defaults
 
     def of(self, transport: str) -> Parameter[T_co]:
         """Give the row of one transport."""

@@ -7,8 +7,7 @@ value is kept. A daemon reads its settings once at start and copies them; it nev
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Self, TypeVar, cast
+from typing import Final, NamedTuple, Self, TypeVar, cast
 
 from posthouse.config import catalog, derived
 from posthouse.config.expand import ExpansionLoopError, expand_value
@@ -20,16 +19,14 @@ T = TypeVar("T")
 DEFAULT_CONFIG_DIRECTORY: Final = "/etc/postfix"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a setting was written."""
 
     file: str
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who reads the settings: these are values of their own in main.cf ($service_name ...)."""
 
     service_name: str = ""

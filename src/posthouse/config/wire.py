@@ -51,7 +51,7 @@ def decode(data: bytes) -> Settings:
     for kind in fields:
         if kind not in _FIELDS:
             raise WireError("unknown entry")
-        row = [field for field, _ in zip(fields, range(_FIELDS[kind]), strict=False)]
+        row = [field for _, field in zip(range(_FIELDS[kind]), fields, strict=False)]
         if len(row) != _FIELDS[kind]:
             raise WireError("the last entry is cut off")
         if kind == _IDENTITY:
