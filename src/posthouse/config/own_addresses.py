@@ -53,12 +53,12 @@ def _chosen(
     """Turn addresses and host names into interface addresses; the prefix comes from the interface that has it."""
     known = {item.address: item for item in present}
     for name in names:
-        for address in _addresses_of(name):
+        for address in addresses_of(name):
             if address.version in wanted:
                 yield known.get(address, InterfaceAddress("", address, address.max_prefixlen))
 
 
-def _addresses_of(name: str) -> list[Address]:
+def addresses_of(name: str) -> list[Address]:
     """Read an address, with or without brackets, or ask the resolver for a host name's."""
     bare = name.removeprefix("[").removesuffix("]").lower().removeprefix("ipv6:")
     try:

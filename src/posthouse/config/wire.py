@@ -21,10 +21,10 @@ _FIELDS: Final = {_IDENTITY: 3, _SETTING: 4, _FACT: 2}
 
 
 class WireError(ValueError):
-    """The bytes are not what `encode` makes."""
+    """The bytes are not what `format_settings` makes."""
 
 
-def encode(settings: Settings) -> bytes:
+def format_settings(settings: Settings) -> bytes:
     """Give the settings as bytes."""
     identity = settings.identity
     rows = [(HEADER,), (_IDENTITY, identity.service_name, identity.process_name, identity.config_directory)]
@@ -37,8 +37,8 @@ def encode(settings: Settings) -> bytes:
     return b"".join(_netstring(field) for row in parts for field in row)
 
 
-def decode(data: bytes) -> Settings:
-    """Read the settings again. Raises WireError: any other bytes."""
+def parse_settings(data: bytes) -> Settings:
+    """Read the settings again. Raises WireError: the bytes are not what `format_settings` makes."""
     if len(data) > MAX_BYTES:
         raise WireError("settings are too large")
     fields = _read_fields(data)
