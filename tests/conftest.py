@@ -1,0 +1,102 @@
+"""What all tests share: servers in directories of their own, and the rule that CI skips nothing."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.instance import Instance, Options
+from tests.support.load import SmtpSink
+from tests.support.peers import find_peer
+from tests.support.servers import Postfix, Posthouse
+
+Start = Callable[..., Instance]
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, with a reason, what this machine cannot run."""
+    for item in items:
+        if item.get_closest_marker("root") and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="needs root"))
+        if item.get_closest_marker("shared") and not SHARED.is_dir():
+            item.add_marker(pytest.mark.skip(reason="the shared cases do not lie beside this work tree"))
+
+
+class SkipsAreFailures:
+    """As root in CI everything can run: a skipped test there is one that nobody notices."""
+
+    def __init__(self) -> None:
+        self.skipped: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember what was skipped, the tests of absent shared cases apart."""
+        if report.skipped and not hasattr(report, "wasxfail") and "shared" not in report.keywords:
+            self.skipped.append(report.nodeid)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail the run when anything was skipped."""
+        if self.skipped and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Name them."""
+        for nodeid in self.skipped:
+            terminalreporter.write_line(f"skipped, which as root in CI counts as failed: {nodeid}", red=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put the rule in force where it holds."""
+    if os.environ.get("CI") == "true" and os.geteuid() == 0 and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SkipsAreFailures(), "skips-are-failures")
+
+
+@pytest.fixture
+def instances() -> Iterator[list[Instance]]:
+    """Collect the servers of one test, to be removed after it."""
+    started: list[Instance] = []
+    yield started
+    for instance in started:
+        instance.destroy()
+
+
+@pytest.fixture
+def posthouse(instances: list[Instance]) -> Start:
+    """Return a function that starts Posthouse; its arguments are those of Options."""
+
+    def start(*, started: bool = True, **options: object) -> Instance:
+        instance = Posthouse(Options(**options))  # type: ignore[arg-type]
+        instances.append(instance)
+        if started:
+            instance.start_and_greet()
+        return instance
+
+    return start
+
+
+@pytest.fixture
+def postfix_peer(instances: list[Instance]) -> Start:
+    """Return a function that starts Debian's Postfix the same way; skips where it cannot run."""
+    reason = Postfix.why_not()
+    if reason:
+        pytest.skip(reason)
+
+    def start(*, started: bool = True, **options: object) -> Instance:
+        instance = Postfix(Options(**options))  # type: ignore[arg-type]
+        instances.append(instance)
+        if started:
+            instance.start_and_greet()
+        return instance
+
+    return start
+
+
+@pytest.fixture
+def smtp_sink() -> Iterator[SmtpSink]:
+    """Run Postfix's smtp-sink, which keeps what it gets."""
+    if not find_peer("smtp-sink"):
+        pytest.skip("smtp-sink is not here: make peers")
+    with SmtpSink(keep=True) as sink:
+        yield sink
