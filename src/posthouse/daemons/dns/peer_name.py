@@ -1,0 +1,58 @@
+"""PeerNames: the name of a client from its address, believed only where the name leads back to the address.
+
+The hosts file comes first, then PTR. A name that is no host name, is numeric, or does not have the address is
+reported as the reverse name only. Sources: facts on smtpd_peer; RFC 8499 (forward-confirmed reverse DNS).
+"""
+
+import ipaddress
+from collections.abc import Callable, Coroutine
+from typing import Final
+
+from posthouse.ipc.dns import OK, TEMPORARY, PeerNameAnswer
+from posthouse.net.dns import Found
+from posthouse.net.hosts import HostsFile, normal_address
+
+UNKNOWN: Final = "unknown"
+IS_OK, IS_TEMPORARY, IS_PERMANENT = 2, 4, 5
+
+Lookup = Callable[[str, str], Coroutine[object, object, Found]]
+
+
+class PeerNames:
+    """Finds names; must be called in an asyncio task."""
+
+    def __init__(self, hosts: HostsFile, lookup: Lookup) -> None:
+        self._hosts = hosts
+        self._lookup = lookup
+
+    async def find(self, number: int, text: str) -> PeerNameAnswer:
+        """Answer request `number` for an address."""
+        address = normal_address(text)
+        if address is None:
+            return PeerNameAnswer(number, UNKNOWN, IS_PERMANENT, UNKNOWN, IS_PERMANENT)
+        reverse, status = await self._reverse(address)
+        if reverse is None:
+            return PeerNameAnswer(number, UNKNOWN, status, UNKNOWN, status)
+        forward = await self._forward(reverse, address)
+        name = reverse if forward == IS_OK else UNKNOWN
+        return PeerNameAnswer(number, name, forward, reverse, IS_OK)
+
+    async def _reverse(self, address: str) -> tuple[str | None, int]:
+        name = self._hosts.name(address)
+        if name is not None:
+            return name, IS_OK
+        found = await self._lookup(ipaddress.ip_address(address).reverse_pointer, "PTR")
+        if found.status == TEMPORARY:
+            return None, IS_TEMPORARY
+        names = [record.data for record in found.records if record.data != "."]  # net/dns passes host names only
+        return (names[0], IS_OK) if names else (None, IS_PERMANENT)
+
+    async def _forward(self, name: str, address: str) -> int:
+        if address in self._hosts.addresses(name):
+            return IS_OK
+        found = await self._lookup(name, "AAAA" if ":" in address else "A")
+        if found.status == TEMPORARY:
+            return IS_TEMPORARY
+        if found.status == OK and any(normal_address(record.data) == address for record in found.records):
+            return IS_OK
+        return IS_PERMANENT
