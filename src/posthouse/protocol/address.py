@@ -10,8 +10,8 @@ import re
 from typing import Final, NamedTuple
 
 # dot-string, with every octet above 127 taken as text (RFC 6532 3.2)
-_DOT_STRING: Final = re.compile(r'[^\x00-\x20\x7f()<>@,;:\\"\[\].]+(?:\.[^\x00-\x20\x7f()<>@,;:\\"\[\].]+)*')
-_ASCII_DOT_STRING: Final = re.compile(r'[^\x00-\x20\x7f()<>@,;:\\"\[\].\x80-\U0010ffff]+(?:\.[^\x00-\x20\x7f()<>@,;:\\"\[\].\x80-\U0010ffff]+)*')
+_TEXT: Final = r'[^\x00-\x20\x7f()<>@,;:\\"\[\].]+'
+_DOT_STRING: Final = re.compile(rf"{_TEXT}(?:\.{_TEXT})*")
 _TO_ESCAPE: Final = re.compile(r'["\\\r\n]')
 _QUOTING: Final = re.compile(r'["\\]')
 _ESCAPED: Final = re.compile(r"\\(.)|\"", re.DOTALL)
@@ -51,8 +51,7 @@ def join_address(local_part: str, domain: str | None) -> str:
 
 def is_dot_string(text: str, *, eight_bit_clean: bool = True) -> bool:
     """Whether a local part needs no quotes."""
-    pattern = _DOT_STRING if eight_bit_clean else _ASCII_DOT_STRING
-    return pattern.fullmatch(text) is not None
+    return _DOT_STRING.fullmatch(text) is not None and (eight_bit_clean or text.isascii())
 
 
 def quote_local_part(local_part: str, *, eight_bit_clean: bool = True) -> str:
@@ -100,11 +99,7 @@ def split_extension(
     Never split: the system's own names, a local part that would become empty and, where "-" is a delimiter,
     owner-LIST and LIST-request.
     """
-    for end, character in enumerate(local_part):
-        if character in delimiters:
-            break
-    else:
-        return Extension(local_part, None)
+    end = next((at for at, character in enumerate(local_part) if character in delimiters), 0) if delimiters else 0
     if end == 0 or _is_special(local_part.lower(), delimiters, double_bounce, owner_request_special):
         return Extension(local_part, None)
     return Extension(local_part[:end], local_part[end + 1 :], local_part[end])
@@ -116,7 +111,7 @@ def add_extension(address: str, extension: str) -> str:
     return join_address(local_part + extension, domain)
 
 
-def _is_special(name: str, delimiters: str, double_bounce: str, owner_request_special: bool) -> bool:  # noqa: FBT001
+def _is_special(name: str, delimiters: str, double_bounce: str, owner_request_special: bool) -> bool:
     if name in {POSTMASTER, MAILER_DAEMON} or name == double_bounce.lower():
         return True
     if "-" not in delimiters or not owner_request_special:

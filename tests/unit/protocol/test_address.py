@@ -38,7 +38,9 @@ def test_quoting(internal: str, external: str) -> None:
     assert unquote_address(external) == internal
 
 
-@given(st.text(st.characters(blacklist_characters="\r\n"), min_size=1, max_size=20), st.sampled_from(["b.c", "[1.2.3.4]"]))
+@given(
+    st.text(st.characters(blacklist_characters="\r\n"), min_size=1, max_size=20), st.sampled_from(["b.c", "[1.2.3.4]"])
+)
 def test_quoting_round_trip(local_part: str, domain: str) -> None:
     """Whatever stands before the last at sign survives quoting."""
     internal = f"{local_part}@{domain}"
@@ -88,7 +90,9 @@ def test_extension_is_added() -> None:
     assert add_extension("a", "+x") == "a+x"
 
 
-@pytest.mark.parametrize("name", ["a", "a.b", "a_b.c", "1a.2", "a-b.c", "x" * 63 + ".y", "_dmarc.example", "xn--bcher-kva.example"])
+@pytest.mark.parametrize(
+    "name", ["a", "a.b", "a_b.c", "1a.2", "a-b.c", "x" * 63 + ".y", "_dmarc.example", "xn--bcher-kva.example"]
+)
 def test_hostnames(name: str) -> None:
     """Letters, digits, inner hyphens, underscores."""
     assert is_hostname(name)
@@ -96,21 +100,53 @@ def test_hostnames(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "a.", ".a", "a..b", "-a", "a-", "a.-b", "1", "1.2.3.4", "a b", "a\n", "x" * 64, "a." * 127 + "abc", "é.test", "[1.2.3.4]"],
+    [
+        "",
+        ".",
+        "a.",
+        ".a",
+        "a..b",
+        "-a",
+        "a-",
+        "a.-b",
+        "1",
+        "1.2.3.4",
+        "a b",
+        "a\n",
+        "x" * 64,
+        "a." * 127 + "abc",
+        "é.test",
+        "[1.2.3.4]",
+    ],
 )
 def test_bad_hostnames(name: str) -> None:
     """Empty labels, hyphens at the ends, digits alone, foreign characters and excess length are refused."""
     assert not is_hostname(name)
 
 
-@pytest.mark.parametrize("domain", ["[127.0.0.1]", "[IPv6:::1]", "[ipv6:2001:db8::25]", "[IPv6:::ffff:1.2.3.4]", "[IPv6:1:2:3:4:5:6:7:8]"])
+@pytest.mark.parametrize(
+    "domain", ["[127.0.0.1]", "[IPv6:::1]", "[ipv6:2001:db8::25]", "[IPv6:::ffff:1.2.3.4]", "[IPv6:1:2:3:4:5:6:7:8]"]
+)
 def test_literals(domain: str) -> None:
     """IPv4 as it is, IPv6 with its tag."""
     assert is_address_literal(domain)
     assert is_mail_domain(domain)
 
 
-@pytest.mark.parametrize("domain", ["[127.0.0.999]", "[::1]", "[IPv6:1.2.3.4]", "[IPv6:1::2::3]", "[IPv6::1]", "[]", "[x", "[IPv6:fe80::1%eth0]", "[1.2.3]"])
+@pytest.mark.parametrize(
+    "domain",
+    [
+        "[127.0.0.999]",
+        "[::1]",
+        "[IPv6:1.2.3.4]",
+        "[IPv6:1::2::3]",
+        "[IPv6::1]",
+        "[]",
+        "[x",
+        "[IPv6:fe80::1%eth0]",
+        "[1.2.3]",
+    ],
+)
 def test_bad_literals(domain: str) -> None:
     """Numbers too large, the tag left out, two gaps, zones."""
     assert not is_mail_domain(domain)

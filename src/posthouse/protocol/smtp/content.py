@@ -72,12 +72,23 @@ class ContentReader:
             self.rest = data[after:]
             self._carry = b""
             return self._clean(data[:end], dots=first_dot + 2 != end)
-        if data[-1] in b"\r\n." and (tail := _UNDECIDED.search(data, len(data) - 4 if len(data) > 4 else 0)):
+        if data[-1] in b"\r\n." and (tail := _UNDECIDED.search(data, max(len(data) - 4, 0))):
             self._carry = tail[0]
-            data = data[: tail.start()]
-        else:
-            self._carry = b""
-        return self._clean(data, dots=first_dot >= 0) if data else b""
+            return self._clean_head(data, tail, dots=first_dot >= 0) if tail.start() else b""
+        self._carry = b""
+        return self._clean(data, dots=first_dot >= 0)
+
+    def _clean_head(self, data: bytes, tail: re.Match[bytes], *, dots: bool) -> bytes:
+        """Clean what stands before an undecided tail.
+
+        A line end at the front of the tail is certain; the last line of the head needs it to be seen as a line (a lone
+        dot), and gives it back, since the next chunk begins with it.
+        """
+        if tail[0] == b"\r":
+            return self._clean(data[: tail.start()], dots=dots)
+        text = self._clean(data[: data.index(b"\n", tail.start()) + 1], dots=dots)
+        self.size_bytes -= 2
+        return text[:-1]
 
     def _clean(self, data: bytes, *, dots: bool) -> bytes:
         """Turn whole lines, or the inside of lines, from their wire form into LF form."""

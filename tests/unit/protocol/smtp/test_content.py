@@ -1,5 +1,7 @@
 """Message content: the end, the dots, bare CR and LF, and that none of it depends on how bytes arrive."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +32,8 @@ def read(chunks: list[bytes], mode: BareNewline = BareNewline.NORMALIZE) -> tupl
 
 def reference(data: bytes) -> tuple[bytes, bytes] | None:
     """Read line by line, slowly and obviously: content in LF form and the rest; None: no end."""
-    out, start, after_crlf = [], 0, True
+    out: list[bytes] = []
+    start, after_crlf = 0, True
     while (end := data.find(b"\n", start)) >= 0:
         is_crlf = end > start and data[end - 1 : end] == b"\r"
         line = data[start : end - 1 if is_crlf else end]
@@ -82,7 +85,7 @@ def test_cuts_do_not_matter(data: bytes, cuts: list[int], mode: BareNewline) -> 
     data += b"x\r\n.\r\nrest"
     at = sorted({0, len(data), *(min(cut, len(data)) for cut in cuts)})
     whole, one = read([data], mode)
-    joined, many = read([data[a:b] for a, b in zip(at, at[1:], strict=False)], mode)
+    joined, many = read([data[a:b] for a, b in itertools.pairwise(at)], mode)
     single, bytewise = read([data[i : i + 1] for i in range(len(data))], mode)
     assert whole == joined == single
     for other in (many, bytewise):

@@ -1,0 +1,211 @@
+"""The arguments of MAIL, RCPT and VRFY: the command line to an event, or to the reply that refuses it.
+
+Nearly every client writes the plain form, which one pattern takes; everything else goes through split_command and
+parse_path. Parameters are strict: ASCII digits only, each at most once. Sources: RFC 5321 4.1.1.2, 4.1.1.3;
+RFC 1870 6; RFC 6152; RFC 6531 3.4; RFC 3461 4. Reply texts: facts (smtpd.c).
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from posthouse.protocol.domain import is_hostname
+from posthouse.protocol.smtp import replies
+from posthouse.protocol.smtp.events import Mail, Rcpt, Vrfy
+from posthouse.protocol.smtp.paths import CommandWord, parse_path, split_command
+from posthouse.protocol.smtp.replies import Reply
+from posthouse.protocol.status import decode_xtext
+
+# Dot-string = Atom *("." Atom); the at-domain is checked by is_hostname (RFC 5321 4.1.2)
+_ATEXT: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_PLAIN: Final = rf"<({_ATEXT}(?:\.{_ATEXT})*@([A-Za-z0-9._-]+))>(?: +([!-~].*))?"
+_PLAIN_MAIL: Final = re.compile(rf"[Ff][Rr][Oo][Mm]:(?:(<>)(?: +([!-~].*))?|{_PLAIN})", re.ASCII)
+_PLAIN_RCPT: Final = re.compile(rf"[Tt][Oo]:{_PLAIN}", re.ASCII)
+
+_SIZE: Final = re.compile(r"[0-9]+", re.ASCII)
+MAX_SIZE_DIGITS: Final = 18  # a number with more does not fit into a file's size (RFC 1870 allows 20)
+_NOTIFY: Final = frozenset({"NEVER", "SUCCESS", "FAILURE", "DELAY"})
+_NEVER: Final = frozenset({"NEVER"})
+# original-recipient-address = atom ";" xtext (RFC 3461 4.2)
+_ORCPT: Final = re.compile(rf"({_ATEXT});([!-~]+)", re.ASCII)
+_UTF8_ORCPT: Final = re.compile(r"([Uu][Tt][Ff]-8);(.+)", re.DOTALL)
+_UTF8_ESCAPE: Final = re.compile(r"\\x\{([0-9A-F]{2,6})\}", re.ASCII)
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
+_NO_NOTIFY: Final[frozenset[str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """What of the syntax the settings decide."""
+
+    strict_envelopes: bool = False  # postconf(5): strict_rfc821_envelopes
+    smtputf8: bool = True  # postconf(5): smtputf8_enable, and not in smtpd_discard_ehlo_keywords
+    dsn: bool = True  # "dsn" not in smtpd_discard_ehlo_keywords
+
+
+def parse_mail(argument: str, syntax: Syntax) -> Mail | Reply:
+    """Read what stands behind MAIL."""
+    match = _PLAIN_MAIL.fullmatch(argument)
+    if match is not None and not syntax.strict_envelopes:
+        null, null_options, address, domain, options = match.groups()
+        if null is not None:
+            mail = Mail("", null)
+            return mail if null_options is None else _mail_options(mail, null_options.split(), syntax)
+        if is_hostname(domain):
+            mail = Mail(address, f"<{address}>")
+            return mail if options is None else _mail_options(mail, options.split(), syntax)
+    words = split_command(argument)
+    if len(words) < 2 or words[0].text.lower() != "from:":
+        return replies.MAIL_SYNTAX
+    sender = parse_path(words[1].text, strict=syntax.strict_envelopes, allow_null=True) if words[1].ok else None
+    if sender is None:
+        return replies.BAD_SENDER
+    return _mail_options(Mail(sender, words[1].text), [word.text for word in words[2:]], syntax)
+
+
+def parse_rcpt(argument: str, syntax: Syntax) -> Rcpt | Reply:
+    """Read what stands behind RCPT."""
+    match = _PLAIN_RCPT.fullmatch(argument)
+    if match is not None and is_hostname(match[2]):
+        address, _, options = match.groups()
+        rcpt = Rcpt(address, f"<{address}>")
+        return rcpt if options is None else _rcpt_options(rcpt, options.split(), syntax)
+    words = split_command(argument)
+    if len(words) < 2 or words[0].text.lower() != "to:":
+        return replies.RCPT_SYNTAX
+    recipient = parse_path(words[1].text, strict=syntax.strict_envelopes) if words[1].ok else None
+    if recipient is None:
+        return replies.BAD_RECIPIENT
+    return _rcpt_options(Rcpt(recipient, words[1].text), [word.text for word in words[2:]], syntax)
+
+
+def parse_vrfy(argument: str, syntax: Syntax) -> Vrfy | Reply:
+    """Read what stands behind VRFY: an address, and maybe SMTPUTF8 (RFC 6531 3.7.4.2)."""
+    words: list[CommandWord] = split_command(argument)
+    if not words:
+        return replies.VRFY_SYNTAX
+    if len(words) > 1 and words[-1].text.upper() == "SMTPUTF8" and syntax.smtputf8:
+        words.pop()
+    text = " ".join(word.text for word in words)
+    address = parse_path(text, strict=False) if all(word.ok for word in words) else None
+    return replies.BAD_RECIPIENT if address is None else Vrfy(address, text)
+
+
+def _mail_options(mail: Mail, options: list[str], syntax: Syntax) -> Mail | Reply:
+    seen = set()
+    for option in options:
+        keyword, equals, value = option.partition("=")
+        keyword = keyword.upper()
+        error = _mail_option(mail, keyword, value if equals else None, syntax)
+        if error is None and keyword in seen:
+            error = _REPEATED.get(keyword, replies.unsupported(option))
+        if error is not None:
+            return replies.unsupported(option) if error is _UNSUPPORTED else error
+        seen.add(keyword)
+    return mail
+
+
+_UNSUPPORTED: Final = replies.unsupported("")
+_REPEATED: Final = {"SIZE": replies.BAD_SIZE, "RET": replies.BAD_RET, "ENVID": replies.BAD_ENVID}
+
+
+def _mail_option(mail: Mail, keyword: str, value: str | None, syntax: Syntax) -> Reply | None:
+    """Take one parameter of MAIL; return the reply that refuses it."""
+    if value is None:
+        if keyword != "SMTPUTF8" or not syntax.smtputf8:
+            return _UNSUPPORTED
+        mail.smtputf8 = True
+        return None
+    if keyword == "SIZE":
+        return _size(mail, value)
+    if keyword == "BODY":
+        mail.body = value.upper()
+        return None if mail.body in {"7BIT", "8BITMIME"} else _UNSUPPORTED
+    if keyword == "AUTH":
+        return replies.NO_AUTH
+    if keyword == "RET":
+        return _ret(mail, value.upper(), syntax)
+    if keyword == "ENVID":
+        return _envid(mail, value, syntax)
+    return _UNSUPPORTED
+
+
+def _size(mail: Mail, value: str) -> Reply | None:
+    if _SIZE.fullmatch(value) is None:
+        return replies.BAD_SIZE
+    if len(value.lstrip("0")) > MAX_SIZE_DIGITS:
+        return replies.TOO_BIG_TO_COUNT
+    mail.size = int(value)
+    return None
+
+
+def _ret(mail: Mail, value: str, syntax: Syntax) -> Reply | None:
+    if not syntax.dsn:
+        return replies.NO_DSN
+    mail.ret = value
+    return None if value in {"FULL", "HDRS"} else replies.BAD_RET
+
+
+def _envid(mail: Mail, value: str, syntax: Syntax) -> Reply | None:
+    """ENVID is printable text in xtext (RFC 3461 4.4)."""
+    if not syntax.dsn:
+        return replies.NO_DSN
+    text = decode_xtext(value.encode("utf-8", "surrogateescape"))
+    if not text or not text.isascii() or not text.decode("ascii").isprintable():
+        return replies.BAD_ENVID
+    mail.envid = text.decode("ascii")
+    return None
+
+
+def _rcpt_options(rcpt: Rcpt, options: list[str], syntax: Syntax) -> Rcpt | Reply:
+    seen = set()
+    for option in options:
+        keyword, _, value = option.partition("=")
+        keyword = keyword.upper()
+        if keyword not in {"NOTIFY", "ORCPT"}:
+            return replies.unsupported(option)
+        if not syntax.dsn:
+            return replies.NO_DSN
+        good = keyword not in seen and (_notify(rcpt, value) if keyword == "NOTIFY" else _orcpt(rcpt, value))
+        if not good:
+            return replies.BAD_NOTIFY if keyword == "NOTIFY" else replies.BAD_ORCPT
+        seen.add(keyword)
+    return rcpt
+
+
+def _notify(rcpt: Rcpt, value: str) -> bool:
+    """NOTIFY=NEVER, or a list of the others (RFC 3461 4.1)."""
+    names = value.upper().split(",")
+    rcpt.notify = frozenset(names)
+    return rcpt.notify <= _NOTIFY and len(names) == len(rcpt.notify) and ("NEVER" not in names or rcpt.notify == _NEVER)
+
+
+def _orcpt(rcpt: Rcpt, value: str) -> bool:
+    """ORCPT=type;address, the address in xtext or (type utf-8) in its own encoding (RFC 6533 3)."""
+    if (match := _UTF8_ORCPT.fullmatch(value)) is not None:
+        text = _decode_utf8_address(match[2])
+    elif (match := _ORCPT.fullmatch(value)) is not None:
+        octets = decode_xtext(match[2].encode("ascii"))
+        text = None if octets is None else octets.decode("utf-8", "surrogateescape")
+    else:
+        return False
+    if not text or match is None:
+        return False
+    # A control character in xtext is legal and would end a field of the delivery report: it stays visible instead.
+    rcpt.orcpt = f"{match[1]};{_CONTROLS.sub('?', text)}"
+    return True
+
+
+def _decode_utf8_address(text: str) -> str | None:
+    """Read utf-8-addr-xtext or utf-8-addr-unitext."""
+    octets: bytes | None = text.encode("utf-8", "surrogateescape")
+    if octets is not None and text.isascii():
+        octets = decode_xtext(octets)
+    if octets is None:
+        return None
+    plain = octets.decode("utf-8", "surrogateescape")
+    try:
+        plain = _UTF8_ESCAPE.sub(lambda match: chr(int(match[1], 16)), plain)
+    except (ValueError, OverflowError):
+        return None
+    return None if "\\" in plain or any("\ud800" <= character <= "\udfff" for character in plain) else plain
