@@ -48,6 +48,7 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
     verp: str = ""
     hold: str = ""  # why it goes to the hold queue; empty: it does not
     trace: int = 0  # sendmail -v, -bv
+    full_name: str = ""  # sendmail -F, for a From: header that is missing
 
 
 class RecipientResult(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -9,6 +9,7 @@ it is answered and sends it again after a reconnect, so every request must be id
 """
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
@@ -75,6 +76,19 @@ def peer_credentials(sock: socket.socket) -> PeerCredentials:
     return PeerCredentials(*_CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)))
 
 
+def peek_hello(sock: socket.socket) -> Hello | bytes:
+    """Look, without taking it, at what a new connection says first: Hello, or anything else as raw bytes.
+
+    For a socket that serves several protocols. Raises BlockingIOError: nothing came yet; OSError.
+    """
+    start = sock.recv(256, socket.MSG_PEEK)
+    if len(start) > _LENGTH.size and start[0] == 0:
+        (length,) = _LENGTH.unpack_from(start)
+        with contextlib.suppress(msgspec.DecodeError):
+            return _decode_hello(memoryview(start)[_LENGTH.size : _LENGTH.size + length])
+    return start
+
+
 class Channel(Connection, Generic[R]):
     """One end of a stream of records. `on_record` gets each; `on_close` is called once at the end."""
 
@@ -100,6 +114,11 @@ class Channel(Connection, Generic[R]):
         self.peer: PeerCredentials | None = None
         super().__init__(loop, sock)
         self.send(protocol.hello)
+
+    @property
+    def greeted(self) -> bool:
+        """Whether the other end has taken the connection."""
+        return self._greeted
 
     def send(self, record: msgspec.Struct) -> None:
         """Send a record with the others of this turn of the loop."""

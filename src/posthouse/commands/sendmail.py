@@ -1,0 +1,287 @@
+"""sendmail(1): the Sendmail-compatible way into the mail system, for programs of this machine.
+
+Standard library only, and little of it: mail programs start it thousands of times. It is not privileged in any way: it
+hands its message to the submit socket, where the kernel tells pickup(8) who it is; when the system is down it leaves
+the message in maildrop/ and says nothing, as the message is safe there.
+
+Exit status: sysexits.h values; 75 (EX_TEMPFAIL) when the message could not be taken now. Sources: sendmail(1).
+"""
+
+import os
+import sys
+from typing import Final, NoReturn
+
+from posthouse.commands.submission import Message, format_submission, submit
+from posthouse.ipc.submit import FLAG_GATEWAY, FLAG_SMTPUTF8, FLAG_TRACE
+
+EX_OK, EX_USAGE, EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE = 0, 64, 65, 67, 69
+EX_SOFTWARE, EX_OSERR, EX_TEMPFAIL, EX_NOPERM = 70, 71, 75, 77
+
+OPTIONS: Final = "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:q:r:tvx"
+IGNORED: Final = frozenset("ALUcehmpx")
+MAX_ENVID: Final = 100  # characters; RFC 3461 4.4
+
+
+class UsageError(Exception):
+    """The command line is wrong; str() says how."""
+
+
+class Arguments:
+    """The command line, read."""
+
+    def __init__(self) -> None:
+        self.mode = "m"  # of -b
+        self.config_directory = ""
+        self.message = Message()
+        self.from_headers = False
+        self.dot_ends = True
+        self.flush: list[str] | None = None  # arguments for postqueue
+        self.alias_database = ""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run; the name it is called by (mailq, newaliases) decides what it does."""
+    arguments = sys.argv if argv is None else argv
+    name = os.path.basename(arguments[0])
+    try:
+        parsed = parse_arguments(arguments[1:])
+    except UsageError as error:
+        sys.stderr.write(f"sendmail: fatal: {error}\n")
+        return EX_USAGE
+    if name == "mailq":
+        parsed.mode = "p"
+    elif name == "newaliases":
+        parsed.mode = "i"
+    if parsed.flush is not None:
+        return _call("postqueue", parsed, parsed.flush)
+    return _MODES[parsed.mode](parsed)
+
+
+def parse_arguments(words: list[str]) -> Arguments:
+    """Read options in the way of getopt(3). Raises UsageError."""
+    arguments = Arguments()
+    position = 0
+    while position < len(words) and words[position].startswith("-") and words[position] != "-":
+        word = words[position]
+        position += 1
+        if word == "--":
+            break
+        index = 1
+        while index < len(word):
+            letter = word[index]
+            index += 1
+            takes_value = _takes_value(letter)
+            value = ""
+            if takes_value:
+                value, index = word[index:], len(word)
+                if not value and not (letter == "q" or (letter == "o" and position >= len(words))):
+                    if position >= len(words):
+                        raise UsageError(f"option requires an argument -- '{letter}'")
+                    value = words[position]
+                    position += 1
+            _option(arguments, letter, value)
+    arguments.message.recipients += words[position:]
+    return arguments
+
+
+def _takes_value(letter: str) -> bool:
+    where = OPTIONS.find(letter) if letter != ":" else -1
+    if where < 0:
+        raise UsageError(f"invalid option -- '{letter}'")
+    return OPTIONS[where + 1 : where + 2] == ":"
+
+
+def _option(arguments: Arguments, letter: str, value: str) -> None:
+    handler = _HANDLERS.get(letter)
+    if handler is not None:
+        handler(arguments, value)
+    elif letter not in IGNORED:
+        raise UsageError(f"option -{letter} is not supported")
+
+
+def _set_body(arguments: Arguments, value: str) -> None:
+    known = {"7BIT": "7bit", "8BITMIME": "8bit"}
+    if value.upper() not in known:
+        raise UsageError(f"specify -B with 7BIT or 8BITMIME, not {value}")
+    arguments.message.encoding = known[value.upper()]
+
+
+def _set_sender(arguments: Arguments, value: str) -> None:
+    arguments.message.sender = value.removeprefix("<").removesuffix(">") if value.startswith("<") else value
+
+
+def _set_notify(arguments: Arguments, value: str) -> None:
+    words = value.lower().split(",")
+    if not words or set(words) - {"never", "success", "failure", "delay"} or ("never" in words and len(words) > 1):
+        raise UsageError(f"bad -N option value: {value}; use never, or some of success,failure,delay")
+    arguments.message.notify = ",".join(words)
+
+
+def _set_return(arguments: Arguments, value: str) -> None:
+    if value.lower() not in ("full", "hdrs"):
+        raise UsageError(f"bad -R option value: {value}; use full or hdrs")
+    arguments.message.ret = value.upper()
+
+
+def _set_envid(arguments: Arguments, value: str) -> None:
+    if len(value) > MAX_ENVID or not value.isascii() or not value.isprintable():
+        raise UsageError("bad -V option value: at most 100 printable characters")
+    arguments.message.envid = value
+
+
+def _set_mode(arguments: Arguments, value: str) -> None:
+    if value not in _MODES:
+        raise UsageError(f"option -b{value} is not supported")
+    arguments.mode = value
+
+
+def _set_long_option(arguments: Arguments, value: str) -> None:
+    name, _, setting = value.partition("=")
+    if name.lower() == "smtputf8" and setting.lower() == "yes":
+        arguments.message.flags += FLAG_SMTPUTF8
+
+
+def _set_old_option(arguments: Arguments, value: str) -> None:
+    if value == "i":
+        arguments.dot_ends = False
+    elif value.startswith("A"):
+        arguments.alias_database = value[1:]
+
+
+def _set_queue(arguments: Arguments, value: str) -> None:
+    if not value or value[0] in "0123456789":
+        arguments.flush = ["-f"] if not value else arguments.flush
+    elif value[0] == "I":
+        arguments.flush = ["-i", value[1:]]
+    elif value[0] == "R":
+        arguments.flush = ["-s", value[1:]]
+    else:
+        raise UsageError(f"-q{value[0]} is not implemented")
+
+
+def _set_config(arguments: Arguments, value: str) -> None:
+    arguments.config_directory = os.path.dirname(value) if os.path.isfile(value) else value
+
+
+def _set_full_name(arguments: Arguments, value: str) -> None:
+    arguments.message.full_name = value
+
+
+def _set_flag(arguments: Arguments, letter: str) -> None:
+    if letter == "i":
+        arguments.dot_ends = False
+    elif letter == "t":
+        arguments.from_headers = True
+    elif letter == "I":
+        arguments.mode = "i"
+    elif letter == "G":
+        arguments.message.flags += FLAG_GATEWAY
+    elif letter == "v":
+        arguments.message.flags += FLAG_TRACE
+
+
+_HANDLERS: Final = {
+    "B": _set_body,
+    "C": _set_config,
+    "F": _set_full_name,
+    "N": _set_notify,
+    "O": _set_long_option,
+    "R": _set_return,
+    "V": _set_envid,
+    "b": _set_mode,
+    "f": _set_sender,
+    "o": _set_old_option,
+    "q": _set_queue,
+    "r": _set_sender,
+    **{letter: (lambda arguments, _value, letter=letter: _set_flag(arguments, letter)) for letter in "iItGv"},
+}
+
+
+def deliver(arguments: Arguments) -> int:
+    """Read the message from standard input and submit it."""
+    message = arguments.message
+    if not message.recipients and not arguments.from_headers:
+        sys.stderr.write("sendmail: fatal: Recipient addresses must be specified on the command line or via the -t option\n")
+        return EX_USAGE
+    message.content = read_content(dot_ends=arguments.dot_ends)
+    if not message.full_name:
+        message.full_name = os.environ.get("NAME", "") or login_full_name()
+    if arguments.from_headers:
+        from posthouse.commands.header_recipients import header_recipients  # noqa: PLC0415 - only -t pays for it
+
+        message.recipients += header_recipients(message.content)
+        if not message.recipients:
+            sys.stderr.write("sendmail: fatal: No recipient addresses found in message header\n")
+            return EX_USAGE
+    answer = submit(format_submission(message), arguments.config_directory)
+    if answer.code < 400:
+        return EX_OK
+    sys.stderr.write(f"sendmail: fatal: {answer.text}\n")
+    if answer.code < 500:
+        return EX_TEMPFAIL
+    return EX_NOPERM if answer.dsn == "5.7.1" else EX_DATAERR if answer.dsn.startswith("5.3") else EX_UNAVAILABLE
+
+
+def read_content(*, dot_ends: bool) -> bytes:
+    """Read all of standard input as LF lines. dot_ends: a line with a dot alone ends it."""
+    content = sys.stdin.buffer.read()
+    if b"\r\n" in content:
+        content = content.replace(b"\r\n", b"\n")
+    if dot_ends:
+        if content.startswith(b".\n") or content == b".":
+            return b""
+        end = content.find(b"\n.\n")
+        if end >= 0:
+            content = content[: end + 1]
+        elif content.endswith(b"\n."):
+            content = content[:-1]
+    return content
+
+
+def login_full_name() -> str:
+    """The submitter's name from the password file; & is the login name with a capital."""
+    import pwd  # noqa: PLC0415 - not every run needs it
+
+    try:
+        entry = pwd.getpwuid(os.getuid())
+    except KeyError:
+        return ""
+    return entry.pw_gecos.partition(",")[0].replace("&", entry.pw_name.capitalize())
+
+
+def _call(name: str, arguments: Arguments, words: list[str]) -> int:
+    """Run another of our commands in this process."""
+    from importlib import import_module  # noqa: PLC0415 - only these modes pay for it
+
+    config = ["-c", arguments.config_directory] if arguments.config_directory else []
+    result = import_module(f"posthouse.commands.{name}").main([name, *config, *words])
+    assert isinstance(result, int)
+    return result
+
+
+def _not_yet(arguments: Arguments) -> int:
+    sys.stderr.write(f"sendmail: fatal: -b{arguments.mode} is not built yet\n")
+    return EX_UNAVAILABLE
+
+
+def _new_aliases(arguments: Arguments) -> int:
+    return _call("newaliases", arguments, [arguments.alias_database] if arguments.alias_database else [])
+
+
+_MODES: Final = {
+    "m": deliver,
+    "a": deliver,
+    "d": lambda arguments: _call("postfix", arguments, ["start"]),
+    "l": lambda arguments: _call("postfix", arguments, ["start"]),
+    "h": lambda _arguments: EX_OK,
+    "H": lambda _arguments: EX_OK,
+    "i": _new_aliases,
+    "p": lambda arguments: _call("postqueue", arguments, ["-p"]),
+    "s": _not_yet,
+    "v": _not_yet,
+}
+
+
+def run() -> NoReturn:
+    """Entry point of the script."""
+    raise SystemExit(main())

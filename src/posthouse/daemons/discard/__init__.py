@@ -1,0 +1,1 @@
+"""discard(8): the delivery agent that throws mail away."""

@@ -1,0 +1,1 @@
+"""pickup(8): local submissions, from the submit socket and from maildrop/."""

@@ -1,0 +1,30 @@
+"""pickup(8): takes mail from local users and hands it to cleanup(8).
+
+It serves two services. "submit" is a socket that sendmail(1) of any user connects to; the kernel tells who that is.
+"pickup" looks into maildrop/, where sendmail leaves mail while the system is down, at each trigger and at every
+wakeup. What users write is taken by strict rules only, and no file's content says who wrote it.
+
+Diagnostics: each message is logged with its uid and sender; junk in maildrop is logged and removed.
+Standards: none. See also: sendmail(1), cleanup(8), docs/security.md.
+"""
+
+from posthouse.config.parameters import AUTHORIZED_SUBMIT_USERS
+from posthouse.daemons.pickup.parameters import PARAMETERS
+from posthouse.daemons.pickup.service import PickupService
+from posthouse.skeleton.daemon import Context, Daemon, Privileges
+from posthouse.tables.matchlist import open_string_list
+
+
+def start(context: Context) -> PickupService:
+    """Open what is looked up, make the service."""
+    authorized = open_string_list(AUTHORIZED_SUBMIT_USERS, context.settings)
+    return PickupService(context, authorized)
+
+
+DAEMON = Daemon(
+    name="pickup",
+    start=start,
+    parameters=PARAMETERS,
+    talks_to=("cleanup",),
+    privileges=Privileges(user="$mail_owner", reads=("/etc/passwd",), writes=("$queue_directory/maildrop",)),
+)

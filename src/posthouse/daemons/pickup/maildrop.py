@@ -1,0 +1,88 @@
+"""maildrop/: what sendmail left there while the system was down.
+
+Anybody may write there, so nothing about a file is believed but what the kernel says: a regular file with one link,
+complete when its mode is 0444; its owner is the submitter. Others' junk is logged and removed; what is not complete is
+left for a day. One user's files are taken in bounded number and size per run, so that he cannot hold up the others.
+"""
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from posthouse.util import log
+
+COMPLETE: Final = 0o444  # sendmail sets it after file and directory are synced
+INCOMPLETE_S: Final = 86400.0  # a file that is still being written after this is junk
+
+
+@dataclass(slots=True)
+class DroppedFile:
+    """A complete file; the descriptor is open for reading."""
+
+    name: str
+    descriptor: int
+    uid: int
+    size: int
+    arrival: float
+
+
+class Maildrop:
+    """The directory."""
+
+    def __init__(self, path: str, *, files_per_user: int, bytes_per_user: int) -> None:
+        self._path = path
+        self._files, self._bytes = files_per_user, bytes_per_user
+
+    def scan(self) -> Iterator[DroppedFile]:
+        """Open every complete file, oldest name first; the caller closes the descriptors."""
+        try:
+            names = sorted(os.listdir(self._path))
+        except OSError as error:
+            log.warning(f"maildrop: {error}")
+            return
+        taken: dict[int, tuple[int, int]] = {}
+        for name in names:
+            found = self._open(name)
+            if found is None:
+                continue
+            files, size = taken.get(found.uid, (0, 0))
+            if files >= self._files or (files and size + found.size > self._bytes):
+                os.close(found.descriptor)
+                continue
+            taken[found.uid] = files + 1, size + found.size
+            yield found
+
+    def remove(self, name: str) -> None:
+        """Unlink a file that is committed, or junk."""
+        try:
+            os.unlink(os.path.join(self._path, name))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            log.warning(f"maildrop/{name}: cannot remove: {error.strerror}")
+
+    def _open(self, name: str) -> DroppedFile | None:
+        path = os.path.join(self._path, name)
+        try:
+            before = os.lstat(path)
+            if not stat.S_ISREG(before.st_mode) or before.st_nlink != 1:
+                log.warning(f"maildrop/{name}: uid {before.st_uid}: not a plain file with one link; removed")
+                self.remove(name)
+                return None
+            if stat.S_IMODE(before.st_mode) != COMPLETE:
+                if time.time() - before.st_mtime > INCOMPLETE_S:
+                    log.warning(f"maildrop/{name}: uid {before.st_uid}: never completed; removed")
+                    self.remove(name)
+                return None
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            log.warning(f"maildrop/{name}: {error.strerror}")
+            return None
+        now = os.fstat(descriptor)
+        if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino) or now.st_nlink != 1:
+            os.close(descriptor)
+            return None
+        return DroppedFile(name, descriptor, now.st_uid, now.st_size, min(now.st_mtime, time.time()))

@@ -1,0 +1,1 @@
+"""postlogd(8): writes the log file."""

@@ -1,0 +1,252 @@
+"""QueueManager: the way of a message through one round of delivery attempts.
+
+admitted → resolved → queued with the scheduler → results → round over: removed, deferred, or returned to the sender.
+A message enters only when it is committed; what became of a recipient is acknowledged to the agent only when that is
+committed. Nothing here waits: resolving, notices and the store answer by callbacks.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+from posthouse.config.settings import Settings
+from posthouse.daemons.qmgr.ledger import Ledger
+from posthouse.daemons.qmgr.limits import RetryTimes
+from posthouse.daemons.qmgr.message import ActiveMessage
+from posthouse.daemons.qmgr.notices import Notices
+from posthouse.daemons.qmgr.parameters import DEFER_TRANSPORTS, QMGR_CONTENT_MEMORY, QMGR_MESSAGE_ACTIVE_LIMIT
+from posthouse.daemons.qmgr.routing import plan_round
+from posthouse.daemons.qmgr.scheduler import Scheduler, log_refused
+from posthouse.ipc.delivery import DeliverTo
+from posthouse.ipc.message import BOUNCED, DEFERRED, NOTIFY_SUCCESS, SENT, RecipientResult
+from posthouse.ipc.rewrite import FAILED, Resolved
+from posthouse.rewriting.client import RewriteClient
+from posthouse.util import eager, log
+from posthouse.util.errors import TemporaryError
+
+EXPIRED_STATUS: Final = "4.4.7"  # RFC 3463: delivery time expired
+
+
+class QueueManager:
+    """See the module's docstring. `ledger` is the store, `scheduler` the way to the agents."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        settings: Settings,
+        ledger: Ledger,
+        scheduler: Scheduler,
+        resolver: RewriteClient,
+        notices: Notices,
+    ) -> None:
+        self._loop = loop
+        self._ledger = ledger
+        self._scheduler = scheduler
+        self._resolver = resolver
+        self._notices = notices
+        self._times = RetryTimes.of(settings)
+        self._active_limit = settings[QMGR_MESSAGE_ACTIVE_LIMIT]
+        self._content_room = settings[QMGR_CONTENT_MEMORY]
+        self._defer_transports = frozenset(settings[DEFER_TRANSPORTS])
+        self._active: dict[str, ActiveMessage] = {}
+        self.on_room: Callable[[], None] = _nothing  # called when the active queue has room again
+        self.on_deferred: Callable[[float], None] = _ignore_time  # called with each next attempt
+        scheduler.owner = self
+
+    # Into the active queue.
+
+    @property
+    def room(self) -> int:
+        """How many more messages the active queue takes."""
+        return self._active_limit - len(self._active)
+
+    def is_active(self, queue_id: str) -> bool:
+        """Whether the message is in the active queue."""
+        return queue_id in self._active
+
+    def active(self) -> dict[str, ActiveMessage]:
+        """The active queue, by queue ID."""
+        return self._active
+
+    def admit(self, message: ActiveMessage) -> None:
+        """Begin a round."""
+        envelope = message.envelope
+        if message.content is not None:
+            if len(message.content) > self._content_room:
+                message.content = None
+            else:
+                self._content_room -= len(message.content)
+        self._active[message.queue_id] = message
+        log.info(
+            f"{envelope.queue_id}: from=<{envelope.sender}>, size={envelope.size}, nrcpt={len(message.recipients)} "
+            "(queue active)",
+            event="queued",
+            queue_id=envelope.queue_id,
+            sender=envelope.sender,
+            size=envelope.size,
+            nrcpt=len(message.recipients),
+        )
+        if message.forced_expire or not message.recipients:
+            self._refuse_all(message, "4.4.7" if message.recipients else "", "message expired")
+            if not message.recipients:
+                self._round_over(message)
+            return
+        eager.start(self._resolve(message), partial(self._resolved, message))
+
+    async def _resolve(self, message: ActiveMessage) -> Sequence[Resolved]:
+        addresses = [rcpt.address for rcpt in message.recipients.values()]
+        return await self._resolver.resolve_many(message.envelope.sender, addresses)
+
+    def _resolved(self, message: ActiveMessage, outcome: eager.Outcome[Sequence[Resolved]]) -> None:
+        try:
+            resolved = outcome.result()
+        except TemporaryError as error:
+            log.warning(f"{message.queue_id}: address resolver failure: {error}")
+            resolved = [Resolved(FAILED, "", "", "")] * len(message.recipients)
+        plan = plan_round(message.recipients.values(), resolved, self._scheduler.one_at_a_time, self._defer_transports)
+        for rcpt_id, address in plan.readdressed.items():
+            old = message.recipients[rcpt_id]
+            message.recipients[rcpt_id] = DeliverTo(
+                rcpt_id, address, old.original or old.address, old.dsn_orcpt, old.notify
+            )
+        if plan.refused:
+            log_refused(message, plan.refused)
+        for (transport, nexthop, name), rcpt_ids in plan.groups.items():
+            self._scheduler.submit(message, transport, nexthop, name, rcpt_ids)
+        if plan.refused:
+            self.took(message, plan.refused, _nothing)
+
+    # What the scheduler asks (scheduler.Owner).
+
+    def fetch_content(self, message: ActiveMessage, then: Callable[[bytes, int, str], None]) -> None:
+        """Read content that is not in memory."""
+        self._ledger.fetch_content(message, then)
+
+    def took(self, message: ActiveMessage, results: list[RecipientResult], acknowledge: Callable[[], None]) -> None:
+        """Take results of some recipients."""
+        for result in results:
+            message.take(result)
+        if self._active.get(message.queue_id) is not message:
+            acknowledge()
+            return
+        if message.over and message.all_sent and not _wants_success_notice(message):
+            self._remove(message, acknowledge)  # the usual case: one operation says it all
+            return
+        sent = [result for result in results if result.outcome == SENT]
+        if sent:
+            self._ledger.sent(message, sent, acknowledge)
+        else:
+            acknowledge()
+        if message.over:
+            self._round_over(message)
+
+    def took_late(self, queue_id: str, results: list[RecipientResult], done: Callable[[], None]) -> None:
+        """Take results that an agent had when its connection was lost."""
+        message = self._active.get(queue_id)
+        if message is not None:
+            self.took(message, results, done)
+        else:
+            self._ledger.sent_late(queue_id, [result for result in results if result.outcome == SENT], done)
+
+    # The end of a round.
+
+    def _round_over(self, message: ActiveMessage) -> None:
+        now = time.time()
+        envelope = message.envelope
+        deferred = message.with_outcome(DEFERRED)
+        is_bounce = not envelope.sender
+        old = self._times.expired(now, envelope.arrival, is_bounce=is_bounce)
+        if deferred and (old or message.forced_expire):
+            log.info(
+                f"{envelope.queue_id}: from=<{envelope.sender}>, status={'force-' * message.forced_expire}expired, "
+                "returned to sender",
+                event="expired",
+                queue_id=envelope.queue_id,
+                sender=envelope.sender,
+            )
+            message.expire("message expired")
+            deferred = []
+        bounced = message.with_outcome(BOUNCED)
+        if bounced:
+            self._notices.failed(message, bounced, partial(self._failure_told, message))
+        elif _wants_success_notice(message):
+            self._notices.delivered(message, partial(self._success_told, message))
+        elif deferred:
+            self._defer(message, deferred)
+        else:
+            self._remove(message, _nothing)
+
+    def _failure_told(self, message: ActiveMessage, error: str) -> None:
+        """The sender knows (or need not), so the bounced recipients are done. With an error: all is tried again."""
+        bounced = message.with_outcome(BOUNCED)
+        if error:
+            log.warning(f"{message.queue_id}: non-delivery notice: {error}; will try again")
+            again = [_as_deferred(result) for result in bounced]
+            self._defer(message, [*message.with_outcome(DEFERRED), *again])
+            return
+        deferred = message.with_outcome(DEFERRED)
+        if not deferred:
+            self._remove(message, _nothing)
+            return
+        self._ledger.sent(message, bounced, _nothing)
+        self._defer(message, deferred)
+
+    def _success_told(self, message: ActiveMessage, error: str) -> None:
+        """A notice of success that could not be made does not hold up anything."""
+        if error:
+            log.warning(f"{message.queue_id}: success notice: {error}")
+        deferred = message.with_outcome(DEFERRED)
+        if deferred:
+            self._defer(message, deferred)
+        else:
+            self._remove(message, _nothing)
+
+    def _defer(self, message: ActiveMessage, results: list[RecipientResult]) -> None:
+        now = time.time()
+        due = self._times.next_attempt(now, message.envelope.arrival)
+        if self._notices.delay_is_due(message, now, self._times.warning_s):
+            self._notices.delayed(message, results, self._expiry(message))
+        self._leave(message)
+        self._ledger.defer(message, results, due)
+        self.on_deferred(due)
+
+    def _remove(self, message: ActiveMessage, acknowledge: Callable[[], None]) -> None:
+        self._leave(message)
+        self._ledger.remove(message, acknowledge)
+        log.info(f"{message.queue_id}: removed", event="removed", queue_id=message.queue_id)
+
+    def _leave(self, message: ActiveMessage) -> None:
+        if self._active.pop(message.queue_id, None) is not None and message.content is not None:
+            self._content_room += len(message.content)
+        if len(self._active) == self._active_limit - 1:
+            self.on_room()
+
+    def _expiry(self, message: ActiveMessage) -> float:
+        envelope = message.envelope
+        return envelope.arrival + (self._times.lifetime_s if envelope.sender else self._times.bounce_lifetime_s)
+
+    def _refuse_all(self, message: ActiveMessage, dsn: str, text: str) -> None:
+        results = [RecipientResult(rcpt_id, DEFERRED, dsn, text, "none") for rcpt_id in message.pending]
+        if results:
+            self.took(message, results, _nothing)
+
+
+def _wants_success_notice(message: ActiveMessage) -> bool:
+    return any(
+        result.outcome == SENT and result.action and message.recipients[rcpt_id].notify & NOTIFY_SUCCESS
+        for rcpt_id, result in message.results.items()
+    )
+
+
+def _as_deferred(result: RecipientResult) -> RecipientResult:
+    return RecipientResult(result.rcpt_id, DEFERRED, "4.3.0", result.text, result.relay)
+
+
+def _nothing() -> None:
+    """Nobody waits."""
+
+
+def _ignore_time(_due: float) -> None:
+    """Nobody waits."""

@@ -1,0 +1,69 @@
+"""Messages in the active queue: what the queue manager holds in memory while it tries to deliver.
+
+A message is here from its commit (or from the moment its next attempt is due) until this round of attempts is over
+for all its recipients. Large content and content beyond the memory budget is not here but read from the store.
+"""
+
+from posthouse.ipc.delivery import DeliverTo
+from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, Envelope, RecipientResult
+
+
+class ActiveMessage:
+    """One message in this round."""
+
+    __slots__ = ("active", "attempts", "content", "delay_warned", "envelope", "forced_expire", "held", "pending", "recipients", "results")
+
+    def __init__(
+        self, envelope: Envelope, recipients: list[DeliverTo], content: bytes | None, active: float, attempts: int = 0
+    ) -> None:
+        self.envelope = envelope
+        self.recipients = {rcpt.rcpt_id: rcpt for rcpt in recipients}
+        self.content = content  # None: in the store
+        self.active = active  # seconds since the epoch
+        self.attempts = attempts  # rounds before this one
+        self.pending = set(self.recipients)  # recipients without a result in this round
+        self.results: dict[int, RecipientResult] = {}
+        self.delay_warned = False  # the sender was told that it is late
+        self.held = False  # postsuper -h came while it was active
+        self.forced_expire = False  # postsuper -e
+
+    @property
+    def queue_id(self) -> str:
+        """The message's queue ID."""
+        return self.envelope.queue_id
+
+    def take(self, result: RecipientResult) -> bool:
+        """Note a result. False: this recipient has one already, or is none of this message."""
+        if result.rcpt_id not in self.pending:
+            return False
+        self.pending.discard(result.rcpt_id)
+        self.results[result.rcpt_id] = result
+        return True
+
+    @property
+    def over(self) -> bool:
+        """Whether every recipient has a result."""
+        return not self.pending
+
+    def with_outcome(self, outcome: int) -> list[RecipientResult]:
+        """Give the results that are SENT, DEFERRED or BOUNCED."""
+        return [result for result in self.results.values() if result.outcome == outcome]
+
+    @property
+    def all_sent(self) -> bool:
+        """Whether nothing is left to do but to remove it."""
+        return all(result.outcome == SENT for result in self.results.values())
+
+    def expire(self, text: str) -> None:
+        """Turn every deferred recipient into a bounced one, because the message is too old."""
+        for rcpt_id, result in self.results.items():
+            if result.outcome == DEFERRED:
+                self.results[rcpt_id] = RecipientResult(
+                    rcpt_id,
+                    BOUNCED,
+                    "4.4.7" if not result.dsn else result.dsn,
+                    result.text or text,
+                    result.relay,
+                    result.remote_mta,
+                    result.diagnostic,
+                )

@@ -1,0 +1,104 @@
+"""Asking bounce(8) for notices: failed, delayed, delivered.
+
+Who gets none: recipients with NOTIFY=NEVER or without the kind asked for (RFC 3461 4.1), and mail from the null
+sender, whose failure is only logged (and told to the postmaster where notify_classes has 2bounce).
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from posthouse.config.parameters import BOUNCE_SIZE_LIMIT
+from posthouse.config.settings import Settings
+from posthouse.daemons.qmgr.ledger import Ledger
+from posthouse.daemons.qmgr.message import ActiveMessage
+from posthouse.ipc.bounce import CLIENT, DELAYED, DELIVERED, FAILED, About, Notified, Notify
+from posthouse.ipc.message import NOTIFY_DELAY, NOTIFY_FAILURE, NOTIFY_NEVER, NOTIFY_SUCCESS, SENT, RecipientResult
+from posthouse.ipc.stream import Client
+from posthouse.util.errors import TemporaryError
+
+TIMEOUT_S: Final = 600.0
+WANTED_BIT: Final = {FAILED: NOTIFY_FAILURE, DELAYED: NOTIFY_DELAY, DELIVERED: NOTIFY_SUCCESS}
+
+
+class Notices:
+    """Each call ends with `done(error)`, error empty when the notice is committed or none was wanted."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, settings: Settings, private: Callable[[str], str], ledger: Ledger
+    ) -> None:
+        self._ledger = ledger
+        self._size_limit = settings[BOUNCE_SIZE_LIMIT]
+        self._clients: dict[str, Client[Notified]] = {
+            kind: Client(loop, private(service), CLIENT, timeout_s=TIMEOUT_S)
+            for kind, service in ((FAILED, "bounce"), (DELAYED, "defer"), (DELIVERED, "trace"))
+        }
+
+    def failed(self, message: ActiveMessage, results: list[RecipientResult], done: Callable[[str], None]) -> None:
+        """Tell the sender which recipients will not get it."""
+        self._notify(FAILED, message, results, 0.0, done)
+
+    def delivered(self, message: ActiveMessage, done: Callable[[str], None]) -> None:
+        """Tell the sender which recipients got it, where that was asked for."""
+        sent = [result for result in message.with_outcome(SENT) if result.action]
+        self._notify(DELIVERED, message, sent, 0.0, done)
+
+    def delay_is_due(self, message: ActiveMessage, now: float, warning_s: float) -> bool:
+        """Whether the sender should be told now that the message is late (once for a message)."""
+        if not warning_s or not message.envelope.sender or message.delay_warned:
+            return False
+        return now - message.envelope.arrival >= warning_s
+
+    def delayed(self, message: ActiveMessage, results: list[RecipientResult], until: float) -> None:
+        """Tell the sender that it is late. Not worth a retry of its own."""
+        message.delay_warned = True
+        self._notify(DELAYED, message, results, until, lambda _error: None)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients.values():
+            client.close()
+
+    def _notify(
+        self,
+        kind: str,
+        message: ActiveMessage,
+        results: list[RecipientResult],
+        until: float,
+        done: Callable[[str], None],
+    ) -> None:
+        about = [_about(message, result) for result in results if _wanted(kind, message, result)]
+        if not about:
+            done("")
+            return
+        try:
+            content, cut = self._ledger.content_for_notice(message, self._size_limit)
+        except OSError:
+            content, cut = b"", True  # a notice without the original is better than none (facts B12.08)
+        client = self._clients[kind]
+        request = Notify(client.next_id(), kind, message.envelope, about, content, cut, until)
+        client.request(request).add_done_callback(partial(_notified, done))
+
+
+def _wanted(kind: str, message: ActiveMessage, result: RecipientResult) -> bool:
+    notify = message.recipients[result.rcpt_id].notify
+    if notify & NOTIFY_NEVER:
+        return False
+    if not notify:
+        return kind != DELIVERED
+    return bool(notify & WANTED_BIT[kind])
+
+
+def _about(message: ActiveMessage, result: RecipientResult) -> About:
+    rcpt = message.recipients[result.rcpt_id]
+    return About(rcpt.address, rcpt.original, rcpt.dsn_orcpt, rcpt.notify, result)
+
+
+def _notified(done: Callable[[str], None], future: "asyncio.Future[Notified]") -> None:
+    error = future.exception()
+    if error is None:
+        done(future.result().error)
+    else:
+        assert isinstance(error, TemporaryError), "an ipc client raises TemporaryError only"
+        done(str(error))

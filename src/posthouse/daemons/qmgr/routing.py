@@ -1,0 +1,50 @@
+"""From resolved recipients to delivery requests: which entries one round of a message makes.
+
+Pure: it gets resolutions, gives a plan; the scheduler queues it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from posthouse.ipc import rewrite
+from posthouse.ipc.delivery import DeliverTo
+from posthouse.ipc.message import DEFERRED, RecipientResult
+from posthouse.ipc.rewrite import Resolved
+
+
+@dataclass(slots=True)
+class Plan:
+    """groups: (transport, nexthop, destination name) → rcpt_ids, in order. refused: results without any agent."""
+
+    groups: dict[tuple[str, str, str], list[int]]
+    refused: list[RecipientResult]
+    readdressed: dict[int, str]
+
+
+def plan_round(
+    recipients: Iterable[DeliverTo], resolved: Sequence[Resolved], one_at_a_time: frozenset[str], deferred: frozenset[str]
+) -> Plan:
+    """Group recipients by where they go.
+
+    one_at_a_time: transports with a recipient limit of 1, where each recipient is its own destination, so that one
+    user's slow mailbox does not hold up the others. deferred: defer_transports.
+    """
+    plan = Plan({}, [], {})
+    for rcpt, where in zip(recipients, resolved, strict=True):
+        if where.flags & rewrite.FAILED:
+            text = "address resolver failure"
+            plan.refused.append(RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.0", text, "none"))
+            continue
+        if where.flags & rewrite.ERROR:
+            key = ("error", f"5.1.3 bad address syntax: {rcpt.address}", "")
+        elif where.transport in deferred:
+            plan.refused.append(RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.2", "deferred transport", "none"))
+            continue
+        elif where.transport in one_at_a_time:
+            key = (where.transport, where.nexthop, where.recipient.lower())
+        else:
+            key = (where.transport, where.nexthop, "")
+        if where.recipient and where.recipient != rcpt.address:
+            plan.readdressed[rcpt.rcpt_id] = where.recipient
+        plan.groups.setdefault(key, []).append(rcpt.rcpt_id)
+    return plan

@@ -1,0 +1,236 @@
+"""Scheduler: entries to agents, results back. It knows transports, destinations and connections, no store.
+
+The queue manager gives it a round of a message (`submit`) and is called back once for each result.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Protocol
+
+from posthouse.config.parameters import TRANSPORT_DESTINATION_RECIPIENT_LIMIT
+from posthouse.config.settings import Settings
+from posthouse.daemons.qmgr.agents import Agents
+from posthouse.daemons.qmgr.destinations import Destination, Entry, Transport
+from posthouse.daemons.qmgr.limits import process_limits, transport_limits
+from posthouse.daemons.qmgr.message import ActiveMessage
+from posthouse.ipc.delivery import Deliver, Results
+from posthouse.ipc.message import DEFERRED, RecipientResult
+from posthouse.util import log
+
+HOUSEKEEPING_S: Final = 10.0  # how often idle destinations and connections are looked for
+MAX_LOST: Final = 2  # a message whose agent died so often waits before it is tried again
+
+
+class Owner(Protocol):
+    """What the scheduler asks of the queue manager."""
+
+    def fetch_content(self, message: ActiveMessage, then: Callable[[bytes, int, str], None]) -> None:
+        """Read content that is not in memory; `then` gets content, or a descriptor that it closes (else -1), or why not."""
+
+    def took(self, message: ActiveMessage, results: list[RecipientResult], acknowledge: Callable[[], None]) -> None:
+        """Take results; call `acknowledge` when they are committed."""
+
+
+class Scheduler:
+    """See the module's docstring."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, settings: Settings, private: Callable[[str], str], dead_pause_s: float
+    ) -> None:
+        self._loop = loop
+        self._settings = settings
+        self._private = private
+        self._dead_pause_s = dead_pause_s
+        self._processes = process_limits(settings)
+        names = {*self._processes, "local"}
+        row = TRANSPORT_DESTINATION_RECIPIENT_LIMIT
+        self._one_at_a_time = frozenset(name for name in names if settings[row.of(name)] == 1)
+        self._transports: dict[str, Transport] = {}
+        self._agents: dict[str, Agents] = {}
+        self._lost: dict[str, int] = {}
+        self._wanted: set[str] = set()
+        self._pump_scheduled = False
+        self.owner: Owner | None = None
+        self._housekeeper = loop.call_later(HOUSEKEEPING_S, self._housekeeping)
+
+    def transport(self, name: str) -> Transport:
+        """Find or make a transport."""
+        found = self._transports.get(name)
+        if found is None:
+            limits = transport_limits(self._settings, name, self._processes)
+            found = self._transports[name] = Transport(name, limits)
+            self._agents[name] = Agents(
+                self._loop, self._private(name), found, self._on_results, self._on_lost, self._want
+            )
+        return found
+
+    @property
+    def one_at_a_time(self) -> frozenset[str]:
+        """Transports that take one recipient at a time."""
+        return self._one_at_a_time
+
+    def submit(self, message: ActiveMessage, transport_name: str, nexthop: str, name: str, rcpt_ids: list[int]) -> None:
+        """Queue recipients of a message for a destination (name, or nexthop when it is empty)."""
+        transport = self.transport(transport_name)
+        destination = transport.destination(name or nexthop)
+        if destination.dead_until > self._loop.time():
+            why = f"delivery temporarily suspended: {destination.why}"
+            self._refuse(message, rcpt_ids, "4.3.0", why)
+            return
+        most = transport.limits.recipients or len(rcpt_ids)
+        for start in range(0, len(rcpt_ids), most):
+            transport.add(Entry(message, destination, nexthop, rcpt_ids[start : start + most]))
+        self._want(transport)
+
+    def revive(self, site: str = "") -> None:
+        """Forget that destinations are dead (flush): of one name, or all."""
+        for transport in self._transports.values():
+            for destination in transport.destinations.values():
+                if not site or destination.name == site:
+                    destination.dead_until = 0.0
+
+    def close(self) -> None:
+        """Close all connections; results that come later are brought by the agents."""
+        self._housekeeper.cancel()
+        for agents in self._agents.values():
+            agents.close()
+
+    def _want(self, transport: Transport) -> None:
+        self._wanted.add(transport.name)
+        if not self._pump_scheduled:
+            self._pump_scheduled = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        """Send what may be sent."""
+        self._pump_scheduled = False
+        wanted, self._wanted = self._wanted, set()
+        for name in wanted:
+            transport, agents = self._transports[name], self._agents[name]
+            if not transport.turn or not agents.available:
+                continue
+            while (entry := transport.next_entry(self._loop.time())) is not None:
+                self._send(agents, entry)
+
+    def _send(self, agents: Agents, entry: Entry) -> None:
+        content = entry.message.content
+        if content is not None:
+            self._request(agents, entry, content, -1)
+            return
+        assert self.owner is not None, "scheduler without its queue manager"
+        self.owner.fetch_content(entry.message, partial(self._fetched, agents, entry))
+
+    def _fetched(self, agents: Agents, entry: Entry, content: bytes, descriptor: int, error: str) -> None:
+        """The store gave the content; the delivery's place was kept."""
+        if error:
+            log.warning(f"{entry.message.queue_id}: content cannot be read: {error}")
+            entry.destination.transport.done(entry)
+            self._refuse(entry.message, entry.rcpt_ids, "4.3.0", "queue file read error")
+        elif not agents.available:
+            entry.destination.transport.done(entry)
+            entry.destination.transport.add(entry)
+        else:
+            self._request(agents, entry, content, descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _request(self, agents: Agents, entry: Entry, content: bytes, descriptor: int) -> None:
+        message, transport = entry.message, entry.destination.transport
+        request = Deliver(
+            agents.next_id(),
+            message.envelope,
+            entry.nexthop,
+            [message.recipients[rcpt_id] for rcpt_id in entry.rcpt_ids],
+            message.active,
+            content,
+            with_descriptor=descriptor >= 0,
+            reuse=bool(entry.destination.todo),
+        )
+        agents.send(entry, request, descriptor)
+        if transport.limits.rate_delay_s:
+            self._loop.call_later(transport.limits.rate_delay_s, self._want, transport)
+
+    def _on_results(self, entry: Entry, results: Results, acknowledge: Callable[[], None]) -> None:
+        assert self.owner is not None, "scheduler without its queue manager"
+        destination = entry.destination
+        destination.transport.done(entry)
+        if results.destination_dead:
+            self._not_reached(destination, results.why)
+        else:
+            destination.reached()
+        if destination.todo:
+            self._want(destination.transport)
+        elif destination.transport.turn:
+            self._want(destination.transport)
+        message = entry.message
+        wanted = set(entry.rcpt_ids)
+        good = [result for result in results.results if result.rcpt_id in wanted]
+        self.owner.took(message, good, acknowledge)
+        missing = wanted.difference(result.rcpt_id for result in good)
+        if missing:
+            log.warning(f"{message.queue_id}: transport {destination.transport.name} gave no result for some recipients")
+            self._refuse(message, sorted(missing), "4.3.0", "delivery agent gave no result")
+
+    def _not_reached(self, destination: Destination, why: str) -> None:
+        now = self._loop.time()
+        if destination.not_reached(now, why, self._dead_pause_s):
+            todo, destination.todo = list(destination.todo), type(destination.todo)()
+            for entry in todo:
+                text = f"delivery temporarily suspended: {why}"
+                self._refuse(entry.message, entry.rcpt_ids, "4.3.0", text)
+
+    def _on_lost(self, entry: Entry) -> None:
+        """The agent went away with this delivery: try again at once, but not for ever."""
+        destination = entry.destination
+        destination.transport.done(entry)
+        queue_id = entry.message.queue_id
+        times = self._lost[queue_id] = self._lost.get(queue_id, 0) + 1
+        waiting = [rcpt_id for rcpt_id in entry.rcpt_ids if rcpt_id in entry.message.pending]
+        if not waiting:
+            return
+        if times > MAX_LOST:
+            del self._lost[queue_id]
+            self._refuse(entry.message, waiting, "4.3.0", "unknown mail transport error")
+            return
+        destination.transport.add(Entry(entry.message, destination, entry.nexthop, waiting))
+        self._want(destination.transport)
+
+    def _refuse(self, message: ActiveMessage, rcpt_ids: list[int], dsn: str, text: str) -> None:
+        assert self.owner is not None, "scheduler without its queue manager"
+        results = [RecipientResult(rcpt_id, DEFERRED, dsn, text, "none") for rcpt_id in rcpt_ids]
+        log_refused(message, results)
+        self.owner.took(message, results, _nothing)
+
+    def _housekeeping(self) -> None:
+        now = self._loop.time()
+        for name, transport in self._transports.items():
+            transport.forget_idle(now)
+            self._agents[name].close_idle(now)
+            if transport.turn:
+                self._want(transport)  # rate delays, and destinations that are alive again
+        if len(self._lost) > 10_000:
+            self._lost.clear()
+        self._housekeeper = self._loop.call_later(HOUSEKEEPING_S, self._housekeeping)
+
+
+def log_refused(message: ActiveMessage, results: list[RecipientResult]) -> None:
+    """Log recipients that the queue manager itself deferred, in the form of a delivery agent."""
+    for result in results:
+        rcpt = message.recipients[result.rcpt_id]
+        log.info(
+            f"{message.queue_id}: to=<{rcpt.address}>, relay=none, delay=0, delays=0/0/0/0, dsn={result.dsn}, "
+            f"status=deferred ({result.text})",
+            event="delivery",
+            queue_id=message.queue_id,
+            recipient=rcpt.address,
+            relay="none",
+            dsn=result.dsn,
+            status="deferred",
+            reason=result.text,
+        )
+
+
+def _nothing() -> None:
+    """Nobody waits for this acknowledgement."""

@@ -1,0 +1,1 @@
+"""showq(8): queue listings for users."""
