@@ -45,7 +45,7 @@ def families() -> Mapping[str, Entry]:
 
 @cache
 def _rows() -> tuple[Entry, ...]:
-    with open(_FILE, encoding="ascii") as file:  # noqa: PTH123 (pathlib costs a command 5 ms to import)
+    with open(_FILE, encoding="ascii") as file:
         return tuple(Entry._make(line.rstrip("\n").split("\t")) for line in file)
 
 

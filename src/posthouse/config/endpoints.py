@@ -71,35 +71,34 @@ def service_addresses(service: Service, settings: Settings, path: str = "") -> t
 
 
 def parse_tcp_ports(text: str, name: str = "known_tcp_ports") -> dict[str, int]:
-    """Read "a = b = 25, c = 24" as port numbers by name. A wrong item is logged and left out."""
+    """Read "a = b = 25, c = 24" as port numbers by name. What is wrong is logged and left out."""
     ports: dict[str, int] = {}
     for item in text.split(","):
         if not item.strip():
             continue
         *names, number = [part.strip() for part in item.split("=")]
-        why = _item_fault(names, number)
-        for service in names:
-            if why is None and _NUMBER.fullmatch(service):
-                why = "numerical service name"
-            elif why is None:
-                ports[service] = int(number)
-        if why is not None:
-            log.warning(f'{name}: in "{item}": {why}')
+        item_fault = _number_fault(number) if names else 'missing "=" after service name'
+        faults = [item_fault] if item_fault else [fault for fault in map(_name_fault, names) if fault]
+        if not item_fault:
+            ports |= {service: int(number) for service in names if _name_fault(service) is None}
+        for fault in dict.fromkeys(faults):
+            log.warning(f'{name}: in "{item}": {fault}')
     return ports
 
 
-def _item_fault(names: list[str], number: str) -> str | None:
-    """Say what is wrong with one item; None: nothing, as far as number and form go."""
-    if not names:
-        return 'missing "=" after service name'
-    if "" in names:
-        return 'missing service name before "="'
+def _number_fault(number: str) -> str | None:
     if not number:
         return "missing port value after '='"
-    if any(blank in part for part in names for blank in BLANKS):
-        return "whitespace in service name"
     if any(blank in number for blank in BLANKS):
         return "whitespace in port number"
     if not _NUMBER.fullmatch(number):
         return "non-numerical service port"
     return None if 0 < int(number[:6]) <= MAX_PORT else "port number out of range"
+
+
+def _name_fault(name: str) -> str | None:
+    if not name:
+        return 'missing service name before "="'
+    if any(blank in name for blank in BLANKS):
+        return "whitespace in service name"
+    return "numerical service name" if _NUMBER.fullmatch(name) else None

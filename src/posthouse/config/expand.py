@@ -270,7 +270,7 @@ class _Run:
             return _Choice(alternative, other)
         return choice
 
-    def _choose(self, holds: bool, choice: _Choice) -> None:  # noqa: FBT001 (the outcome of the test)
+    def _choose(self, holds: bool, choice: _Choice) -> None:
         """Put out one alternative. A syntax error found while reading them does not stop this."""
         text = choice.if_true if holds else choice.if_false
         had_error, self.error = self.error, False
