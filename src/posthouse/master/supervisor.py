@@ -99,10 +99,9 @@ class Supervisor:
         assert candidate is not None, "an abandoned warm process does not call back"
         assert candidate.orders is not None, "warm is ready only after import_daemons"
         first = self._orders is None
-        if self._orders is not None and candidate.run is not None:
-            if not self._follow(candidate.orders, self._orders):
-                candidate.warm.close()
-                return
+        if self._orders is not None and candidate.run is not None and not self._follow(candidate.orders, self._orders):
+            candidate.warm.close()
+            return
         old, self._herd.warm = self._herd.warm, candidate.warm
         self._orders = candidate.orders
         self._retry_s = 0.0
@@ -115,12 +114,14 @@ class Supervisor:
     def _follow(self, new: Orders, old: Orders) -> bool:
         """Reload: sockets first, because that is what can still fail."""
         places = [(o.settings.queue_directory, o.settings.data_directory) for o in (new, old)]
-        try:
-            if places[0] != places[1]:
-                raise Fatal("queue_directory and data_directory change with stop and start only")
-            sockets = self._herd.open_sockets(new)
-        except Fatal as error:
-            log.error(f"reload failed, the old configuration stays in force: {error}")
+        sockets, reason = None, "queue_directory and data_directory change with stop and start only"
+        if places[0] == places[1]:
+            try:
+                sockets = self._herd.open_sockets(new)
+            except Fatal as error:
+                reason = str(error)
+        if sockets is None:
+            log.error(f"reload failed, the old configuration stays in force: {reason}")
             return False
         self._open_log(new)
         self._herd.follow(new, sockets)

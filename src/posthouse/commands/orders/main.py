@@ -1,0 +1,160 @@
+"""Run the orders process: open, drop, parse, check, write."""
+
+import getopt
+import os
+import pwd
+import re
+import syslog
+from dataclasses import dataclass
+from typing import Final
+
+from posthouse.commands.orders.accounts import denied_groups, find_owners
+from posthouse.commands.orders.checks import check_service, rows_of
+from posthouse.commands.orders.programs import PROGRAMS, STOCK_MASTER_CF, is_built
+from posthouse.commands.orders.services import Builder
+from posthouse.config.load import Configuration, config_directory, host_facts, level_facts
+from posthouse.config.main_cf import MainCf, parse_main_cf
+from posthouse.config.master_cf import MasterCf, parse_master_cf
+from posthouse.config.parameters import (
+    DATA_DIRECTORY,
+    LOG_FORMAT,
+    MAILLOG_FILE,
+    QUEUE_DIRECTORY,
+    SERVICE_THROTTLE_TIME,
+    SYSLOG_FACILITY,
+    SYSLOG_NAME,
+)
+from posthouse.config.settings import Identity as Reader
+from posthouse.config.settings import Settings
+from posthouse.config.wire import parse_settings
+from posthouse.ipc.orders_wire import GlobalOrders, LogKind, Orders, WireError, format_failed, format_orders
+from posthouse.util.errors import ConfigError
+
+OUTPUT_FD: Final = 3  # master's pipe
+UNPRIVILEGED: Final = ("posthouse", "nobody")  # who parses when main.cf does not name mail_owner
+_FURTHER_FACILITIES: Final = {"ftp": 11, "security": 4}
+# The one thing read of main.cf before root is gone: whose rights are enough to read the rest.
+_MAIL_OWNER: Final = re.compile(rb"^mail_owner[ \t]*=[ \t]*([a-z_][a-z0-9_-]{0,31})[ \t\r]*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The two files as they were read; None: there is none."""
+
+    directory: str
+    main: bytes | None
+    master: bytes | None
+
+
+def main(argv: list[str]) -> int:
+    """Write the orders to master's pipe; exit status 0 also when they say why there are none."""
+    options = dict(getopt.getopt(argv, "c:")[0])
+    directory = os.path.abspath(config_directory(options.get("-c")))
+    as_root = os.geteuid() == 0
+    try:
+        files = Files(directory, _read(f"{directory}/main.cf", directory), _read(f"{directory}/master.cf", directory))
+        _import_rows()
+        if as_root:
+            _drop(files)
+        data = format_orders(make_orders(files, as_root=as_root))
+    except ConfigError as error:
+        data = format_failed(str(error))
+    except WireError as error:
+        data = format_failed(f"{directory}: {error}")
+    while data:
+        data = data[os.write(OUTPUT_FD, data) :]
+    return 0
+
+
+def make_orders(files: Files, *, as_root: bool) -> Orders:
+    """Parse and check everything. Raises ConfigError."""
+    configuration = parse_configuration(files)
+    settings = configuration.settings("master")
+    builder = Builder(configuration, settings, as_root)
+    builder.notes += (str(problem) for problem in configuration.master.problems)
+    services = builder.build()
+    checked: set[tuple[str, bytes]] = set()
+    for order in services:
+        what = (order.package, order.settings)
+        if what not in checked:
+            checked.add(what)
+            check_service(parse_settings(order.settings), order.package)
+    return Orders(_global(settings, as_root=as_root), tuple(services), tuple(builder.notes))
+
+
+def parse_configuration(files: Files) -> Configuration:
+    """Parse the two files. Raises ConfigError."""
+    main_path, master_path = f"{files.directory}/main.cf", f"{files.directory}/master.cf"
+    main_cf = MainCf(main_path, exists=False) if files.main is None else parse_main_cf(files.main, main_path)
+    master_cf: MasterCf = parse_master_cf(STOCK_MASTER_CF if files.master is None else files.master, master_path)
+    reader = Reader(config_directory=files.directory)
+    settings = Settings(main_cf.values, reader, level_facts(main_cf), main_cf.origins())
+    return Configuration(files.directory, main_cf, master_cf, host_facts(settings))
+
+
+def _global(settings: Settings, *, as_root: bool) -> GlobalOrders:
+    return GlobalOrders(
+        config_directory=settings.config_directory,
+        queue_directory=_absolute(settings, QUEUE_DIRECTORY.name, settings[QUEUE_DIRECTORY]),
+        data_directory=_absolute(settings, DATA_DIRECTORY.name, settings[DATA_DIRECTORY]),
+        version=settings.text("mail_version"),
+        syslog_name=settings[SYSLOG_NAME] or "postfix",
+        log=LogKind.POSTLOG if settings[MAILLOG_FILE] else LogKind.SYSLOG,
+        log_json=settings[LOG_FORMAT] == "json",
+        facility=_facility(settings[SYSLOG_FACILITY]),
+        throttle_s=settings[SERVICE_THROTTLE_TIME],
+        denied_groups=denied_groups(settings) if as_root else (),
+        owners=find_owners(settings) if as_root else (),
+    )
+
+
+def _facility(name: str) -> int:
+    """Give the number of a syslog facility (RFC 5424 6.2.1); Python's module lacks two of postconf(5)'s names."""
+    if name in _FURTHER_FACILITIES:
+        return _FURTHER_FACILITIES[name]
+    return int(getattr(syslog, f"LOG_{name.upper()}")) >> 3
+
+
+def _absolute(settings: Settings, name: str, path: str) -> str:
+    if not path.startswith("/"):
+        raise settings.error(name, f'"{path}" must be an absolute path')
+    return os.path.normpath(path)
+
+
+def _read(path: str, directory: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        if os.path.isdir(directory):
+            return None
+        raise ConfigError("there is no such directory; name it with -c or MAIL_CONFIG", file=directory) from None
+    except OSError as error:
+        raise ConfigError(f"cannot read it: {error.strerror}", file=path) from None
+
+
+def _import_rows() -> None:
+    """Import what is needed later: the unprivileged user may be unable to read the place where Python is."""
+    for program in PROGRAMS.values():
+        if is_built(program.package):
+            rows_of(program.package)
+
+
+def _drop(files: Files) -> None:
+    """Give root up for good before the first line is parsed."""
+    named = _MAIL_OWNER.findall(files.main or b"")
+    candidates = [named[-1].decode("ascii")] if named else []
+    for name in (*candidates, *UNPRIVILEGED):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        if entry.pw_uid and entry.pw_gid:
+            os.setgroups([])
+            os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+            os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+            assert os.getresuid() == (entry.pw_uid,) * 3, "setresuid did not do what it said"
+            return
+    raise ConfigError(
+        f"none of the users {', '.join((*candidates, *UNPRIVILEGED))} exists to read it", file=files.directory
+    )

@@ -1,0 +1,151 @@
+"""From master.cf's lines to service orders: addresses, users, and how many processes with how many clients each."""
+
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from posthouse.commands.orders.accounts import pipe_user
+from posthouse.commands.orders.programs import INTERNAL_MASTER_CF, PROGRAMS, Program, is_built
+from posthouse.config.endpoints import service_addresses
+from posthouse.config.lists import split_tokens
+from posthouse.config.load import Configuration
+from posthouse.config.master_cf import Service, parse_master_cf
+from posthouse.config.parameters import COMPATIBILITY_LEVEL, DEFAULT_PROCESS_LIMIT, MAILLOG_FILE
+from posthouse.config.settings import Settings
+from posthouse.config.wire import format_settings
+from posthouse.ipc.orders_wire import Address, Family, RunasRule, ServiceOrder
+from posthouse.ipc.runas_wire import JobKind
+from posthouse.util.errors import ConfigError
+
+MIN_BACKLOG: Final = 511  # Postfix uses the process limit; our processes hold many clients each, and so may the queue
+MAX_BACKLOG: Final = 65535
+SUBMIT_PATH: Final = "submit/submit"
+_RUNAS_KINDS: Final = {
+    "local": JobKind.MAILBOX | JobKind.COMMAND,
+    "virtual": JobKind.MAILBOX,
+    "pipe": JobKind.PIPE,
+    "spawn": JobKind.SPAWN,
+}
+
+
+@dataclass(slots=True)
+class Builder:
+    """Collects the orders of all services, and what is to be said about them."""
+
+    configuration: Configuration
+    settings: Settings  # of the system as a whole
+    as_root: bool
+    notes: list[str] = field(default_factory=list)
+    unbuilt: list[str] = field(default_factory=list)
+
+    def build(self) -> list[ServiceOrder]:
+        """Give an order for each service that can run. Raises ConfigError."""
+        orders: list[ServiceOrder] = []
+        taken: dict[Address, Service] = {}
+        for service in self._all_services():
+            program = PROGRAMS.get(service.program)
+            label = f"{service.name} ({service.type}, {service.program})"
+            if program is None or not is_built(program.package):
+                self.unbuilt.append(label)
+            else:
+                orders.append(order := self._order(len(orders), service, program))
+                for address in order.addresses:
+                    self._take(taken, address, service)
+        if self.unbuilt:
+            self.notes.append("services whose program is not built yet are left out: " + ", ".join(self.unbuilt))
+        return orders
+
+    def _take(self, taken: dict[Address, Service], address: Address, service: Service) -> None:
+        other = taken.setdefault(address, service)
+        if other is not service:
+            where = address.path or f"{address.host} port {address.port}"
+            why = f"{where} is already the address of service {other.name} (line {other.line})"
+            raise ConfigError(why, file=self.configuration.master.path, line=service.line)
+
+    def _all_services(self) -> Iterator[Service]:
+        master = self.configuration.master
+        services = {service.key: service for service in master.effective()}
+        for service in parse_master_cf(INTERNAL_MASTER_CF, "built-in master.cf").services:
+            services.setdefault(service.key, service)
+        words = [word.removeprefix("!") for word in split_tokens(self.settings.text("master_service_disable"))]
+        signs = [not word.startswith("!") for word in split_tokens(self.settings.text("master_service_disable"))]
+        for service in services.values():
+            names = (f"{service.name}/{service.type}", service.type)
+            matches = [sign for word, sign in zip(words, signs, strict=True) if word in names]
+            if not (matches and matches[0]):
+                yield service
+
+    def _order(self, number: int, service: Service, program: Program) -> ServiceOrder:
+        settings = self.configuration.settings(service.program, service)
+        limit = service.process_limit
+        if limit is None:
+            limit = self.settings[DEFAULT_PROCESS_LIMIT]
+        processors = len(os.sched_getaffinity(0))
+        processes = 1 if program.solitary else min(processors, limit or processors)
+        # maxproc 1 of a solitary program means one process, not one client (design.md 2).
+        clients = 0 if program.solitary or not limit else -(-limit // processes)
+        if limit == 1 and service.program == "proxymap":
+            clients = 0  # proxywrite
+        return ServiceOrder(
+            number=number,
+            name=service.name,
+            type=service.type,
+            program=service.program,
+            package=program.package,
+            owner=program.owner,
+            chroot=self._chroot(service),
+            wakeup_s=service.wakeup_s,
+            wakeup_if_used=service.wakeup_only_if_used,
+            limit=1 if program.solitary else limit,
+            processes=processes,
+            clients=clients,
+            backlog=min(max(limit, MIN_BACKLOG), MAX_BACKLOG),
+            stop_phase=program.stop_phase,
+            prefork=program.prefork,
+            runas=self._runas(service, settings),
+            addresses=self._addresses(service),
+            settings=format_settings(settings),
+        )
+
+    def _chroot(self, service: Service) -> bool:
+        if service.chroot is not None:
+            return service.chroot
+        return self.settings[COMPATIBILITY_LEVEL].strip() in ("", "0")  # "-" means y below level 1
+
+    def _addresses(self, service: Service) -> tuple[Address, ...]:
+        if service.type == "inet":
+            pairs = service_addresses(service, self.settings, self.configuration.master.path)
+            found = [Address(Family.INET6 if ":" in host else Family.INET, host, port) for host, port in pairs]
+            usable = [address for address in found if address.family is Family.INET or _has_ipv6()]
+            return tuple(usable or found)
+        if service.key == ("submit", "unix"):
+            return (Address(Family.UNIX, path=SUBMIT_PATH),)
+        directory = "private" if service.private else "public"
+        family = Family.UNIX_DATAGRAM if service.type == "unix-dgram" else Family.UNIX
+        return (Address(family, path=f"{directory}/{service.name}"),)
+
+    def _runas(self, service: Service, settings: Settings) -> RunasRule:
+        kinds = _RUNAS_KINDS.get(service.program)
+        if kinds is None or not self.as_root:
+            return RunasRule()
+        if service.program in ("pipe", "spawn"):
+            where = ConfigError("", file=self.configuration.master.path, line=service.line)
+            return RunasRule(kinds, 1, *pipe_user(service.plain_arguments, where))
+        minimum = settings.text("virtual_minimum_uid") if service.program == "virtual" else "1"
+        return RunasRule(kinds, int(minimum) if minimum.isascii() and minimum.isdecimal() else 100)
+
+    @property
+    def needs_postlog(self) -> bool:
+        """Whether the log goes through postlogd."""
+        return bool(self.settings[MAILLOG_FILE])
+
+
+def _has_ipv6() -> bool:
+    """Tell whether this kernel has IPv6: inet_protocols = all means what there is."""
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close()
+    except OSError:
+        return False
+    return True
