@@ -1,0 +1,209 @@
+"""Tables of patterns: what regexp: and pcre: have in common. The engines are in regexp.py and pcre.py.
+
+Rules are tried in order; the first that matches gives its text, with $1 ... replaced. if ... endif blocks are kept as
+jumps, so a block whose condition fails costs one test. Sources: regexp_table(5), pcre_table(5).
+"""
+
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Final, NamedTuple, Protocol
+
+from posthouse.tables.file_table import FileTable, Origin
+from posthouse.tables.rules import Reporter, RuleError, inline_rules, is_keyword, result_of, rule_lines
+from posthouse.tables.source import BLANKS, decode
+from posthouse.util.errors import ConfigError
+
+# $$, $1, ${1}, $(1); a name or a lone dollar sign is a mistake
+_REFERENCE: Final = re.compile(r"\$(?:(\$)|([0-9]{1,3})|\{([0-9]{1,3})\}|\(([0-9]{1,3})\)|)", re.ASCII)
+
+
+class Engine(Protocol):
+    """One compiled pattern."""
+
+    groups: int
+
+    def test(self, text: bytes) -> bool:
+        """Whether it matches. Raises TableError: the engine gives up."""
+
+    def search(self, text: bytes) -> tuple[bytes | None, ...] | None:
+        """Give what the groups matched ([0]: all of it), or None. Raises TableError."""
+
+
+class Parsed(NamedTuple):
+    """One pattern as written: /pattern/flags."""
+
+    pattern: str
+    flags: str
+    rest: str  # what follows on the line
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A condition: [!]/pattern/, and for regexp also !/other pattern/."""
+
+    engine: Engine
+    negated: bool
+    excluded: Engine | None = None
+
+    def holds(self, text: bytes) -> bool:
+        """Whether a rule or block with this condition applies."""
+        if self.engine.test(text) is self.negated:
+            return False
+        return self.excluded is None or not self.excluded.test(text)
+
+
+class _Rule(NamedTuple):
+    expression: Expression
+    template: "tuple[str | int, ...] | None"  # None: an if statement
+    jump: int  # the rule to go on with when an if statement does not hold
+    text: str = ""  # the result, when nothing is to be replaced
+
+
+class PatternTable(FileTable, ABC):
+    """Base of regexp and pcre tables."""
+
+    is_fixed = False
+    options: ClassVar[str]  # the letters that may follow a pattern
+
+    def _load(self, text: str) -> None:
+        rules, blocks = list[_Rule](), list[tuple[int, int]]()
+        report = Reporter(self.origin)
+        for number, line in rule_lines(text, report):
+            try:
+                self._add(line, number, rules, blocks, report)
+            except RuleError as error:
+                report(f"{error}: skipping this rule")
+            except ValueError as error:
+                report(str(error))
+        for number, place in reversed(blocks):
+            report.at(number)
+            report("IF has no matching ENDIF")
+            rules[place] = rules[place]._replace(jump=len(rules))
+        self._rules = rules
+
+    def _add(self, line: str, number: int, rules: list[_Rule], blocks: list[tuple[int, int]], report: Reporter) -> None:
+        """Take one line. Raises RuleError, ValueError."""
+        if is_keyword(line, "endif"):
+            if line[5:].strip(BLANKS):
+                report("ignoring extra text after ENDIF")
+            if blocks:
+                place = blocks.pop()[1]
+                rules[place] = rules[place]._replace(jump=len(rules))
+            else:
+                report("ignoring ENDIF without matching IF")
+        elif is_keyword(line, "if"):
+            expression, rest = self._expression(line[2:])
+            if rest:
+                report(f'ignoring extra text after IF statement: "{rest}"')
+                report("do not prepend whitespace to statements between IF and ENDIF")
+            blocks.append((number, len(rules)))
+            rules.append(_Rule(expression, None, 0))
+        elif line[:1].isalnum():
+            report("ignoring unrecognized request")
+        else:
+            expression, rest = self._expression(line)
+            if not rest:
+                report("no replacement text: using empty string")
+            rules.append(self._rule(expression, rest))
+
+    def _rule(self, expression: Expression, text: str) -> _Rule:
+        if self.flags.value_is_file:
+            return _Rule(expression, (), 0, result_of(text, self.flags, self.origin.base_dir))
+        template = _template(text)
+        numbers = [part for part in template if isinstance(part, int)]
+        if not numbers:
+            return _Rule(expression, (), 0, "".join(str(part) for part in template))
+        if not self.flags.substitution:
+            raise RuleError("regular expression substitution is not allowed")
+        if expression.negated:
+            raise RuleError("$number found in negative match replacement text")
+        if max(numbers) > expression.engine.groups:
+            raise RuleError(f'out of range replacement index "{max(numbers)}"')
+        return _Rule(expression, template, 0)
+
+    def _expression(self, text: str) -> tuple[Expression, str]:
+        """Read the condition at the start of a line. Raises RuleError, ValueError."""
+        negated, text = False, text.lstrip(BLANKS)
+        while text.startswith("!"):
+            negated, text = not negated, text[1:].lstrip(BLANKS)
+        first = split_pattern(text, self.options)
+        engine = self.compile(first.pattern, first.flags)
+        rest, excluded = first.rest, None
+        if rest.startswith("!") and "!" in self.options:
+            second = split_pattern(rest[1:], self.options)
+            excluded, rest = self.compile(second.pattern, second.flags), second.rest
+        return Expression(engine, negated, excluded), rest.strip(BLANKS)
+
+    @abstractmethod
+    def compile(self, pattern: str, flags: str) -> Engine:
+        """Compile one pattern. Raises ValueError, RuleError: it is wrong."""
+
+    def _find(self, key: str) -> str | None:
+        text = key.encode("utf-8", "surrogateescape")
+        rules, at = self._rules, 0
+        while at < len(rules):
+            rule = rules[at]
+            at += 1
+            if not rule.expression.holds(text):
+                if rule.template is None:
+                    at = rule.jump
+            elif rule.template is not None:
+                return _result(rule, text) if rule.template else rule.text
+        return None
+
+
+def split_pattern(text: str, options: str) -> Parsed:
+    """Read "/pattern/flags rest". Raises RuleError.
+
+    options: the letters that may be flags, and "!" when another pattern may follow directly.
+    """
+    if not text:
+        raise RuleError("no regexp")
+    delimiter, end = text[0], 1
+    while end < len(text) and text[end] != delimiter:
+        end += 2 if text[end] == "\\" else 1
+    if end >= len(text):
+        raise RuleError(f'no closing regexp delimiter "{delimiter}"')
+    rest = text[end + 1 :]
+    flags = 0
+    while flags < len(rest) and rest[flags] not in BLANKS:
+        if rest[flags] == "!" and "!" in options:
+            break
+        if rest[flags] not in options:
+            raise RuleError(f'unknown regexp option "{rest[flags]}"')
+        flags += 1
+    return Parsed(text[1:end], rest[:flags], rest[flags:])
+
+
+def _template(text: str) -> tuple[str | int, ...]:
+    """Cut a result text at its references. Raises RuleError."""
+    parts, at = list[str | int](), 0
+    for found in _REFERENCE.finditer(text):
+        parts.append(text[at : found.start()])
+        at = found.end()
+        number = found[2] or found[3] or found[4]
+        if found[1]:
+            parts.append("$")
+        elif number is None:
+            raise RuleError(f'non-numeric replacement index "{text[found.end() :][:20]}"')
+        else:
+            parts.append(int(number))
+    parts.append(text[at:])
+    return tuple(part for part in parts if part != "")
+
+
+def _result(rule: _Rule, text: bytes) -> str | None:
+    groups = rule.expression.engine.search(text)
+    assert groups is not None, "a rule that applied does not match"
+    assert rule.template is not None, "an if statement has no result"
+    parts = (part if isinstance(part, str) else decode(groups[part] or b"") for part in rule.template)
+    return "".join(parts)
+
+
+def inline_text(origin: Origin) -> str | None:
+    """Give the rules that stand in the table's name, or None. Raises ConfigError."""
+    try:
+        return inline_rules(origin.name, origin.type)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None

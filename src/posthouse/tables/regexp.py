@@ -1,0 +1,79 @@
+"""regexp: tables: POSIX regular expressions. Flags: i (case matters), m (newlines count), x (basic expressions).
+
+google-re2 matches in linear time, so no header can stall the daemon, and with longest_match it agrees with POSIX. Only
+patterns with back-references, which it does not have, or with repetitions beyond its limit go to PCRE2 (leftmost
+alternative instead of longest; bounded by its match limit). Matching is on octets, as in the C locale.
+"""
+
+from typing import Final
+
+import re2  # type: ignore[import-untyped]
+
+from posthouse.tables.file_table import Origin
+from posthouse.tables.patterns import Engine, PatternTable, inline_text
+from posthouse.tables.pcre import DOLLAR_END_ONLY, PcreEngine
+from posthouse.tables.posix import PatternError, translate
+
+_ERRORS: Final = (  # what RE2 says, and what regerror(3) says to it
+    ("missing )", "Unmatched ( or \\("),
+    ("missing ]", "Unmatched [, [^, [:, [., or [="),
+    ("no argument for repetition operator", "Invalid preceding regular expression"),
+    ("invalid character class range", "Invalid range end"),
+    ("invalid repetition size", "Invalid content of \\{\\}"),
+    ("trailing \\", "Trailing backslash"),
+)
+_MEMORY: Final = 64 * 1024 * 1024  # bytes for the states of one pattern; RE2 goes on, slower, when they are used up
+_MAX_REPETITION: Final = "invalid repetition size"
+
+
+class Re2Engine:
+    """A pattern compiled by RE2."""
+
+    def __init__(self, pattern: bytes) -> None:
+        """Compile. Raises re2.error."""
+        options = re2.Options()
+        options.longest_match = True
+        options.log_errors = False
+        options.encoding = re2.Options.Encoding.LATIN1
+        options.max_mem = _MEMORY
+        compiled = re2.compile(pattern, options)
+        self.groups: int = compiled.groups
+        self._search = compiled.search
+
+    def test(self, text: bytes) -> bool:
+        """Whether it matches."""
+        return self._search(text) is not None
+
+    def search(self, text: bytes) -> tuple[bytes | None, ...] | None:
+        """Give what the groups matched."""
+        found = self._search(text)
+        return None if found is None else (found.group(), *found.groups())
+
+
+class Regexp(PatternTable):
+    """A table of POSIX patterns."""
+
+    options = "imx!"
+
+    def compile(self, pattern: str, flags: str) -> Engine:
+        """Compile one pattern. Raises ValueError."""
+        octets = pattern.encode("utf-8", "surrogateescape").decode("latin-1")
+        translated = translate(octets, extended=flags.count("x") % 2 == 0)
+        mode = "s" if flags.count("m") % 2 == 0 else "m"
+        if flags.count("i") % 2 == 0:
+            mode += "i"
+        text = f"(?{mode}){translated.text}".encode("latin-1")
+        if translated.has_back_reference:
+            return PcreEngine(text, DOLLAR_END_ONLY)
+        try:
+            return Re2Engine(text)
+        except re2.error as error:
+            why = error.args[0].decode("latin-1") if isinstance(error.args[0], bytes) else str(error)
+            if why.startswith(_MAX_REPETITION):
+                return PcreEngine(text, DOLLAR_END_ONLY)
+            raise PatternError(next((ours for theirs, ours in _ERRORS if why.startswith(theirs)), why)) from None
+
+
+def open_table(origin: Origin) -> Regexp:
+    """Open regexp:/path or regexp:{{rule}...}. Raises ConfigError."""
+    return Regexp(origin, inline_text(origin))

@@ -1,0 +1,58 @@
+"""unix:passwd.byname and unix:group.byname: the system's users and groups as tables.
+
+Name service modules open files and sockets as they like, so a confined daemon asks proxymap(8) instead
+(proxy:unix:passwd.byname). Source: postconf(5), local_recipient_maps.
+"""
+
+import grp
+import pwd
+
+from posthouse.tables.file_table import Origin
+from posthouse.tables.table import LocalTable
+from posthouse.util.errors import ConfigError, TableError
+
+
+class UnixTable(LocalTable):
+    """Base: keys are names, in the case in which they are asked for after folding."""
+
+    def _find(self, key: str) -> str | None:
+        if "\0" in key:  # the C functions below would see another name
+            return None
+        try:
+            return self._entry(key)
+        except (KeyError, UnicodeEncodeError, ValueError):
+            return None
+        except OSError as error:  # the name service does not answer
+            raise TableError(f"{self.name}: {error.strerror}") from None
+
+    def _entry(self, key: str) -> str:
+        raise NotImplementedError
+
+
+class PasswdTable(UnixTable):
+    """Users, in the form of a line of passwd(5)."""
+
+    def _entry(self, key: str) -> str:
+        user = pwd.getpwnam(key)
+        numbers = f"{user.pw_uid}:{user.pw_gid}"
+        return f"{user.pw_name}:{user.pw_passwd}:{numbers}:{user.pw_gecos}:{user.pw_dir}:{user.pw_shell}"
+
+
+class GroupTable(UnixTable):
+    """Groups, in the form of a line of group(5)."""
+
+    def _entry(self, key: str) -> str:
+        group = grp.getgrnam(key)
+        return ":".join((group.gr_name, group.gr_passwd or "", str(group.gr_gid), ",".join(group.gr_mem)))
+
+
+TABLES = {"passwd.byname": PasswdTable, "group.byname": GroupTable}
+
+
+def open_table(origin: Origin) -> UnixTable:
+    """Open unix:name. Raises ConfigError: there is no such table."""
+    table = TABLES.get(origin.name)
+    if table is None:
+        there_are = ", ".join(f"unix:{name}" for name in TABLES)
+        raise ConfigError(f"unknown table: {origin.full_name}; there are {there_are}")
+    return table(origin.full_name, origin.flags)

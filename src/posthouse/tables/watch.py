@@ -1,0 +1,59 @@
+"""FileWatch: notice that a table's file has changed, at no more than one stat(2) a second."""
+
+import os
+import time
+from typing import Final, NamedTuple
+
+INTERVAL_S: Final = 1.0  # between two looks at the file
+
+
+class Signature(NamedTuple):
+    """What changes when a file is replaced or written to."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+class FileWatch:
+    """Looks after one file.
+
+    Another file under the name counts at once: it was renamed there, complete. The same file with other content counts
+    when it has stood still for one interval, since it may be half written.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.loaded = self._signature()
+        self._seen = self.loaded
+        self._next = time.monotonic() + INTERVAL_S
+
+    def changed(self, *, now: bool = False) -> bool:
+        """Tell whether the file is another than the one loaded. now: look at once."""
+        clock = time.monotonic()
+        if clock < self._next and not now:
+            return False
+        self._next = clock + INTERVAL_S
+        signature = self._signature()
+        before, self._seen = self._seen, signature
+        if signature is None or signature == self.loaded:
+            return False
+        return signature == before or before is None or signature.inode != before.inode
+
+    @property
+    def is_another_file(self) -> bool:
+        """Whether, when last looked at, another file stood under the name."""
+        seen, loaded = self._seen, self.loaded
+        return seen is not None and (loaded is None or seen[:2] != loaded[:2])
+
+    def accept(self) -> None:
+        """Take the file as it was last seen as the one loaded."""
+        self.loaded = self._seen
+
+    def _signature(self) -> Signature | None:
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return None  # gone, or out of reach for the moment: what was loaded stays good
+        return Signature(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
