@@ -15,6 +15,11 @@ Start = Callable[..., Instance]
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests of whole servers run against a real Postfix: what fails there is the test's own mistake."""
+    parser.addoption("--server", choices=("posthouse", "postfix"), default="posthouse", help="which server is tested")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip, with a reason, what this machine cannot run."""
     for item in items:
@@ -63,11 +68,12 @@ def instances() -> Iterator[list[Instance]]:
 
 
 @pytest.fixture
-def posthouse(instances: list[Instance]) -> Start:
+def posthouse(instances: list[Instance], request: pytest.FixtureRequest) -> Start:
     """Return a function that starts Posthouse; its arguments are those of Options."""
+    kind = Postfix if request.config.getoption("--server") == "postfix" else Posthouse
 
     def start(*, started: bool = True, **options: object) -> Instance:
-        instance = Posthouse(Options(**options))  # type: ignore[arg-type]
+        instance: Instance = kind(Options(**options))  # type: ignore[arg-type]
         instances.append(instance)
         if started:
             instance.start_and_greet()
