@@ -8,6 +8,7 @@ uses set-gid programs instead; we have none). maildrop/ takes files from everybo
 import grp
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -18,6 +19,9 @@ from typing import Final
 from posthouse.config.parameters import (
     DATA_DIRECTORY,
     MAIL_OWNER,
+    MAILLOG_FILE,
+    MAILLOG_FILE_PERMISSIONS,
+    MAILLOG_FILE_PREFIXES,
     NETWORK_OWNER,
     QUEUE_DIRECTORY,
     QUEUE_OWNER,
@@ -94,6 +98,32 @@ def problems_of(directory: Directory) -> Iterator[str]:
     mode = stat.S_IMODE(found.st_mode)
     if mode & ~directory.mode & 0o022 or directory.mode & ~mode & 0o1711:
         yield f"{directory.path} has mode {mode:o} and should have {directory.mode:o}"
+
+
+def prepare_maillog(settings: Settings) -> None:
+    """Make maillog_file for postlogd, which is not root and could not make it itself. Raises LayoutError."""
+    path = settings[MAILLOG_FILE]
+    if not path or path == "/dev/stdout":
+        return
+    prefixes = settings[MAILLOG_FILE_PREFIXES]
+    if not any(path.startswith(prefix) for prefix in prefixes):
+        raise LayoutError(f"maillog_file {path} is not below maillog_file_prefixes ({' '.join(prefixes)})")
+    permissions = settings[MAILLOG_FILE_PERMISSIONS]
+    mode = int(permissions, 8) if re.fullmatch("0?[0-7]{3}", permissions) else 0o600
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, mode & 0o600)
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+                raise LayoutError(f"maillog_file {path} is no regular file, or has a second name")
+            os.fchmod(descriptor, mode)
+            if os.geteuid() == 0:
+                inner = _account(settings, settings[MAIL_OWNER])
+                os.fchown(descriptor, inner.pw_uid, -1)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise LayoutError(f"maillog_file {path}: {error.strerror}") from None
 
 
 def set_permissions(settings: Settings) -> list[str]:

@@ -13,7 +13,14 @@ from collections.abc import Callable
 from typing import Final
 
 from posthouse.commands.postfix import control
-from posthouse.commands.postfix.layout import LayoutError, layout, prepare, problems_of, set_permissions
+from posthouse.commands.postfix.layout import (
+    LayoutError,
+    layout,
+    prepare,
+    prepare_maillog,
+    problems_of,
+    set_permissions,
+)
 from posthouse.config.load import config_directory, load_settings
 from posthouse.config.parameters import MAILLOG_FILE, MYHOSTNAME, QUEUE_DIRECTORY, SYSLOG_NAME
 from posthouse.config.settings import Settings
@@ -90,6 +97,7 @@ def _before_start(settings: Settings) -> None:
     if control.running(settings):
         raise Failed("the Postfix mail system is already running")
     prepare(settings)
+    prepare_maillog(settings)
 
 
 def _stop(settings: Settings) -> None:
@@ -182,6 +190,7 @@ def _logrotate(settings: Settings) -> None:
         raise Failed(f'"postfix logrotate" needs a maillog_file that is a file; it is "{path}"')
     suffix = settings.text("maillog_file_rotate_suffix") or "%Y%m%d-%H%M%S"
     os.rename(path, f"{path}.{time.strftime(suffix)}")
+    prepare_maillog(settings)
     pid = control.running(settings)
     if pid > 0:
         control.send(pid, signal.SIGHUP)
@@ -229,8 +238,8 @@ def _open_log(settings: Settings) -> None:
         sink = PostlogSink(f"{settings[QUEUE_DIRECTORY]}/public/postlog")
     elif stamped:
         try:
-            mode = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-            sink = FileSink(os.open(settings[MAILLOG_FILE], mode, 0o600))
+            flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+            sink = FileSink(os.open(settings[MAILLOG_FILE], flags))
         except OSError:
             stamped = False
     log.LOG.open(program, sink, stamped=stamped, host=settings[MYHOSTNAME].partition(".")[0])
