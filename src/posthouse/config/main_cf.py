@@ -30,7 +30,7 @@ class MainCf(NamedTuple):
 
     path: str
     assignments: tuple[Assignment, ...] = ()
-    stray_lines: tuple[int, ...] = ()  # continuation lines with nothing to continue
+    stray_lines: tuple[tuple[int, str], ...] = ()  # continuation lines with nothing to continue
     exists: bool = True
     values: Mapping[str, str] = MappingProxyType({})
 
@@ -56,7 +56,7 @@ def parse_main_cf(data: bytes, path: str) -> MainCf:
     stray = []
     for line in read_lines(data):
         if isinstance(line, StrayLine):
-            stray.append(line.first)
+            stray.append((line.first, line.text.decode("utf-8", "surrogateescape")))
             continue
         text = line.text.decode("utf-8", "surrogateescape").rstrip(" \t\r\v\f")
         try:
