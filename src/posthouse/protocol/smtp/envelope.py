@@ -1,0 +1,76 @@
+"""The envelope a client sends: MAIL and RCPT with the parameters that the server understands.
+
+A parameter that the server did not offer is left out. Sources: RFC 5321 4.1.1.2 and 4.1.1.3, RFC 1870, RFC 6152,
+RFC 6531, RFC 3461.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from posthouse.protocol.smtp.features import Features
+from posthouse.protocol.status import encode_xtext
+
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
+_NOTIFY_ORDER: Final = ("NEVER", "SUCCESS", "FAILURE", "DELAY")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One RCPT command."""
+
+    address: str  # external form
+    notify: frozenset[str] = frozenset()
+    orcpt: str = ""  # "type;address", decoded
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One mail transaction."""
+
+    sender: str  # external form; "" is the null sender
+    recipients: tuple[Recipient, ...]
+    size_bytes: int = 0  # with CRLF line ends; 0: not known
+    eight_bit: bool = False  # the content has octets above 127
+    smtputf8: bool = False
+    ret: str = ""
+    envid: str = ""  # decoded
+
+
+def is_sendable(address: str) -> bool:
+    """Whether an address can stand in a command at all: no control character ends the line early."""
+    return _CONTROLS.search(address) is None
+
+
+def format_mail(envelope: Envelope, features: Features) -> bytes:
+    """Write the MAIL command."""
+    keywords = features.keywords
+    command = f"MAIL FROM:<{envelope.sender}>"
+    if envelope.size_bytes and "SIZE" in keywords:
+        command += f" SIZE={envelope.size_bytes}"
+    if envelope.eight_bit and "8BITMIME" in keywords:
+        command += " BODY=8BITMIME"
+    if envelope.smtputf8 and "SMTPUTF8" in keywords:
+        command += " SMTPUTF8"
+    if "DSN" in keywords:
+        if envelope.ret:
+            command += f" RET={envelope.ret}"
+        if envelope.envid:
+            command += f" ENVID={encode_xtext(_octets(envelope.envid))}"
+    return _octets(command) + b"\r\n"
+
+
+def format_rcpt(recipient: Recipient, features: Features) -> bytes:
+    """Write a RCPT command."""
+    command = f"RCPT TO:<{recipient.address}>"
+    if "DSN" in features.keywords:
+        if recipient.notify:
+            command += " NOTIFY=" + ",".join(name for name in _NOTIFY_ORDER if name in recipient.notify)
+        kind, semicolon, address = recipient.orcpt.partition(";")
+        if semicolon:
+            command += f" ORCPT={kind};{encode_xtext(_octets(address))}"
+    return _octets(command) + b"\r\n"
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
