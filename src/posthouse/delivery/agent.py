@@ -20,6 +20,7 @@ from posthouse.ipc.delivery import (
     LateResults,
     LateTaken,
     Results,
+    StillDelivering,
     ToAgent,
 )
 from posthouse.ipc.message import RecipientResult
@@ -76,7 +77,7 @@ class AgentService(Service):
         self._context = context
         self._deliver = deliver
         self._channels: dict[Channel[ToAgent], dict[int, Results]] = {}  # results not acknowledged, by delivery
-        self._in_progress = 0
+        self._in_progress: dict[Delivery, Channel[ToAgent]] = {}
         self._late: Client[LateTaken] = Client(
             context.loop, context.public("qmgr"), LATE_CLIENT, timeout_s=LATE_TIMEOUT_S
         )
@@ -90,14 +91,14 @@ class AgentService(Service):
     @property
     def busy(self) -> bool:
         """Whether deliveries or late results are in progress."""
-        return self._in_progress > 0 or not self._late.idle
+        return bool(self._in_progress) or not self._late.idle
 
     def retire(self) -> None:
         """Let qmgr go elsewhere: its connection is closed once nothing is in progress on it."""
         self._close_idle_channels()
 
     def _close_idle_channels(self) -> None:
-        if self._in_progress == 0:
+        if not self._in_progress:
             for channel, unacknowledged in list(self._channels.items()):
                 if not unacknowledged:
                     channel.close()
@@ -109,15 +110,12 @@ class AgentService(Service):
                 self._close_idle_channels()
             return
         descriptor = channel.take_descriptor() if record.with_descriptor else -1
-        self._in_progress += 1
+        delivery = Delivery(record, descriptor, self._report)
+        self._in_progress[delivery] = channel
+        self._deliver(delivery)
 
-        def report(_delivery: Delivery, results: Results) -> None:
-            self._in_progress -= 1
-            self._report(channel, results)
-
-        self._deliver(Delivery(record, descriptor, report))
-
-    def _report(self, channel: Channel[ToAgent], results: Results) -> None:
+    def _report(self, delivery: Delivery, results: Results) -> None:
+        channel = self._in_progress.pop(delivery)
         if channel.closed:
             self._bring(results)
             return
@@ -127,7 +125,14 @@ class AgentService(Service):
     def _on_close(self, channel: Channel[ToAgent]) -> None:
         for results in self._channels.pop(channel, {}).values():
             self._bring(results)
+        for delivery, its_channel in self._in_progress.items():
+            if its_channel is channel:
+                self._announce(delivery.request.envelope.queue_id)
         self._context.session_ended()
+
+    def _announce(self, queue_id: str) -> None:
+        """Tell the next queue manager that this one is under way, so that it is not sent twice."""
+        self._late.request(StillDelivering(self._late.next_id(), queue_id)).add_done_callback(_retrieved)
 
     def _bring(self, results: Results) -> None:
         future = self._late.request(LateResults(self._late.next_id(), results.queue_id, results.results))

@@ -61,13 +61,20 @@ class LateResults(Request, frozen=True, tag=1):
     results: list[RecipientResult]
 
 
+class StillDelivering(Request, frozen=True, tag=2):
+    """An agent that lost its connection is still busy with this message; results will come late."""
+
+    queue_id: str
+
+
 class LateTaken(Request, frozen=True, tag=11):
-    """LateResults `id` are committed."""
+    """LateResults `id` are committed, or StillDelivering `id` is noted."""
 
 
 ToAgent = Deliver | Acknowledge
 FromAgent = Results
+ToResults = LateResults | StillDelivering
 AGENT: Final[Protocol[ToAgent]] = Protocol(NAME, VERSION, ToAgent)  # what an agent receives
 QMGR: Final[Protocol[FromAgent]] = Protocol(NAME, VERSION, FromAgent)  # what qmgr receives
-LATE_SERVER: Final[Protocol[LateResults]] = Protocol(RESULTS_NAME, VERSION, LateResults)
+LATE_SERVER: Final[Protocol[ToResults]] = Protocol(RESULTS_NAME, VERSION, ToResults)
 LATE_CLIENT: Final[Protocol[LateTaken]] = Protocol(RESULTS_NAME, VERSION, LateTaken)

@@ -1,5 +1,7 @@
 """What several internal protocols say of a message: its client, its recipients, what was asked of delivery."""
 
+from typing import Final
+
 import msgspec
 
 NOTIFY_NEVER, NOTIFY_SUCCESS, NOTIFY_FAILURE, NOTIFY_DELAY = 1, 2, 4, 8  # RFC 3461 4.1; 0: not given
@@ -49,6 +51,10 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
     hold: str = ""  # why it goes to the hold queue; empty: it does not
     trace: int = 0  # sendmail -v, -bv
     full_name: str = ""  # sendmail -F, for a From: header that is missing
+
+
+encode_envelope: Final = msgspec.msgpack.Encoder().encode  # for the queue: what `decode_envelope` reads
+decode_envelope: Final = msgspec.msgpack.Decoder(Envelope).decode  # fields that are missing get their defaults
 
 
 class RecipientResult(msgspec.Struct, array_like=True, frozen=True, gc=False):

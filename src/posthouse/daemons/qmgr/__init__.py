@@ -1,0 +1,1 @@
+"""qmgr(8): the queue manager, owner of the queue."""

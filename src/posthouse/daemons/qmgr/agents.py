@@ -90,6 +90,10 @@ class Agents:
             elif now - each.used > CLOSE_IDLE_S:
                 each.channel.close()
 
+    def in_flight_messages(self) -> list[str]:
+        """Queue IDs of the deliveries under way."""
+        return [entry.message.queue_id for each in self._channels for entry in each.deliveries.values()]
+
     def close(self) -> None:
         """Close everything."""
         if self._retry is not None:

@@ -7,7 +7,8 @@ Requests come again after a reconnect; the store knows a queue ID that it has (o
 from collections.abc import Callable
 from functools import partial
 
-from posthouse.daemons.qmgr.ledger import Ledger, StoredNow
+from posthouse.daemons.qmgr.ledger import Ledger
+from posthouse.daemons.qmgr.message import ActiveMessage
 from posthouse.ipc.queue import (
     Commit,
     CommitResult,
@@ -29,7 +30,7 @@ from posthouse.util.errors import TemporaryError
 class Intake:
     """One connection of a cleanup process. `stored` is called for each new message that is durable."""
 
-    def __init__(self, ledger: Ledger, stored: Callable[[StoredNow], None]) -> None:
+    def __init__(self, ledger: Ledger, stored: Callable[[ActiveMessage], None]) -> None:
         self._ledger = ledger
         self._stored = stored
         self._spool: dict[int, SpoolFile] = {}
@@ -60,7 +61,7 @@ class Intake:
             channel.send(CommitResult(record.id, "no such spool file"))
             return
 
-        def done(error: str, full: bool, now: StoredNow | None) -> None:
+        def done(error: str, full: bool, now: ActiveMessage | None) -> None:
             if error:
                 log.warning(f"{record.envelope.queue_id}: not stored: {error}")
             channel.send(CommitResult(record.id, error, full))

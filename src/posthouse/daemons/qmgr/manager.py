@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
 
 from posthouse.config.settings import Settings
 from posthouse.daemons.qmgr.ledger import Ledger
@@ -26,7 +25,6 @@ from posthouse.rewriting.client import RewriteClient
 from posthouse.util import eager, log
 from posthouse.util.errors import TemporaryError
 
-EXPIRED_STATUS: Final = "4.4.7"  # RFC 3463: delivery time expired
 
 
 class QueueManager:
@@ -88,15 +86,15 @@ class QueueManager:
             size=envelope.size,
             nrcpt=len(message.recipients),
         )
-        if message.forced_expire or not message.recipients:
-            self._refuse_all(message, "4.4.7" if message.recipients else "", "message expired")
-            if not message.recipients:
-                self._round_over(message)
-            return
-        eager.start(self._resolve(message), partial(self._resolved, message))
+        if message.forced_expire:
+            self._refuse_all(message, "4.4.7", "message expired")
+        elif not message.pending:
+            self._round_over(message)
+        else:
+            eager.start(self._resolve(message), partial(self._resolved, message))
 
     async def _resolve(self, message: ActiveMessage) -> Sequence[Resolved]:
-        addresses = [rcpt.address for rcpt in message.recipients.values()]
+        addresses = [rcpt.address for rcpt in message.to_do()]
         return await self._resolver.resolve_many(message.envelope.sender, addresses)
 
     def _resolved(self, message: ActiveMessage, outcome: eager.Outcome[Sequence[Resolved]]) -> None:
@@ -104,8 +102,8 @@ class QueueManager:
             resolved = outcome.result()
         except TemporaryError as error:
             log.warning(f"{message.queue_id}: address resolver failure: {error}")
-            resolved = [Resolved(FAILED, "", "", "")] * len(message.recipients)
-        plan = plan_round(message.recipients.values(), resolved, self._scheduler.one_at_a_time, self._defer_transports)
+            resolved = [Resolved(FAILED, "", "", "")] * len(message.pending)
+        plan = plan_round(message.to_do(), resolved, self._scheduler.one_at_a_time, self._defer_transports)
         for rcpt_id, address in plan.readdressed.items():
             old = message.recipients[rcpt_id]
             message.recipients[rcpt_id] = DeliverTo(
@@ -134,9 +132,9 @@ class QueueManager:
         if message.over and message.all_sent and not _wants_success_notice(message):
             self._remove(message, acknowledge)  # the usual case: one operation says it all
             return
-        sent = [result for result in results if result.outcome == SENT]
-        if sent:
-            self._ledger.sent(message, sent, acknowledge)
+        final = [result for result in results if result.outcome != DEFERRED]
+        if final:
+            self._ledger.record(message, final, acknowledge)
         else:
             acknowledge()
         if message.over:
@@ -146,9 +144,27 @@ class QueueManager:
         """Take results that an agent had when its connection was lost."""
         message = self._active.get(queue_id)
         if message is not None:
-            self.took(message, results, done)
+            self.took(message, [result for result in results if result.rcpt_id in message.pending], done)
         else:
-            self._ledger.sent_late(queue_id, [result for result in results if result.outcome == SENT], done)
+            final = [result for result in results if result.outcome != DEFERRED]
+            eager.start(self._ledger.sent_late(queue_id, final), lambda _outcome: done())
+
+    def withdraw(self, queue_id: str, *, gone: bool) -> None:
+        """An operator took the message: start no more deliveries of it. gone: it was deleted from the store."""
+        message = self._active.get(queue_id)
+        if message is None:
+            return
+        waiting = self._scheduler.withdraw(message)
+        if gone:
+            self._leave(message)
+        elif waiting:
+            self.took(message, [RecipientResult(each, DEFERRED, "4.2.1", "on hold", "none") for each in waiting], _nothing)
+
+    def force_expire(self, queue_id: str) -> None:
+        """Return the message to its sender at the end of this round."""
+        message = self._active.get(queue_id)
+        if message is not None:
+            message.forced_expire = True
 
     # The end of a round.
 
@@ -180,17 +196,15 @@ class QueueManager:
 
     def _failure_told(self, message: ActiveMessage, error: str) -> None:
         """The sender knows (or need not), so the bounced recipients are done. With an error: all is tried again."""
-        bounced = message.with_outcome(BOUNCED)
-        if error:
+        if error:  # they stay bounced in the store, and the next round asks for the notice again
             log.warning(f"{message.queue_id}: non-delivery notice: {error}; will try again")
-            again = [_as_deferred(result) for result in bounced]
-            self._defer(message, [*message.with_outcome(DEFERRED), *again])
+            self._defer(message, message.with_outcome(DEFERRED))
             return
         deferred = message.with_outcome(DEFERRED)
         if not deferred:
             self._remove(message, _nothing)
             return
-        self._ledger.sent(message, bounced, _nothing)
+        self._ledger.settle(message)
         self._defer(message, deferred)
 
     def _success_told(self, message: ActiveMessage, error: str) -> None:
@@ -238,10 +252,6 @@ def _wants_success_notice(message: ActiveMessage) -> bool:
         result.outcome == SENT and result.action and message.recipients[rcpt_id].notify & NOTIFY_SUCCESS
         for rcpt_id, result in message.results.items()
     )
-
-
-def _as_deferred(result: RecipientResult) -> RecipientResult:
-    return RecipientResult(result.rcpt_id, DEFERRED, "4.3.0", result.text, result.relay)
 
 
 def _nothing() -> None:

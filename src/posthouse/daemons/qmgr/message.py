@@ -11,20 +11,19 @@ from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, Envelope, RecipientRe
 class ActiveMessage:
     """One message in this round."""
 
-    __slots__ = ("active", "attempts", "content", "delay_warned", "envelope", "forced_expire", "held", "pending", "recipients", "results")
+    __slots__ = ("active", "content", "delay_warned", "envelope", "forced_expire", "key", "pending", "recipients", "results")
 
     def __init__(
-        self, envelope: Envelope, recipients: list[DeliverTo], content: bytes | None, active: float, attempts: int = 0
+        self, key: int, envelope: Envelope, recipients: list[DeliverTo], content: bytes | None, active: float
     ) -> None:
+        self.key = key  # the store's name for it
         self.envelope = envelope
         self.recipients = {rcpt.rcpt_id: rcpt for rcpt in recipients}
         self.content = content  # None: in the store
         self.active = active  # seconds since the epoch
-        self.attempts = attempts  # rounds before this one
         self.pending = set(self.recipients)  # recipients without a result in this round
         self.results: dict[int, RecipientResult] = {}
         self.delay_warned = False  # the sender was told that it is late
-        self.held = False  # postsuper -h came while it was active
         self.forced_expire = False  # postsuper -e
 
     @property
@@ -39,6 +38,10 @@ class ActiveMessage:
         self.pending.discard(result.rcpt_id)
         self.results[result.rcpt_id] = result
         return True
+
+    def to_do(self) -> list[DeliverTo]:
+        """Recipients without a result in this round, in their order."""
+        return [rcpt for rcpt_id, rcpt in self.recipients.items() if rcpt_id in self.pending]
 
     @property
     def over(self) -> bool:

@@ -16,6 +16,8 @@ from posthouse.daemons.qmgr.message import ActiveMessage
 from posthouse.ipc.bounce import CLIENT, DELAYED, DELIVERED, FAILED, About, Notified, Notify
 from posthouse.ipc.message import NOTIFY_DELAY, NOTIFY_FAILURE, NOTIFY_NEVER, NOTIFY_SUCCESS, SENT, RecipientResult
 from posthouse.ipc.stream import Client
+from posthouse.queue.values import StoreError
+from posthouse.util import eager
 from posthouse.util.errors import TemporaryError
 
 TIMEOUT_S: Final = 600.0
@@ -53,6 +55,7 @@ class Notices:
     def delayed(self, message: ActiveMessage, results: list[RecipientResult], until: float) -> None:
         """Tell the sender that it is late. Not worth a retry of its own."""
         message.delay_warned = True
+        self._ledger.delay_warned(message)
         self._notify(DELAYED, message, results, until, lambda _error: None)
 
     def close(self) -> None:
@@ -72,9 +75,23 @@ class Notices:
         if not about:
             done("")
             return
+        eager.start(
+            self._ledger.content_for_notice(message, self._size_limit),
+            partial(self._ask, kind, message, about, until, done),
+        )
+
+    def _ask(  # noqa: PLR0913 - the parts of one request
+        self,
+        kind: str,
+        message: ActiveMessage,
+        about: list[About],
+        until: float,
+        done: Callable[[str], None],
+        outcome: eager.Outcome[tuple[bytes, bool]],
+    ) -> None:
         try:
-            content, cut = self._ledger.content_for_notice(message, self._size_limit)
-        except OSError:
+            content, cut = outcome.result()
+        except StoreError:
             content, cut = b"", True  # a notice without the original is better than none (facts B12.08)
         client = self._clients[kind]
         request = Notify(client.next_id(), kind, message.envelope, about, content, cut, until)

@@ -50,6 +50,7 @@ class Scheduler:
         self._transports: dict[str, Transport] = {}
         self._agents: dict[str, Agents] = {}
         self._lost: dict[str, int] = {}
+        self._paused = False
         self._wanted: set[str] = set()
         self._pump_scheduled = False
         self.owner: Owner | None = None
@@ -91,6 +92,30 @@ class Scheduler:
                 if not site or destination.name == site:
                     destination.dead_until = 0.0
 
+    def withdraw(self, message: ActiveMessage) -> list[int]:
+        """Take back what waits of a message; returns its recipients. Deliveries that run are not stopped."""
+        waiting: list[int] = []
+        for transport in self._transports.values():
+            for destination in transport.destinations.values():
+                mine = [entry for entry in destination.todo if entry.message is message]
+                for entry in mine:
+                    destination.todo.remove(entry)
+                    waiting += entry.rcpt_ids
+        return waiting
+
+    @property
+    def in_flight(self) -> int:
+        """Deliveries under way."""
+        return sum(transport.in_flight for transport in self._transports.values())
+
+    def in_flight_messages(self) -> set[str]:
+        """Queue IDs of messages that agents are busy with."""
+        return {queue_id for agents in self._agents.values() for queue_id in agents.in_flight_messages()}
+
+    def pause(self) -> None:
+        """Start no more deliveries."""
+        self._paused = True
+
     def close(self) -> None:
         """Close all connections; results that come later are brought by the agents."""
         self._housekeeper.cancel()
@@ -106,6 +131,8 @@ class Scheduler:
     def _pump(self) -> None:
         """Send what may be sent."""
         self._pump_scheduled = False
+        if self._paused:
+            return
         wanted, self._wanted = self._wanted, set()
         for name in wanted:
             transport, agents = self._transports[name], self._agents[name]

@@ -1,0 +1,191 @@
+"""What operators ask of the queue: listings, flushes, holding, deleting, a look at a message (ipc/showq.py).
+
+Root and our own user may do everything, the mail owner (showq) may list and flush. Everything works on pages, so a
+million messages hold up nobody.
+"""
+
+import os
+from functools import partial
+from typing import Final
+
+from posthouse.daemons.qmgr.due import DueReader
+from posthouse.daemons.qmgr.manager import QueueManager
+from posthouse.daemons.qmgr.requeue import Requeuer
+from posthouse.daemons.qmgr.scheduler import Scheduler
+from posthouse.ipc import showq
+from posthouse.ipc.message import decode_envelope
+from posthouse.ipc.showq import (
+    Count,
+    Counts,
+    Fetch,
+    Fetched,
+    Flush,
+    FromShowq,
+    Listed,
+    ListedPage,
+    ListedRecipient,
+    ListPage,
+    Steer,
+    Steered,
+    ToShowq,
+)
+from posthouse.ipc.stream import Channel
+from posthouse.queue.spool import SpoolContent
+from posthouse.queue.store import Store
+from posthouse.queue.values import DONE, DEFERRED, FORCED_EXPIRE, INCOMING, Change, Changed, Filter, StoredMessage, StoreError
+from posthouse.util import eager, log
+
+CHANGES: Final = {
+    showq.HOLD: (Change.HOLD, "placed on hold"),
+    showq.RELEASE: (Change.RELEASE, "released from hold"),
+    showq.DELETE: (Change.DELETE, "removed"),
+    showq.EXPIRE: (Change.EXPIRE, "expired"),
+    showq.EXPIRE_RELEASE: (Change.EXPIRE_RELEASE, "released and expired"),
+}
+ALL: Final = "ALL"
+ACTIVE: Final = "active"
+NOT_ALLOWED: Final = "only root may do this"
+
+
+class Admin:
+    """See the module's docstring."""
+
+    def __init__(
+        self, store: Store, manager: QueueManager, scheduler: Scheduler, due: DueReader, requeuer: Requeuer
+    ) -> None:
+        self._store, self._manager, self._scheduler, self._due = store, manager, scheduler, due
+        self._requeuer = requeuer
+
+    def on_record(self, may_steer: bool, channel: Channel[ToShowq], record: ToShowq) -> None:
+        """Answer a request."""
+        if isinstance(record, (Steer, Fetch)) and not may_steer:
+            channel.send(Steered(record.id, 0, NOT_ALLOWED))
+            return
+        eager.start(self._answer(record), partial(_send, channel, record.id))
+
+    async def _answer(self, record: ToShowq) -> tuple[FromShowq, int]:
+        """The reply, and a descriptor that goes with it or -1."""
+        if isinstance(record, ListPage):
+            return await self._list(record), -1
+        if isinstance(record, Steer):
+            return Steered(record.id, await self._steer(record)), -1
+        if isinstance(record, Flush):
+            return Steered(record.id, await self.flush(record.site, record.queue_id)), -1
+        if isinstance(record, Fetch):
+            return await self._fetch(record)
+        return self._count(record), -1
+
+    async def _list(self, record: ListPage) -> ListedPage:
+        if record.queue_id:
+            stored = await self._store.get(record.queue_id)
+            return ListedPage(record.id, [self._listed(stored)] if stored is not None else [], "")
+        after = int(record.after) if record.after.isascii() and record.after.isdigit() else 0
+        page = await self._store.page(_filter(record.queue_name, record.site), after, showq.PAGE)
+        listed = [self._listed(stored) for stored in page.messages]
+        if record.queue_name:
+            listed = [each for each in listed if each.queue_name == record.queue_name]
+        return ListedPage(record.id, listed, str(page.next) if page.next else "")
+
+    def _listed(self, stored: StoredMessage) -> Listed:
+        name = ACTIVE if self._manager.is_active(stored.queue_id) else stored.queue_name
+        recipients = [
+            ListedRecipient(rcpt.address, rcpt.original, rcpt.text, rcpt.dsn, rcpt.due, rcpt.attempts)
+            for rcpt in stored.recipients
+            if rcpt.state != DONE
+        ]
+        expire = bool(stored.flags & FORCED_EXPIRE)
+        return Listed(name, stored.queue_id, stored.arrival, stored.size, stored.sender, recipients, expire)
+
+    async def _steer(self, record: Steer) -> int:
+        if record.operation == showq.REQUEUE:
+            return await self._requeue(record)
+        change, word = CHANGES[record.operation]
+        if record.queue_id != ALL:
+            changed = await self._store.change(change, [record.queue_id])
+            wanted = [each for each in changed if record.queue_name in ("", each.queue_name, ACTIVE)]
+            self._changed(change, word, wanted)
+            return len(wanted)
+        count = after = 0
+        while True:
+            page = await self._store.change_page(change, _filter(record.queue_name, ""), after)
+            self._changed(change, word, page.messages)
+            count += len(page.messages)
+            after = page.next
+            if not after:
+                return count
+
+    def _changed(self, change: str, word: str, changed: list[Changed]) -> None:
+        for each in changed:
+            log.info(f"{each.queue_id}: {word}", event="postsuper", queue_id=each.queue_id, change=change)
+            if change in (Change.HOLD, Change.DELETE):
+                self._manager.withdraw(each.queue_id, gone=change == Change.DELETE)
+            elif change in (Change.EXPIRE, Change.EXPIRE_RELEASE):
+                self._manager.force_expire(each.queue_id)
+        if change not in (Change.HOLD, Change.DELETE):
+            self._due.scan()
+
+    async def _requeue(self, record: Steer) -> int:
+        if record.queue_id != ALL:
+            stored = await self._store.get(record.queue_id)
+            return await self._requeuer.requeue(stored) if stored is not None else 0
+        count = after = 0
+        while True:
+            page = await self._store.page(_filter(record.queue_name, ""), after, showq.PAGE)
+            for stored in page.messages:
+                count += await self._requeuer.requeue(stored)
+            after = page.next
+            if not after:
+                return count
+
+    async def flush(self, site: str, queue_id: str) -> int:
+        """Make deferred mail due now: of one site, one message, or all."""
+        self._scheduler.revive(site)
+        count = after = 0
+        if queue_id:
+            count = len(await self._store.change(Change.FLUSH, [queue_id]))
+        while not queue_id:
+            which = Filter(queue_names=(DEFERRED,), domain=site.lower())
+            page = await self._store.change_page(Change.FLUSH, which, after)
+            count += len(page.messages)
+            after = page.next
+            if not after:
+                break
+        self._due.scan()
+        return count
+
+    async def _fetch(self, record: Fetch) -> tuple[Fetched, int]:
+        stored = await self._store.get(record.queue_id)
+        content = await self._store.content(stored.key) if stored is not None else None
+        if stored is None or content is None:
+            return Fetched(record.id, f"no such message: {record.queue_id}", None, "", [], [], b""), -1
+        name = ACTIVE if self._manager.is_active(stored.queue_id) else stored.queue_name
+        listed = self._listed(stored).recipients
+        done = [rcpt.address for rcpt in stored.recipients if rcpt.state == DONE]
+        envelope = decode_envelope(stored.attributes)
+        if isinstance(content, SpoolContent):
+            return Fetched(record.id, "", envelope, name, listed, done, b"", True), content.descriptor
+        return Fetched(record.id, "", envelope, name, listed, done, content), -1
+
+    def _count(self, record: Count) -> Counts:
+        counts = self._store.counts._asdict()
+        counts[ACTIVE] = len(self._manager.active())
+        counts[INCOMING] = max(0, counts[INCOMING] - counts[ACTIVE])
+        return Counts(record.id, counts)
+
+
+def _filter(queue_name: str, site: str) -> Filter:
+    if queue_name == ACTIVE:
+        return Filter(queue_names=(INCOMING, DEFERRED), domain=site.lower())
+    return Filter(queue_names=(queue_name,) if queue_name else (), domain=site.lower())
+
+
+def _send(channel: Channel[ToShowq], number: int, outcome: eager.Outcome[tuple[FromShowq, int]]) -> None:
+    try:
+        reply, descriptor = outcome.result()
+    except StoreError as error:
+        reply, descriptor = Steered(number, 0, str(error)), -1
+    if descriptor >= 0:
+        channel.send_with_descriptor(reply, descriptor)
+        os.close(descriptor)
+    else:
+        channel.send(reply)

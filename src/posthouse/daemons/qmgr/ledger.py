@@ -1,0 +1,209 @@
+"""Ledger: the store in the queue manager's words. It knows envelopes and results, not scheduling.
+
+An envelope is kept in the store as an opaque value; what the store must search by is given beside it.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from posthouse.daemons.qmgr.message import ActiveMessage
+from posthouse.ipc.delivery import DeliverTo
+from posthouse.ipc.message import BOUNCED as BOUNCED_OUTCOME
+from posthouse.ipc.message import Envelope, Recipient, RecipientResult, decode_envelope, encode_envelope
+from posthouse.queue.spool import SpoolContent, SpoolFile
+from posthouse.queue.store import Store
+from posthouse.queue.values import (
+    BOUNCED,
+    DELAY_WARNED,
+    FORCED_EXPIRE,
+    RECIPIENT_PAGE,
+    WAITING,
+    Committed,
+    NewMessage,
+    StoredMessage,
+    StoreError,
+    StoreFullError,
+)
+
+CommitDone = Callable[[str, bool, "ActiveMessage | None"], None]
+ContentDone = Callable[[bytes, int, str], None]
+
+
+class Ledger:
+    """See the module's docstring."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def commit(
+        self, envelope: Envelope, recipients: Sequence[Recipient], content: bytes | SpoolFile, done: CommitDone
+    ) -> None:
+        """Make a message durable; done(error, full, message): the message is None when it was there before or is held."""
+        if not recipients:
+            done("a message without recipients", False, None)
+            return
+        size = envelope.size
+        new = NewMessage(
+            envelope.queue_id,
+            envelope.sender,
+            envelope.arrival,
+            size,
+            encode_envelope(envelope),
+            content,
+            recipients,
+            bool(envelope.hold),
+        )
+        key = 0
+
+        def stored(answer: Committed | StoreError) -> None:
+            if isinstance(answer, StoreError):
+                done(str(answer), isinstance(answer, StoreFullError), None)
+            elif answer.already or envelope.hold:
+                done("", False, None)
+            else:
+                done("", False, _fresh(key, envelope, recipients, content))
+
+        key = self.store.commit(new, stored)
+
+    async def lease(self, count: int) -> int:
+        """First of `count` new numbers. Raises StoreError."""
+        return await self.store.lease(count)
+
+    async def is_committed(self, queue_id: str) -> bool:
+        """Whether this ID was ever committed."""
+        return await self.store.is_committed(queue_id)
+
+    def create_spool(self) -> SpoolFile:
+        """A file for large content. Raises OSError."""
+        return self.store.create_spool_file()
+
+    def drop_spool(self, file: SpoolFile) -> None:
+        """Forget it."""
+        self.store.drop_spool_file(file)
+
+    # Results.
+
+    def record(self, message: ActiveMessage, results: Sequence[RecipientResult], done: Callable[[], None]) -> None:
+        """Write down sent and bounced recipients; `done` when that is durable."""
+        self.store.record(message.key, results, 0.0, partial(_durable, done))
+
+    def settle(self, message: ActiveMessage) -> None:
+        """The sender was told of the bounced ones."""
+        self.store.settle(message.key)
+
+    def defer(self, message: ActiveMessage, results: Sequence[RecipientResult], due: float) -> None:
+        """End the round: the rest is tried at `due`."""
+        self.store.record(message.key, results, due)
+        self.store.defer(message.key, due)
+
+    def remove(self, message: ActiveMessage, done: Callable[[], None]) -> None:
+        """All is done; `done` when that is durable."""
+        self.store.remove(message.key, message.queue_id, partial(_durable, done))
+
+    async def sent_late(self, queue_id: str, results: Sequence[RecipientResult]) -> None:
+        """Write down results for a message that is not active."""
+        stored = await self.store.get(queue_id)
+        if stored is not None and results:
+            durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.store.record(stored.key, results, 0.0, lambda _error: _set(durable))
+            await durable
+
+    async def keep_back(self, queue_id: str, until: float) -> None:
+        """An agent is still busy with this message: do not try it before `until`."""
+        stored = await self.store.get(queue_id)
+        if stored is not None:
+            self.store.defer(stored.key, until)
+
+    def delay_warned(self, message: ActiveMessage) -> None:
+        """Remember that the sender was told of the delay."""
+        self.store.set_flags(message.key, DELAY_WARNED)
+
+    # Content.
+
+    def fetch_content(self, message: ActiveMessage, then: ContentDone) -> None:
+        """Read content: then(content, descriptor or -1, error); the taker closes the descriptor."""
+        self.store.content(message.key).add_done_callback(partial(_content_read, then))
+
+    async def content_for_notice(self, message: ActiveMessage, size_limit: int) -> tuple[bytes, bool]:
+        """Content to return to the sender, and whether it is the header section alone (facts B12.03).
+
+        Raises StoreError: it cannot be read; a notice without the original is better than none.
+        """
+        content = message.content if message.content is not None else await self.store.content(message.key)
+        if isinstance(content, SpoolContent):
+            with open(content.descriptor, "rb") as file:  # large, so the header section is all that is returned
+                content = file.read(size_limit)
+            return header_section(content), True
+        if content is None:
+            return b"", True
+        if message.envelope.dsn_ret == "HDRS" or len(content) > size_limit:
+            return header_section(content), True
+        return content, False
+
+
+def header_section(content: bytes) -> bytes:
+    """The header fields, with the line end of the last one."""
+    end = content.find(b"\n\n")
+    return content if end < 0 else content[: end + 1]
+
+
+async def revive(store: Store, stored: StoredMessage, active: float) -> ActiveMessage:
+    """Make an active message of a stored one. Recipients that bounced before keep that result. Raises StoreError."""
+    rows = list(stored.recipients)
+    if stored.has_more_recipients:
+        after = RECIPIENT_PAGE
+        while more := await store.recipients(stored.key, after):
+            rows += more
+            after = more[-1].rcpt_id
+    recipients = [
+        DeliverTo(rcpt.rcpt_id, rcpt.address, rcpt.original, rcpt.dsn_orcpt, rcpt.notify)
+        for rcpt in rows
+        if rcpt.state in (WAITING, BOUNCED)
+    ]
+    message = ActiveMessage(stored.key, decode_envelope(stored.attributes), recipients, None, active)
+    message.forced_expire = bool(stored.flags & FORCED_EXPIRE)
+    message.delay_warned = bool(stored.flags & DELAY_WARNED)
+    for rcpt in rows:
+        if rcpt.state == BOUNCED:
+            message.take(
+                RecipientResult(
+                    rcpt.rcpt_id, BOUNCED_OUTCOME, rcpt.dsn, rcpt.text, rcpt.relay, rcpt.remote_mta, rcpt.diagnostic
+                )
+            )
+    return message
+
+
+def _fresh(
+    key: int, envelope: Envelope, recipients: Sequence[Recipient], content: bytes | SpoolFile
+) -> ActiveMessage:
+    to = [
+        DeliverTo(number, rcpt.address, rcpt.original, rcpt.dsn_orcpt, rcpt.notify)
+        for number, rcpt in enumerate(recipients, 1)
+    ]
+    return ActiveMessage(key, envelope, to, content if isinstance(content, bytes) else None, 0.0)
+
+
+def _durable(done: Callable[[], None], error: StoreError | None) -> None:
+    """An update that was not stored is not acknowledged: the agent keeps its result."""
+    if error is None:
+        done()
+
+
+def _content_read(then: ContentDone, future: "asyncio.Future[bytes | SpoolContent | None]") -> None:
+    error = future.exception()
+    if error is not None:
+        then(b"", -1, str(error))
+        return
+    content = future.result()
+    if content is None:
+        then(b"", -1, "the content is not there")
+    elif isinstance(content, SpoolContent):
+        then(b"", content.descriptor, "")
+    else:
+        then(content, -1, "")
+
+
+def _set(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,53 @@
+"""postsuper -r: send a message through cleanup(8) again, so that rewriting is done anew, under a new queue ID.
+
+The old message is deleted when the new one is durable; a crash between the two leaves both, never none.
+"""
+
+import asyncio
+
+import msgspec
+
+from posthouse.ipc.cleanup import CleanupClient
+from posthouse.ipc.message import Recipient, decode_envelope
+from posthouse.queue.spool import SpoolContent
+from posthouse.queue.store import Store
+from posthouse.queue.values import WAITING, Change, StoredMessage
+from posthouse.util import log
+from posthouse.util.errors import TemporaryError
+
+
+class Requeuer:
+    """See the module's docstring."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, store: Store, cleanup_path: str) -> None:
+        self._store = store
+        self._cleanup = CleanupClient(loop, cleanup_path)
+
+    async def requeue(self, stored: StoredMessage) -> int:
+        """Requeue one message; 1 when it was, 0 when there is nothing left of it or cleanup refused."""
+        recipients = [
+            Recipient(rcpt.original or rcpt.address, dsn_orcpt=rcpt.dsn_orcpt, notify=rcpt.notify)
+            for rcpt in stored.recipients
+            if rcpt.state == WAITING
+        ]
+        content = await self._store.content(stored.key)
+        if not recipients or content is None:
+            return 0
+        if isinstance(content, SpoolContent):
+            with open(content.descriptor, "rb") as file:
+                content = file.read()
+        try:
+            queue_id = await self._cleanup.new_queue_id()
+            envelope = msgspec.structs.replace(decode_envelope(stored.attributes), queue_id=queue_id, hold="")
+            transaction = self._cleanup.begin(envelope, recipients)
+        except TemporaryError as error:
+            log.warning(f"{stored.queue_id}: not requeued: {error}")
+            return 0
+        transaction.content(content)
+        done = await transaction.end()
+        if done.code >= 300:
+            log.warning(f"{stored.queue_id}: not requeued: {done.code} {done.dsn} {done.text}")
+            return 0
+        await self._store.change(Change.DELETE, [stored.queue_id])
+        log.info(f"{stored.queue_id}: requeued as {queue_id}", event="requeue", queue_id=stored.queue_id, new_id=queue_id)
+        return 1

@@ -1,0 +1,194 @@
+"""QmgrService: the sockets of qmgr(8), and how its parts are put together.
+
+One socket takes three protocols (told by the first frame) and Postfix's one-letter triggers. Who may speak which is
+decided by the uid the kernel gives.
+"""
+
+import asyncio
+import os
+import pwd
+import socket
+import time
+from functools import partial
+from typing import Final
+
+from posthouse.config.parameters import MAIL_OWNER, NETWORK_OWNER
+from posthouse.daemons.qmgr.admin import Admin
+from posthouse.daemons.qmgr.due import DueReader
+from posthouse.daemons.qmgr.intake import Intake
+from posthouse.daemons.qmgr.ledger import Ledger, revive
+from posthouse.daemons.qmgr.manager import QueueManager
+from posthouse.daemons.qmgr.message import ActiveMessage
+from posthouse.daemons.qmgr.notices import Notices
+from posthouse.daemons.qmgr.parameters import TRANSPORT_RETRY_TIME
+from posthouse.daemons.qmgr.requeue import Requeuer
+from posthouse.daemons.qmgr.scheduler import Scheduler
+from posthouse.ipc import delivery, queue, showq
+from posthouse.ipc.delivery import LateResults, LateTaken, ToResults
+from posthouse.ipc.stream import Channel, Hello, peek_hello, peer_credentials
+from posthouse.queue.store import Store
+from posthouse.queue.values import StoredMessage, StoreError, StoreFailedError
+from posthouse.rewriting.client import RewriteClient
+from posthouse.skeleton.daemon import Context, Service
+from posthouse.util import eager, log
+from posthouse.util.errors import Fatal
+
+START_GRACE_S: Final = 0.5  # agents that outlived the last queue manager bring their results first
+STILL_DELIVERING_S: Final = 60.0  # how long a message that an agent is busy with is kept back
+RETIRE_WAIT_S: Final = 10.0  # how long deliveries may go on when qmgr is replaced
+HELLO_WAIT_S: Final = 10.0
+TRIGGER_WAKEUP, TRIGGER_FLUSH = b"WIA", b"FD"  # Postfix's letters: look for mail; try deferred mail now
+
+
+class QmgrService(Service):
+    """See the module's docstring."""
+
+    def __init__(self, context: Context, store: Store) -> None:
+        settings, loop = context.settings, context.loop
+        self._context, self._store, self._loop = context, store, loop
+        self._ledger = Ledger(store)
+        self._scheduler = Scheduler(loop, settings, context.private, settings[TRANSPORT_RETRY_TIME])
+        self._notices = Notices(loop, settings, context.private, self._ledger)
+        self._resolver = RewriteClient(loop, context.private("rewrite"))
+        self._manager = QueueManager(loop, settings, self._ledger, self._scheduler, self._resolver, self._notices)
+        self._due = DueReader(loop, store.due, lambda: self._manager.room, self._take_stored)
+        requeuer = Requeuer(loop, store, context.public("cleanup"))
+        self._admin = Admin(store, self._manager, self._scheduler, self._due, requeuer)
+        self._manager.on_room = self._due.scan
+        self._manager.on_deferred = self._due.expect
+        self._own = {0, os.geteuid()}
+        self._inner = self._own | _uid(settings[MAIL_OWNER])
+        self._agents = self._inner | _uid(settings[NETWORK_OWNER])
+        self._closing = False
+        self._closed = False
+        store.on_failure(self._store_failed)
+        loop.call_later(START_GRACE_S, self._due.scan)
+
+    # Connections.
+
+    def accept(self, sock: socket.socket, listener: int) -> None:
+        """See what the other end says first."""
+        sock.setblocking(False)
+        timer = self._loop.call_later(HELLO_WAIT_S, self._drop, sock)
+        self._loop.add_reader(sock.fileno(), self._first_bytes, sock, timer)
+
+    def _drop(self, sock: socket.socket) -> None:
+        if sock.fileno() >= 0:
+            self._loop.remove_reader(sock.fileno())
+            sock.close()
+
+    def _first_bytes(self, sock: socket.socket, timer: asyncio.TimerHandle) -> None:
+        try:
+            said = peek_hello(sock)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            said = b""
+        timer.cancel()
+        self._loop.remove_reader(sock.fileno())
+        if isinstance(said, Hello):
+            self._open(sock, said.protocol)
+            return
+        uid = peer_credentials(sock).uid
+        sock.close()
+        if said and not self._closing:
+            self._trigger(said, uid)
+
+    def _open(self, sock: socket.socket, protocol: str) -> None:
+        uid = peer_credentials(sock).uid
+        if protocol == queue.NAME and uid in self._inner:
+            intake = Intake(self._ledger, self._stored)
+            Channel(self._loop, sock, queue.SERVER, intake.on_record, intake.on_close)
+        elif protocol == delivery.RESULTS_NAME and uid in self._agents:
+            Channel(self._loop, sock, delivery.LATE_SERVER, self._late, lambda _channel: None)
+        elif protocol == showq.NAME and uid in self._inner:
+            may_steer = uid in self._own
+            Channel(self._loop, sock, showq.SERVER, partial(self._admin.on_record, may_steer), lambda _channel: None)
+        else:
+            log.warning(f"uid {uid} may not use the {protocol!r} protocol; connection closed")
+            sock.close()
+
+    def _trigger(self, letters: bytes, uid: int) -> None:
+        if any(letter in TRIGGER_FLUSH for letter in letters) and uid in self._inner:
+            eager.start(self._admin.flush("", ""), lambda _outcome: None)
+        elif any(letter in TRIGGER_WAKEUP for letter in letters):
+            self._due.scan()
+
+    # Messages.
+
+    def _stored(self, message: ActiveMessage) -> None:
+        """A new message is durable."""
+        if self._closing or self._manager.room <= 0:
+            self._due.set_back(message.envelope.arrival)
+            return
+        message.active = time.time()
+        self._manager.admit(message)
+
+    def _take_stored(self, stored: StoredMessage) -> None:
+        """A message from the store is due."""
+        if self._closing or self._manager.is_active(stored.queue_id):
+            return
+        eager.start(revive(self._store, stored, time.time()), self._revived)
+
+    def _revived(self, outcome: eager.Outcome[ActiveMessage]) -> None:
+        try:
+            message = outcome.result()
+        except StoreError as error:
+            log.warning(f"reading the queue: {error}")
+            return
+        if not self._manager.is_active(message.queue_id):
+            self._manager.admit(message)
+
+    def _late(self, channel: Channel[ToResults], record: ToResults) -> None:
+        def taken() -> None:
+            channel.send(LateTaken(record.id))
+
+        if isinstance(record, LateResults):
+            self._manager.took_late(record.queue_id, record.results, taken)
+        elif self._manager.is_active(record.queue_id):
+            taken()
+        else:
+            until = time.time() + STILL_DELIVERING_S
+            eager.start(self._ledger.keep_back(record.queue_id, until), lambda _outcome: taken())
+
+    # The end.
+
+    @property
+    def busy(self) -> bool:
+        """Until the store is closed."""
+        return self._closing and not self._closed
+
+    def retire(self) -> None:
+        """Start no more deliveries, wait for those under way for a while, close the store."""
+        self._closing = True
+        self._due.stop()
+        self._scheduler.pause()
+        self._wait_for_deliveries(self._loop.time() + RETIRE_WAIT_S)
+
+    def _wait_for_deliveries(self, deadline: float) -> None:
+        if self._scheduler.in_flight and self._loop.time() < deadline:
+            self._loop.call_later(0.02, self._wait_for_deliveries, deadline)
+            return
+        until = time.time() + STILL_DELIVERING_S
+        for queue_id in self._scheduler.in_flight_messages():
+            message = self._manager.active().get(queue_id)
+            if message is not None:
+                self._store.defer(message.key, until)
+        self._scheduler.close()
+        self._loop.create_task(self._close_store())
+
+    async def _close_store(self) -> None:
+        await self._store.close()
+        self._closed = True
+
+    def _store_failed(self, failure: StoreFailedError) -> None:
+        """Nothing may be acknowledged any more; the next process saves what can be read."""
+        raise Fatal(f"queue store failed: {failure}")
+
+
+def _uid(name: str) -> set[int]:
+    """A user's number, as a set; without root everything is one user, and such a name need not exist."""
+    try:
+        return {pwd.getpwnam(name).pw_uid}
+    except KeyError:
+        return set()
