@@ -68,7 +68,7 @@ class HelloDone:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The server will not talk to us (greeting, EHLO or STARTTLS refused). Only `quit` makes sense (with 421 not even)."""
+    """The server will not talk to us (greeting, EHLO or STARTTLS refused). Only `quit` makes sense now."""
 
     stage: Stage
     reply: ServerReply
@@ -199,7 +199,8 @@ class ClientSession:
 
     def send_envelope(self, envelope: Envelope) -> None:
         """Start a transaction: MAIL, RCPT and DATA, in one group where the server allows it."""
-        assert self._envelope is None and not self._expected, "send_envelope() in a transaction: caller's bug"
+        assert self._envelope is None, "send_envelope() in a transaction: caller's bug"
+        assert not self._expected, "send_envelope() before a reply: caller's bug"
         self._envelope = envelope
         self._open = set(range(len(envelope.recipients)))
         self._accepted = []

@@ -97,11 +97,11 @@ class ReplyReader:
 
     def _add_to_many(self, code: int, status: str, text: str, *, last: bool, size: int) -> ServerReply | None:
         if not self._lines:
-            self._code, self._size = code, 0
-            self._status = status
+            self._code, self._size, self._status = code, 0, ""
         elif code != self._code:
             self.error = "reply lines with different reply codes"
             return None
+        self._status = self._status or status
         self._size += size
         self._lines.append(text)
         if self._size > MAX_REPLY or len(self._lines) > MAX_LINES:
