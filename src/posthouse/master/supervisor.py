@@ -47,6 +47,7 @@ class Supervisor:
         self._candidate: Candidate | None = None
         self._stop: Stop | None = None
         self._retry_s = 0.0
+        self._again = False  # a reload was asked for while one was under way
         self.exit_status = 0
         loop.on_signal(signal.SIGCHLD, self._reap)
         loop.on_signal(signal.SIGHUP, self._reload)
@@ -99,20 +100,26 @@ class Supervisor:
         assert candidate is not None, "an abandoned warm process does not call back"
         assert candidate.orders is not None, "warm is ready only after import_daemons"
         first = self._orders is None
-        if self._orders is not None and candidate.run is not None and not self._follow(candidate.orders, self._orders):
+        if first or candidate.run is None or self._follow(candidate.orders):
+            self._replace(candidate.warm, candidate.orders)
+        else:
             candidate.warm.close()
-            return
-        old, self._herd.warm = self._herd.warm, candidate.warm
-        self._orders = candidate.orders
+        if first:
+            self._tell("")
+        self._reload_again()
+
+    def _replace(self, warm: Warm, orders: Orders) -> None:
+        old, self._herd.warm = self._herd.warm, warm
+        self._orders = orders
         self._retry_s = 0.0
         if old is not None:
             old.close()
         self._herd.begin()
-        if first:
-            self._tell("")
 
-    def _follow(self, new: Orders, old: Orders) -> bool:
+    def _follow(self, new: Orders) -> bool:
         """Reload: sockets first, because that is what can still fail."""
+        old = self._orders
+        assert old is not None, "the first orders are not followed but begun with"
         places = [(o.settings.queue_directory, o.settings.data_directory) for o in (new, old)]
         sockets, reason = None, "queue_directory and data_directory change with stop and start only"
         if places[0] == places[1]:
@@ -140,6 +147,7 @@ class Supervisor:
         log.error(f"reload failed, the old configuration stays in force: {reason}")
         if self._herd.warm is None or self._herd.warm.closed:
             self._retry_warm()
+        self._reload_again()
 
     def _lost(self, warm: Warm, reason: str) -> None:
         """A warm process has failed."""
@@ -177,7 +185,16 @@ class Supervisor:
                 self._stop.review()
 
     def _reload(self) -> None:
-        if self._stop is None and self._orders is not None:
+        if self._stop is not None or self._orders is None:
+            return
+        if self._candidate is not None and self._candidate.run is not None:
+            self._again = True  # what it has read may be older than this signal
+        else:
+            self.prepare()
+
+    def _reload_again(self) -> None:
+        if self._again:
+            self._again = False
             self.prepare()
 
     def _terminate(self, number: signal.Signals) -> None:

@@ -131,9 +131,9 @@ def _child(request: Request, descriptors: list[int], names: Names) -> NoReturn:
     """Become the daemon. Nothing gets out of here."""
     try:
         _close_others(descriptors)
+        _name_process(request.package or "runas")  # afterwards /proc/self is root's
         if request.identity is not None:
             _become(request.identity)
-        _name_process(request.package or "runas")
         gc.enable()
         _call(request, descriptors, names)
     finally:
