@@ -27,7 +27,7 @@ class Change(Enum):
     COMMENT = auto()
 
 
-def _physical_lines(data: bytes) -> list[bytes]:
+def physical_lines(data: bytes) -> list[bytes]:
     """Cut after each newline, and only there."""
     return [line + b"\n" for line in data.split(b"\n")[:-1]] + [line for line in data.split(b"\n")[-1:] if line]
 
@@ -48,7 +48,7 @@ def set_parameters(data: bytes, settings: Mapping[str, str]) -> tuple[bytes, tup
     counts = dict.fromkeys(settings, 0)
     lines: list[bytes] = []
     chosen = False
-    for line in _physical_lines(data):
+    for line in physical_lines(data):
         if not is_text_line(line):
             lines.append(line)
             continue
@@ -77,7 +77,7 @@ def change_parameters(data: bytes, names: frozenset[str], change: Change) -> byt
 def _changed(data: bytes, is_chosen: Callable[[bytes], bool], change: Change) -> Iterator[bytes]:
     """Walk over physical lines; a continuation shares the fate of the line it continues."""
     chosen = False
-    for line in _physical_lines(data):
+    for line in physical_lines(data):
         if is_text_line(line):
             if not is_continuation(line):
                 chosen = is_chosen(line)

@@ -144,7 +144,7 @@ def parse_master_cf(data: bytes, path: str) -> MasterCf:
         try:
             service, odd = parse_service(text, line.first)
         except ValueError as error:
-            raise ConfigError(str(error), file=path, line=line.first) from None
+            raise ConfigError(str(error), file=path, line=line.first) from error
         problems += [ConfigError(why, file=path, line=line.first) for why in odd]
         if service.key in seen:
             why = f'service "{service.name} {service.type}" is also on line {seen[service.key]}; the later one counts'

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from posthouse.config import catalog
 from posthouse.config.deprecated import REMOVED
 from posthouse.config.expand import ExpansionLoopError, expand_value
-from posthouse.config.lists import split_tokens
+from posthouse.config.lists import is_balanced, split_tokens
 from posthouse.config.master_cf import Service
 
 _REFERENCE: Final = re.compile(r"\$(?:\$|[{(]?\s*([A-Za-z0-9_]+))", re.ASCII)
@@ -49,6 +49,7 @@ TABLE_ATTRIBUTES: Final = {
     "pgsql": frozenset((_SQL + "encoding").split()),
     "sqlite": frozenset((_COMMON + "dbpath query table select_field where_field additional_conditions").split()),
 }
+_COMPOSITE: Final = re.compile(r"(?:[a-z]+:)*(?:pipemap|unionmap|randmap):\{", re.ASCII)
 _TABLE: Final = re.compile(rf"\b({'|'.join(TABLE_ATTRIBUTES)}):([A-Za-z0-9_./-]+)", re.ASCII)
 
 
@@ -69,11 +70,25 @@ class Usage(NamedTuple):
     undefined: tuple[str, ...]  # names that values of main.cf refer to and nobody defines, in order
     undefined_overrides: tuple[str, ...]  # the same for values in master.cf
     table_files: tuple[tuple[str, str], ...]  # (type, path) of tables that are defined in files of their own
+    brace_faults: tuple[str, ...]  # what is wrong with the braces of pipemap:{...} and its like
 
 
 def references(text: str) -> list[str]:
     """Give the names that a value refers to, each once, in order."""
     return list(dict.fromkeys(match.group(1) for match in _REFERENCE.finditer(text) if match.group(1)))
+
+
+def brace_faults(text: str) -> Iterable[str]:
+    """Say what is wrong with the braces of tables that are made of other tables."""
+    for item in split_tokens(text):
+        _, found, payload = item.partition(":{")
+        if not found or _COMPOSITE.match(item) is None:
+            continue
+        payload = "{" + payload
+        if not is_balanced(payload):
+            yield f"missing '}}' in \"{payload}\""
+        elif not payload.endswith("}"):
+            yield f"syntax error after '}}' in \"{payload}\""
 
 
 def service_parameters(services: Iterable[Service]) -> dict[str, str]:
@@ -91,6 +106,11 @@ def service_parameters(services: Iterable[Service]) -> dict[str, str]:
 def find_usage(values: Mapping[str, str], services: Iterable[Service]) -> Usage:
     """Find out what of main.cf (`values`) and of the services' -o settings is used."""
     return _Search(values, tuple(services)).run()
+
+
+def _is_raw(name: str) -> bool:
+    entry = catalog.entries().get(name)
+    return entry is not None and "raw" in entry.kind
 
 
 class _Scope:
@@ -132,6 +152,13 @@ class _Scope:
             for name in references(text):
                 self.use(name)
 
+    def use_if_set(self, texts: Iterable[str]) -> None:
+        """Mark what these values refer to, as far as it is set."""
+        for text in texts:
+            for name in references(text):
+                if name in self.own or name in self.main:
+                    self.use(name)
+
     def search_classes(self) -> None:
         """Mark the restriction classes."""
         for name in split_tokens(self.expanded(self.lookup(_CLASSES) or "")):
@@ -146,11 +173,15 @@ class _Search:
         self._services = services
         self._known = frozenset(service_parameters(services))
         self._files: dict[tuple[str, str], None] = {}
+        self._brace_faults: dict[str, None] = {}
 
     def run(self) -> Usage:
         """Search main.cf by itself, then as each service sees it."""
         main = _Scope(self._values, {}, self._is_known)
-        main.search(self._values.values())
+        # Raw parameters are expanded at use, with names that are not known here ($home, $rbl_domain ...).
+        raw = {name for name in self._values if _is_raw(name)}
+        main.search(text for name, text in self._values.items() if name not in raw)
+        main.use_if_set(text for name, text in self._values.items() if name in raw)
         main.search_classes()
         scopes = [(service, self._service_scope(service)) for service in self._services if service.overrides]
         used = set().union(main.used_main, *(scope.used_main for _, scope in scopes))
@@ -163,6 +194,7 @@ class _Search:
             undefined=tuple(name for name in main.undefined if name not in defined),
             undefined_overrides=tuple(dict.fromkeys(name for _, scope in scopes for name in scope.undefined)),
             table_files=tuple(self._files),
+            brace_faults=tuple(self._brace_faults),
         )
 
     def _is_known(self, name: str) -> bool:
@@ -174,7 +206,8 @@ class _Search:
         # What main.cf refers to is counted above; here it may only reach the service's own settings.
         for text in self._values.values():
             scope.used |= {name for name in references(text) if name in own}
-        scope.search(own.values())
+        scope.search(text for name, text in own.items() if not _is_raw(name))
+        scope.use_if_set(text for name, text in own.items() if _is_raw(name))
         if _CLASSES in own:
             scope.search_classes()
         self._use_attributes(scope, scope.used_main)
@@ -186,7 +219,9 @@ class _Search:
         for name, text in texts:
             if not (self._is_known(name) or name in used or name in scope.used):
                 continue
-            for kind, table in _TABLE.findall(scope.expanded(text)):
+            expanded = scope.expanded(text)
+            self._brace_faults |= dict.fromkeys(brace_faults(expanded))
+            for kind, table in _TABLE.findall(expanded):
                 if "/" in table:
                     self._files[kind, table] = None
                 else:
