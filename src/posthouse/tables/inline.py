@@ -1,11 +1,18 @@
 """inline: tables: the entries stand in the table's name, inline:{ key = value, { key = value with blanks } }."""
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from posthouse.config.lists import is_balanced, split_name_value, split_tokens
 from posthouse.tables.file_table import Origin
 from posthouse.tables.table import LocalTable, files_as_value, fold_key
 from posthouse.util.errors import ConfigError
+
+# A key with quoted parts, in which blanks and "=" have no meaning
+_QUOTED_KEY: Final = re.compile(
+    r'\s*((?:[^\s"\\=]|\\.)*(?:"(?:[^"\\]|\\.)*"(?:[^\s"\\=]|\\.)*)+)\s*=(.*)', re.ASCII | re.DOTALL
+)
 
 
 class Inline(LocalTable):
@@ -32,7 +39,9 @@ def _parse(text: str) -> Iterator[tuple[str, str]]:
         empty = False
         if item.startswith("{") and not item.endswith("}"):
             raise ValueError(f"syntax error after '}}' in \"{item}\"")
-        yield split_name_value(item[1:-1] if item.startswith("{") else item)
+        text = item[1:-1] if item.startswith("{") else item
+        quoted = _QUOTED_KEY.fullmatch(text)
+        yield (quoted[1], quoted[2].strip()) if quoted else split_name_value(text)
     if empty:
         raise ValueError("empty table")
 

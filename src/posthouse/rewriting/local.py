@@ -1,0 +1,131 @@
+"""Bringing addresses to standard form: user@domain, with a full domain name.
+
+In the local context an incomplete address gets myorigin and mydomain, in the remote context
+remote_header_rewrite_domain (nothing when that is empty). No tables are involved, so every daemon does this itself.
+Sources: ADDRESS_REWRITING_README; facts B08.01, B08.02.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from posthouse.config.parameter import String
+from posthouse.config.parameters import (
+    ALLOW_PERCENT_HACK,
+    APPEND_AT_MYORIGIN,
+    APPEND_DOT_MYDOMAIN,
+    MYDOMAIN,
+    MYORIGIN,
+    SWAP_BANGPATH,
+)
+from posthouse.config.settings import Settings
+from posthouse.rewriting.tokens import AT, DOT, EMPTY, LITERAL, Token, external, find_first, find_last, scan
+from posthouse.util.errors import ConfigError
+
+REMOTE_HEADER_REWRITE_DOMAIN: Final = String(
+    "remote_header_rewrite_domain",
+    "",
+    doc="The domain that incomplete addresses in headers of remote mail get; empty: such headers are left alone.",
+)
+PARAMETERS: Final = (
+    MYORIGIN,
+    MYDOMAIN,
+    SWAP_BANGPATH,
+    ALLOW_PERCENT_HACK,
+    APPEND_AT_MYORIGIN,
+    APPEND_DOT_MYDOMAIN,
+    REMOTE_HEADER_REWRITE_DOMAIN,
+)
+
+# user@host.domain without quotes, routing operators, literal or final dot: nothing to rewrite in it
+STANDARD_FORM: Final = re.compile(
+    r'[^\x00-\x20\x7f()<>@,;:\\"\[\].%!]+(?:\.[^\x00-\x20\x7f()<>@,;:\\"\[\].%!]+)*'
+    r"@[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Domains:
+    """What a context appends: `origin` to a bare user, `parent` to a domain of one label; "" for nothing."""
+
+    origin: str
+    parent: str
+
+
+def read_origin(settings: Settings) -> str:
+    """Give myorigin; an absolute path names a file whose first word it is. Raises ConfigError."""
+    origin = settings[MYORIGIN]
+    if not origin.startswith("/"):
+        return origin
+    try:
+        with open(origin, "rb") as file:
+            words = file.read(4096).decode("utf-8", "surrogateescape").split()
+    except OSError as error:
+        raise settings.error(MYORIGIN.name, f"open {origin}: {error.strerror}") from None
+    if not words:
+        raise settings.error(MYORIGIN.name, f"{origin} is empty; write the domain into it")
+    return words[0]
+
+
+class Rewriter:
+    """The rules of one system."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Read the settings. Raises ConfigError."""
+        self._swap_bangpath = settings[SWAP_BANGPATH]
+        self._percent_hack = settings[ALLOW_PERCENT_HACK]
+        self._append_origin = settings[APPEND_AT_MYORIGIN]
+        self._append_parent = settings[APPEND_DOT_MYDOMAIN]
+        remote = settings[REMOTE_HEADER_REWRITE_DOMAIN]
+        self.local = Domains(read_origin(settings), settings[MYDOMAIN])
+        self.remote = Domains(remote, remote)
+
+    @property
+    def rewrites_remote(self) -> bool:
+        """Whether headers of remote mail are rewritten at all."""
+        return bool(self.remote.origin)
+
+    def rewrite(self, address: str, context: str = "local") -> str:
+        """Give the standard form of an address (external form). context: "local" or "remote"."""
+        if STANDARD_FORM.fullmatch(address) is not None:
+            return address
+        if context not in ("local", "remote"):
+            raise ConfigError(f'unknown rewriting context "{context}"; there are local and remote')
+        tokens = scan(address)
+        self.rewrite_tokens(tokens, self.local if context == "local" else self.remote)
+        return external(tokens)
+
+    def rewrite_tokens(self, tokens: list[Token], domains: Domains) -> None:
+        """Bring an address to standard form in place. The empty address stays empty."""
+        if not tokens or tokens[-1] == EMPTY:
+            return
+        if tokens == [AT]:  # as good as empty
+            tokens[:] = [EMPTY]
+            return
+        if tokens[0] == AT and 0 < (colon := find_first(tokens, ":")) < len(tokens) - 1:
+            del tokens[: colon + 1]  # source route, RFC 5321 appendix C
+        if find_last(tokens, "@") < 0:
+            self._add_domain(tokens, domains)
+        if self._append_parent and domains.parent:
+            _qualify(tokens, domains.parent)
+        if len(tokens) > 1 and tokens[-1] == DOT and tokens[-2] not in (DOT, AT):
+            tokens.pop()
+
+    def _add_domain(self, tokens: list[Token], domains: Domains) -> None:
+        """Turn host!user, user%host and user into user@host."""
+        if self._swap_bangpath and (bang := find_first(tokens, "!")) >= 0:
+            tokens[:] = [*(tokens[bang + 1 :] or [EMPTY]), AT, *tokens[:bang]]
+        elif self._percent_hack and (percent := find_last(tokens, "%")) >= 0:
+            tokens[percent] = AT
+            if percent == 0:
+                tokens.insert(0, EMPTY)
+        elif self._append_origin and domains.origin:
+            tokens += [AT, *scan(domains.origin)]
+
+
+def _qualify(tokens: list[Token], parent: str) -> None:
+    """Append the parent domain to a domain without a dot. Broken forms are left alone, so that errors show them."""
+    at = find_last(tokens, "@")
+    domain = tokens[at + 1 :]
+    if at >= 0 and domain and DOT not in domain and all(token.kind != LITERAL for token in domain):
+        tokens += [DOT, *scan(parent)]

@@ -1,0 +1,176 @@
+"""The order in which an address is looked up: whole, without extension, by user, by domain.
+
+Each derived key is tried in all tables before the next key. Pattern tables see the whole address only. Addresses come
+in external form, which is looked up first; the internal form is tried where it differs, for tables made by hand before
+Postfix 3.2. Sources: canonical(5), virtual(5), transport(5); facts/tables.tsv "address lookup order".
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Flag, auto
+from typing import Final, NamedTuple
+
+from posthouse.protocol.address import (
+    join_address,
+    quote_address,
+    split_address,
+    split_extension,
+    unquote_address,
+)
+from posthouse.tables.maps import Maps
+
+IsLocal = Callable[[str], Awaitable[bool]]
+
+
+class Try(Flag):
+    """What to look up. The order is this one, whatever is chosen."""
+
+    FULL = auto()  # user+extension@domain
+    NO_EXTENSION = auto()  # user@domain
+    LOCAL_PART_IF_LOCAL = auto()  # user+extension, user; for our own domains
+    LOCAL_PART_AT_IF_LOCAL = auto()  # user+extension@, user@; for our own domains
+    AT_DOMAIN = auto()  # @domain
+    DOMAIN = auto()  # domain
+    PARENT_DOMAIN = auto()  # with DOMAIN: its parents
+    DOT_PARENT_DOMAIN = auto()  # with DOMAIN: .parent
+    LOCAL_PART_AT = auto()  # user+extension@, user@
+
+
+DEFAULT: Final = Try.FULL | Try.NO_EXTENSION | Try.LOCAL_PART_IF_LOCAL | Try.AT_DOMAIN
+
+
+class Found(NamedTuple):
+    """A value, and the extension (with its delimiter) that was not part of the key, if there was one."""
+
+    value: str
+    extension: str | None
+
+
+async def _nobody(_domain: str) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRules:
+    """What looking up addresses needs to know about this system.
+
+    delimiters: recipient_delimiter. is_local: whether a domain is $myorigin, in $mydestination or an own address.
+    external, internal: which forms of an address are looked up.
+    """
+
+    delimiters: str = ""
+    is_local: IsLocal = _nobody
+    owner_request_special: bool = True
+    external: bool = True
+    internal: bool = True
+
+
+class _Keys(NamedTuple):
+    """The parts of one address, in one of the two forms."""
+
+    full: str
+    local_part: str
+    domain: str | None
+    user: str | None  # local part without extension, when it has one
+    extension: str | None
+
+
+def _parts(address: str, rules: SearchRules, *, internal: bool) -> _Keys:
+    local_part, domain = split_address(unquote_address(address))
+    user, extension, delimiter = split_extension(
+        local_part, rules.delimiters, owner_request_special=rules.owner_request_special
+    )
+    if not internal:
+        local_part, user = quote_address(local_part, bare_local_part=True), quote_address(user, bare_local_part=True)
+    if extension is None:
+        return _Keys(join_address(local_part, domain), local_part, domain, None, None)
+    return _Keys(join_address(local_part, domain), local_part, domain, user, delimiter + extension)
+
+
+async def find_address(
+    maps: Maps,
+    address: str,
+    rules: SearchRules = SearchRules(),
+    strategy: Try = DEFAULT,
+) -> Found | None:
+    """Look up an address (external form). Raises TableError."""
+    if not maps or not address:
+        return None
+    if '"' not in address and "\\" not in address and address.count("@") < 2:
+        return await _find(maps, _plain_parts(address, rules), rules, strategy)
+    found = None
+    if rules.external:
+        found = await _find(maps, _parts(address, rules, internal=False), rules, strategy)
+    if rules.internal and found is None:
+        found = await _find(maps, _parts(address, rules, internal=True), rules, strategy)
+    return found
+
+
+def _plain_parts(address: str, rules: SearchRules) -> _Keys:
+    """The same for an address whose two forms are equal."""
+    local_part, at, domain = address.partition("@")
+    if rules.delimiters:
+        user, extension, delimiter = split_extension(
+            local_part, rules.delimiters, owner_request_special=rules.owner_request_special
+        )
+        if extension is not None:
+            return _Keys(address, local_part, domain if at else None, user, delimiter + extension)
+    return _Keys(address, local_part, domain if at else None, None, None)
+
+
+async def _find(maps: Maps, keys: _Keys, rules: SearchRules, strategy: Try) -> Found | None:
+    if Try.FULL in strategy and (value := await maps.find(keys.full)) is not None:
+        return Found(value, None)
+    if not maps.has_fixed:
+        return None
+    extension = keys.extension
+    if Try.NO_EXTENSION in strategy and keys.user is not None:
+        value = await maps.find_partial(join_address(keys.user, keys.domain))
+        if value is not None:
+            return Found(value, extension)
+    if keys.domain is None:
+        return None
+    found = await _find_local(maps, keys, rules, strategy)
+    if found is not None:
+        return found
+    for key in _domain_keys(keys.domain, strategy):
+        value = await maps.find_partial(key)
+        if value is not None:
+            return Found(value, None)
+    if Try.LOCAL_PART_AT in strategy:
+        return await _find_user(maps, keys, "@")
+    return None
+
+
+async def _find_local(maps: Maps, keys: _Keys, rules: SearchRules, strategy: Try) -> Found | None:
+    """Look up the local part alone, when the domain is ours."""
+    wanted = strategy & (Try.LOCAL_PART_IF_LOCAL | Try.LOCAL_PART_AT_IF_LOCAL)
+    if not wanted or keys.domain is None or not await rules.is_local(keys.domain):
+        return None
+    return await _find_user(maps, keys, "" if Try.LOCAL_PART_IF_LOCAL in wanted else "@")
+
+
+async def _find_user(maps: Maps, keys: _Keys, end: str) -> Found | None:
+    value = await maps.find_partial(keys.local_part + end)
+    if value is not None:
+        return Found(value, None)
+    if keys.user is not None:
+        value = await maps.find_partial(keys.user + end)
+        if value is not None:
+            return Found(value, keys.extension)
+    return None
+
+
+def _domain_keys(domain: str, strategy: Try) -> list[str]:
+    keys = []
+    if Try.AT_DOMAIN in strategy:
+        keys.append("@" + domain)
+    if Try.DOMAIN in strategy:
+        keys.append(domain)
+        skip = 1 if Try.PARENT_DOMAIN in strategy else 0
+        if strategy & (Try.PARENT_DOMAIN | Try.DOT_PARENT_DOMAIN):
+            at = domain.find(".", 1)
+            while at >= 0:
+                keys.append(domain[at + skip :])
+                at = domain.find(".", at + 1)
+    return keys
