@@ -1,0 +1,124 @@
+"""Canonical mapping, masquerading and smtp_generic_maps: one address becomes another.
+
+All addresses are in external form. Which addresses of a message are mapped by what is cleanup(8)'s business.
+Sources: canonical(5), generic(5), ADDRESS_REWRITING_README; facts B07.04, B07.08; API "Addresses in tables".
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from posthouse.protocol.address import add_extension, quote_address, split_address, unquote_address
+from posthouse.rewriting.address_list import split_addresses
+from posthouse.rewriting.local import Rewriter
+from posthouse.tables.maps import Maps
+from posthouse.tables.matchlist import MatchList
+from posthouse.tables.search_order import SearchRules, find_address
+from posthouse.tables.table import fold_key, printable
+from posthouse.util import log
+from posthouse.util.errors import TableError, TemporaryError
+
+MAX_ROUNDS: Final = 10  # canonical tables applied to their own results (facts B07.04)
+
+
+class ExpansionError(TemporaryError):
+    """Tables lead in circles or give too much. The message is not accepted now: 4.6.0 Alias expansion error."""
+
+
+async def map_address(
+    maps: Maps, address: str, rules: SearchRules, rewriter: Rewriter, *, propagate: bool = True
+) -> list[str]:
+    """Give the addresses that a table has for `address`, each in standard form; [] when it is not there.
+
+    propagate: an extension that was not part of the key is added to each result. "@domain" keeps the local part.
+    Raises TableError.
+    """
+    found = await find_address(maps, address, rules)
+    if found is None:
+        return []
+    value, extension = found
+    if value.startswith("@"):
+        local_part = split_address(address).local_part
+        value, extension = local_part + value, None
+    results = []
+    for one in split_addresses(value):
+        mapped = rewriter.rewrite(one)
+        if propagate and extension:
+            mapped = quote_address(add_extension(unquote_address(mapped), extension))
+        results.append(mapped)
+    return results
+
+
+async def map_generic(maps: Maps, address: str, rules: SearchRules, rewriter: Rewriter) -> str | None:
+    """Map one address once, as smtp_generic_maps does; None: no match. Raises TableError."""
+    results = await map_address(maps, address, rules, rewriter)
+    return results[0] if results else None
+
+
+class CanonicalMapping:
+    """One of canonical_maps, sender_canonical_maps, recipient_canonical_maps."""
+
+    def __init__(self, name: str, maps: Maps, rules: SearchRules, rewriter: Rewriter, *, propagate: bool) -> None:
+        """name: the parameter, for messages."""
+        self.name = name
+        self._maps = maps
+        self._rules = rules
+        self._rewriter = rewriter
+        self._propagate = propagate
+
+    def __bool__(self) -> bool:
+        return bool(self._maps)
+
+    async def map(self, address: str) -> str:
+        """Map until nothing changes. Raises TableError, ExpansionError."""
+        if not self._maps:
+            return address
+        for _ in range(MAX_ROUNDS):
+            results = await self._once(address)
+            if not results:
+                return address
+            if len(results) > 1:
+                log.warning(f"multi-valued {self.name} entry for {printable(address)}")
+            before, address = address, results[0]
+            if fold_key(before, utf8=True) == fold_key(address, utf8=True):
+                return address
+        message = f"unreasonable {self.name} map nesting for {printable(address)} -- message not accepted, "
+        log.warning(message + "try again later")
+        raise ExpansionError(message + "try again later")
+
+    async def _once(self, address: str) -> list[str]:
+        try:
+            return await map_address(self._maps, address, self._rules, self._rewriter, propagate=self._propagate)
+        except TableError:
+            log.warning(
+                f"{self.name} map lookup problem for {printable(address)} -- message not accepted, try again later"
+            )
+            raise
+
+
+class Masquerade:
+    """masquerade_domains: addresses of hosts below a domain get the domain itself."""
+
+    def __init__(self, domains: Iterable[str], exceptions: MatchList | None = None) -> None:
+        """domains: in order, "!domain" leaves its addresses alone. exceptions: users who keep their host."""
+        self._domains = [domain.lower() for domain in domains]
+        self._exceptions = exceptions
+
+    def __bool__(self) -> bool:
+        return bool(self._domains)
+
+    async def masquerade(self, address: str) -> str:
+        """Give the address with the host removed. Raises TableError: the exceptions cannot be asked."""
+        local_part, domain = split_address(address)
+        if domain is None or not self._domains:
+            return address
+        folded = domain.lower()
+        for pattern in self._domains:
+            parent = pattern.removeprefix("!")
+            if folded != parent and not folded.endswith("." + parent):
+                continue
+            if pattern.startswith("!") or folded == parent:
+                return address
+            if self._exceptions and await self._exceptions.matches(unquote_address(local_part)):
+                return address
+            return f"{local_part}@{parent}"
+        return address

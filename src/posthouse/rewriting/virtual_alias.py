@@ -1,0 +1,112 @@
+"""Virtual aliases: one recipient becomes several, and those again, until nothing more is found.
+
+An address that stands in its own expansion stays and is not looked up again. Limits keep a mistake in a table from
+filling the queue; what is beyond them is never delivered in part. Sources: virtual(5); facts B07.05.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from posthouse.config.parameter import Integer
+from posthouse.rewriting.local import Rewriter
+from posthouse.rewriting.mapping import ExpansionError, map_address
+from posthouse.tables.maps import Maps
+from posthouse.tables.search_order import SearchRules
+from posthouse.tables.table import fold_key, printable
+from posthouse.util import log
+from posthouse.util.errors import TableError
+
+VIRTUAL_ALIAS_RECURSION_LIMIT: Final = Integer(
+    "virtual_alias_recursion_limit", "1000", doc="How deeply virtual aliases may be nested.", minimum=1
+)
+VIRTUAL_ALIAS_EXPANSION_LIMIT: Final = Integer(
+    "virtual_alias_expansion_limit", "1000", doc="How many recipients one recipient may become.", minimum=1
+)
+VIRTUAL_ALIAS_ADDRESS_LENGTH_LIMIT: Final = Integer(
+    "virtual_alias_address_length_limit", "1000", doc="How long an address may become by aliases.", minimum=1
+)
+PARAMETERS: Final = (
+    VIRTUAL_ALIAS_RECURSION_LIMIT,
+    VIRTUAL_ALIAS_EXPANSION_LIMIT,
+    VIRTUAL_ALIAS_ADDRESS_LENGTH_LIMIT,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """postconf(5): virtual_alias_recursion_limit, _expansion_limit, _address_length_limit (characters)."""
+
+    recursion: int = 1000
+    expansion: int = 1000
+    address_length: int = 1000
+
+
+class VirtualAliases:
+    """virtual_alias_maps with all that belongs to them."""
+
+    def __init__(
+        self,
+        maps: Maps,
+        rules: SearchRules,
+        rewriter: Rewriter,
+        *,
+        propagate: bool = True,
+        limits: Limits = Limits(),
+    ) -> None:
+        """propagate: "virtual" is in propagate_unmatched_extensions."""
+        self._maps = maps
+        self._rules = rules
+        self._rewriter = rewriter
+        self._propagate = propagate
+        self._limits = limits
+
+    def __bool__(self) -> bool:
+        return bool(self._maps)
+
+    async def expand(self, address: str) -> list[str]:
+        """Give the final recipients, without duplicates, in the order in which they were found.
+
+        Raises TableError, ExpansionError (4.6.0 Alias expansion error).
+        """
+        if not self._maps:
+            return [address]
+        waiting = [(address, 0)]
+        self_mapped: set[str] = set()
+        final: dict[str, str] = {}
+        found = 1
+        while waiting:
+            current, depth = waiting.pop()
+            key = fold_key(current, utf8=True)
+            results = [] if key in self_mapped else await self._look_up(current)
+            if not results:
+                final.setdefault(key, current)
+                continue
+            if depth >= self._limits.recursion:
+                raise self._refuse(f"unreasonable virtual_alias_maps map nesting for {printable(current)}")
+            found += len(results) - 1
+            if found > self._limits.expansion:
+                raise self._refuse(f"unreasonable virtual_alias_maps map expansion size for {printable(address)}")
+            if any(fold_key(result, utf8=True) == key for result in results):
+                self_mapped.add(key)
+            waiting += [(result, depth + 1) for result in reversed(results)]
+        return list(final.values())
+
+    async def _look_up(self, address: str) -> list[str]:
+        try:
+            results = await map_address(self._maps, address, self._rules, self._rewriter, propagate=self._propagate)
+        except TableError:
+            log.warning(
+                f"virtual_alias_maps map lookup problem for {printable(address)} -- message not accepted, "
+                "try again later"
+            )
+            raise
+        for result in results:
+            if len(result) > self._limits.address_length:
+                shown = printable(result[:300])
+                raise self._refuse(f"unreasonable virtual_alias_maps result {shown}... for {printable(address)}")
+        return results
+
+    def _refuse(self, why: str) -> ExpansionError:
+        message = f"{why} -- message not accepted, try again later"
+        log.warning(message)
+        return ExpansionError(message)
