@@ -60,7 +60,8 @@ def parse_addresses(text: str) -> list[str]:
 
 def format_internal(nodes: Sequence[Node]) -> str:
     """Write nodes in internal form: words without quotes."""
-    return "".join(_join(nodes, external=False, comma=", "))
+    phrase = any(node.kind == "address" for node in nodes)  # otherwise these are the tokens of an address
+    return "".join(_join(nodes, external=False, comma=", ", phrase=phrase))
 
 
 def format_external(nodes: Sequence[Node], *, fold: bool = False) -> str:
@@ -227,11 +228,11 @@ def _elements(nodes: Sequence[Node]) -> Iterator[list[Node]]:
     yield element
 
 
-def _join(nodes: Sequence[Node], *, external: bool, comma: str) -> Iterator[str]:
+def _join(nodes: Sequence[Node], *, external: bool, comma: str, phrase: bool = True) -> Iterator[str]:
     """Give the texts of nodes, with blanks where two would run together."""
     before: Node | None = None
     for node in nodes:
-        if before is not None and _needs_blank(before, node):
+        if before is not None and _needs_blank(before, node, phrase=phrase):
             yield " "
         before = node
         if node.kind == "op":
@@ -239,7 +240,7 @@ def _join(nodes: Sequence[Node], *, external: bool, comma: str) -> Iterator[str]
         elif node.kind == "group":
             yield ": "
         elif node.kind == "address":
-            yield from _join(node.children, external=external, comma=",")
+            yield from _join(node.children, external=external, comma=",", phrase=False)
         else:
             yield _external(node) if external else node.text
 
@@ -254,8 +255,8 @@ def _external_last_address(element: Sequence[Node]) -> str:
     return "" if address is None else _external(address)
 
 
-def _needs_blank(before: Node, node: Node) -> bool:
-    if before.text == "." and node.blank:
+def _needs_blank(before: Node, node: Node, *, phrase: bool) -> bool:
+    if phrase and before.text == "." and node.blank:
         return node.kind in _WORDS
     return _is_wordy(before, ">") and _is_wordy(node, "<")
 
@@ -266,7 +267,7 @@ def _is_wordy(node: Node, bracket: str) -> bool:
 
 def _external(node: Node) -> str:
     if node.kind == "address":
-        return "".join(_join(node.children, external=True, comma=","))
+        return "".join(_join(node.children, external=True, comma=",", phrase=False))
     if node.kind == "quoted":
         text = _TO_ESCAPE.sub(r"\\\g<0>", _CONTROLS.sub(" ", node.text))
         return f'"{text}"'

@@ -80,7 +80,8 @@ TRANSACTION: Final = frozenset({State.MAIL, State.RCPT, State.DATA})
 LOGGED: Final = 200  # characters of a refused line that go on to the log
 _BLANKS: Final = re.compile(r"[ \t\n\v\f\r]+")
 _HEADER: Final = re.compile(r"[!-9;-~]+:", re.ASCII)
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Control characters, and what would mean something in a header
+_UNSAFE_IN_NAME: Final = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029<>()\\\";@]")
 _NOT_LETTER: Final = re.compile(r"[^A-Za-z]")
 
 
@@ -329,9 +330,8 @@ class ServerSession:
         return Helo("EHLO", name) if name else replies.EHLO_SYNTAX
 
     def _helo_name(self, argument: str) -> str:
-        if argument.isprintable() and " " not in argument:
-            return argument
-        return _UNPRINTABLE.sub("?", " ".join(_BLANKS.sub(" ", argument).split(" ")).strip(" "))
+        """Clean the name: it goes into the log, into Received: and to policy servers."""
+        return _UNSAFE_IN_NAME.sub("?", argument.strip(" \t\r\n\v\f"))
 
     def _mail(self, argument: str) -> Event | Reply:
         if self.helo is None and self.settings.helo_required:
