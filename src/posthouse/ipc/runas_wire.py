@@ -1,26 +1,18 @@
 """What is asked of runas(8), root's helper that becomes a recipient: fixed records on SOCK_SEQPACKET pairs.
 
-Two conversations. master → runas: LIMITS first, then one CLIENT with a descriptor for each process of a service that
+Two conversations. master → runas: LIMITS first, then one RULE with a descriptor for each process of a service that
 may ask. A process → runas, on that descriptor: a JOB with a descriptor; the answer is an ANSWER. Both ends are here.
 """
 
-import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, IntFlag
 from typing import Final
 
-from posthouse.ipc.orders_wire import MAX_DENIED, MAX_GROUPS, RunasRule
+from posthouse.ipc.fixed import Layout
+from posthouse.ipc.orders_wire import MAX_DENIED, MAX_GROUPS, RUNAS_RULE
 
-_LIMITS: Final = struct.Struct("!4sBBxx16I32I")  # own uids and gids, denied groups
-_CLIENT: Final = struct.Struct("!4sB3xIII")
-_JOB: Final = struct.Struct("!4sBBxxIII16I")
-_ANSWER: Final = struct.Struct("!4sB3xII")
-LIMITS_SIZE: Final = _LIMITS.size
-CLIENT_SIZE: Final = _CLIENT.size
-JOB_SIZE: Final = _JOB.size
-ANSWER_SIZE: Final = _ANSWER.size
 MAX_OWN: Final = 16
-_MAX_ID: Final = 2**32 - 2  # -1 means "unchanged" to setresuid(2)
+MAX_ID: Final = 2**32 - 2  # -1 means "unchanged" to setresuid(2)
 
 
 class JobKind(IntFlag):
@@ -44,8 +36,8 @@ class Verdict(IntEnum):
 class Limits:
     """Whom runas never becomes: our own users and groups; and groups it gives to nobody."""
 
-    own: frozenset[int]
-    denied_groups: frozenset[int]
+    own: tuple[int, ...]
+    denied_groups: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,61 +60,44 @@ class Answer:
     pid: int = 0
 
 
-def _pad(values: tuple[int, ...], size: int) -> tuple[int, ...]:
-    return (*values, *([0] * (size - len(values))))
+def one_kind(number: int) -> JobKind:
+    """Let exactly one kind pass. Raises ValueError."""
+    if number not in tuple(JobKind):
+        raise ValueError("no such job")
+    return JobKind(number)
 
 
-def _unpack(layout: struct.Struct, magic: bytes, record: bytes) -> tuple[int, ...]:
-    if len(record) != layout.size or record[:4] != magic:
-        raise ValueError("runas record: wrong size or version")
-    return layout.unpack(record)[1:]
+def possible(number: int) -> int:
+    """Let what can be a user or group id pass. Raises ValueError."""
+    if number > MAX_ID:
+        raise ValueError("no user or group")
+    return number
 
 
-def format_limits(limits: Limits) -> bytes:
-    """Pack the limits."""
-    own, denied = tuple(sorted(limits.own)), tuple(sorted(limits.denied_groups))
-    return _LIMITS.pack(b"PRL1", len(own), len(denied), *_pad(own, MAX_OWN), *_pad(denied, MAX_DENIED))
+def _all_possible(numbers: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(map(possible, numbers))
 
 
-def parse_limits(record: bytes) -> Limits:
-    """Unpack the limits. Raises ValueError."""
-    owns, denies, *numbers = _unpack(_LIMITS, b"PRL1", record)
-    if owns > MAX_OWN or denies > MAX_DENIED:
-        raise ValueError("runas limits: count out of range")
-    return Limits(frozenset(numbers[:owns]), frozenset(numbers[MAX_OWN : MAX_OWN + denies]))
-
-
-def format_client(rule: RunasRule) -> bytes:
-    """Pack the rule of a client; its socket comes with the record and is all that identifies it."""
-    return _CLIENT.pack(b"PRC1", rule.kinds, rule.minimum, rule.uid, rule.gid)
-
-
-def parse_client(record: bytes) -> RunasRule:
-    """Unpack the rule of a client. Raises ValueError."""
-    return RunasRule(*_unpack(_CLIENT, b"PRC1", record))
+LIMITS: Final = Layout(Limits, b"PRl1", own=f"{MAX_OWN}I", denied_groups=f"{MAX_DENIED}I")
+RULE: Final = RUNAS_RULE
+JOB: Final = Layout(
+    Job,
+    b"PRj1",
+    kind=("B", one_kind),
+    number="I",
+    uid=("I", possible),
+    gid=("I", possible),
+    groups=(f"{MAX_GROUPS}I", _all_possible),
+)
+ANSWER: Final = Layout(Answer, b"PRa1", verdict=("B", Verdict), number="I", pid="I")
+ANSWER_SIZE: Final = ANSWER.size
 
 
 def format_job(job: Job) -> bytes:
-    """Pack a job; of more than 16 groups the first 16 count."""
-    groups = job.groups[:MAX_GROUPS]
-    head = (b"PRJ1", job.kind, len(groups), job.number, job.uid, job.gid)
-    return _JOB.pack(*head, *_pad(groups, MAX_GROUPS))
-
-
-def parse_job(record: bytes) -> Job:
-    """Unpack a job. Raises ValueError: unknown kind, impossible number."""
-    kind, count, number, uid, gid, *groups = _unpack(_JOB, b"PRJ1", record)
-    if kind not in tuple(JobKind) or count > MAX_GROUPS or max(uid, gid, *groups) > _MAX_ID:
-        raise ValueError("runas job: kind or number out of range")
-    return Job(JobKind(kind), number, uid, gid, tuple(groups[:count]))
-
-
-def format_answer(answer: Answer) -> bytes:
-    """Pack an answer."""
-    return _ANSWER.pack(b"PRA1", answer.verdict, answer.number, answer.pid)
+    """Pack a job; of more than MAX_GROUPS groups the first count."""
+    return JOB.pack(replace(job, groups=job.groups[:MAX_GROUPS]))
 
 
 def parse_answer(record: bytes) -> Answer:
     """Unpack an answer. Raises ValueError."""
-    verdict, number, pid = _unpack(_ANSWER, b"PRA1", record)
-    return Answer(Verdict(verdict), number, pid)
+    return ANSWER.unpack(record)

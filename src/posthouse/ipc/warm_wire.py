@@ -2,27 +2,23 @@
 
 IMPORT names a daemon's package; SEAL ends the list, and warm answers READY when everything is imported, or FAILED
 with the reason. Then only FORK and RUNAS follow; each is answered FORKED with the child's process number or FAILED.
-Descriptors of FORK: settings, status socket, runas socket if the flag says so, then the listening sockets.
+Descriptors of FORK: settings, status socket, runas socket if `runas_socket` is set, then the listening sockets.
 Of RUNAS: its control socket.
 """
 
 import array
 import re
 import socket
-import struct
 from dataclasses import dataclass
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import Final
 
-from posthouse.ipc.orders_wire import MAX_GROUPS, Identity
+from posthouse.ipc.fixed import Layout
+from posthouse.ipc.orders_wire import MAX_GROUPS, no_roots, not_root
 
-MAGIC: Final = b"PHW1"
 MAX_DESCRIPTORS: Final = 253  # SCM_MAX_FD of Linux
 MAX_REASON: Final = 400  # octets
-
-_REQUEST: Final = struct.Struct("!4sBBHIIIIB3x16I48s")
-_ANSWER: Final = struct.Struct("!4sB3xII400s")
-_PACKAGE: Final = re.compile(rb"[a-z][a-z0-9_]{0,46}")
+_PACKAGE: Final = re.compile(r"|[a-z][a-z0-9_]{0,46}", re.ASCII)
 
 
 class Ask(IntEnum):
@@ -34,14 +30,6 @@ class Ask(IntEnum):
     RUNAS = 4
 
 
-class Flag(IntFlag):
-    """Flags of a FORK."""
-
-    NONE = 0
-    BECOME = 1  # take the identity in the record (warm is root)
-    RUNAS_SOCKET = 2  # the third descriptor leads to runas
-
-
 class Said(IntEnum):
     """What warm answers."""
 
@@ -50,14 +38,24 @@ class Said(IntEnum):
     FAILED = 3
 
 
+def package_name(text: str) -> str:
+    """Let only a plain module name pass, or none. Raises ValueError."""
+    if _PACKAGE.fullmatch(text) is None:
+        raise ValueError("not a package of daemons")
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request of master."""
+    """One request of master. Without `become` the child stays who warm is, which then is not root."""
 
     ask: Ask
     number: int = 0  # comes back in the answer
     package: str = ""
-    identity: Identity | None = None  # None: stay who you are
+    become: bool = False
+    uid: int = 1
+    gid: int = 1
+    groups: tuple[int, ...] = ()
     client_limit: int = 0
     runas_socket: bool = False
 
@@ -72,49 +70,20 @@ class Answer:
     reason: str = ""
 
 
-def format_request(request: Request) -> bytes:
-    """Pack a request."""
-    flags, who = Flag.NONE, request.identity
-    if who is not None:
-        flags |= Flag.BECOME
-    if request.runas_socket:
-        flags |= Flag.RUNAS_SOCKET
-    uid, gid, groups = (who.uid, who.gid, who.groups) if who else (0, 0, ())
-    padded = (*groups, *([0] * (MAX_GROUPS - len(groups))))
-    head = (MAGIC, request.ask, flags, 0, request.number, request.client_limit, uid, gid, len(groups))
-    return _REQUEST.pack(*head, *padded, request.package.encode("ascii"))
-
-
-def parse_request(record: bytes) -> Request:
-    """Unpack a request. Raises ValueError: not what this module writes, or root as somebody to become."""
-    if len(record) != _REQUEST.size:
-        raise ValueError("warm request: wrong size")
-    magic, ask, flags, _, number, limit, uid, gid, count, *rest = _REQUEST.unpack(record)
-    groups, package = tuple(rest[:MAX_GROUPS]), rest[MAX_GROUPS].rstrip(b"\0")
-    if magic != MAGIC or count > MAX_GROUPS or (package and not _PACKAGE.fullmatch(package)):
-        raise ValueError("warm request: wrong version, count or name")
-    identity = None
-    if flags & Flag.BECOME:
-        identity = Identity(uid, gid, groups[:count])
-        if uid == 0 or gid == 0 or 0 in identity.groups:
-            raise ValueError("warm request: a daemon is never root")
-    return Request(Ask(ask), number, package.decode("ascii"), identity, limit, bool(flags & Flag.RUNAS_SOCKET))
-
-
-def format_answer(answer: Answer) -> bytes:
-    """Pack an answer."""
-    reason = answer.reason.encode("utf-8", "replace")[:MAX_REASON]
-    return _ANSWER.pack(MAGIC, answer.said, answer.number, answer.pid, reason)
-
-
-def parse_answer(record: bytes) -> Answer:
-    """Unpack an answer. Raises ValueError: not what this module writes."""
-    if len(record) != _ANSWER.size:
-        raise ValueError("warm answer: wrong size")
-    magic, said, number, pid, reason = _ANSWER.unpack(record)
-    if magic != MAGIC:
-        raise ValueError("warm answer: wrong version")
-    return Answer(Said(said), number, pid, reason.rstrip(b"\0").decode("utf-8", "replace"))
+REQUEST: Final = Layout(
+    Request,
+    b"PWr1",
+    ask=("B", Ask),
+    number="I",
+    package=("48s", package_name),
+    become="?",
+    uid=("I", not_root),
+    gid=("I", not_root),
+    groups=(f"{MAX_GROUPS}I", no_roots),
+    client_limit="I",
+    runas_socket="?",
+)
+ANSWER: Final = Layout(Answer, b"PWa1", said=("B", Said), number="I", pid="I", reason=f"{MAX_REASON}s")
 
 
 def send_record(sock: socket.socket, record: bytes, descriptors: list[int]) -> None:
@@ -144,7 +113,3 @@ def close_all(descriptors: list[int]) -> None:
     """Close each."""
     for descriptor in descriptors:
         socket.close(descriptor)
-
-
-REQUEST_SIZE: Final = _REQUEST.size
-ANSWER_SIZE: Final = _ANSWER.size

@@ -8,21 +8,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from posthouse.ipc.orders_wire import MAX_SETTINGS, Orders, OrdersFailed, OrdersReader, WireError
-from posthouse.ipc.warm_wire import (
-    ANSWER_SIZE,
-    Answer,
-    Ask,
-    Request,
-    Said,
-    format_request,
-    parse_answer,
-    send_record,
-)
-from posthouse.master.loop import Loop
+from posthouse.ipc.orders_wire import MAX_SETTINGS, Orders, OrdersFailed, WireError, read_orders
+from posthouse.ipc.warm_wire import ANSWER, REQUEST, Answer, Ask, Request, Said, send_record
+from posthouse.util.select_loop import Loop
 
 CONTROL_FD: Final = 3  # where warm finds its control socket, and orders its pipe
 MAX_ORDERS: Final = 64 * 1024 * 1024  # octets of the whole stream
@@ -74,10 +65,10 @@ class OrdersRun:
             return
         self.close()
         try:
-            self._done(OrdersReader(as_root=os.geteuid() == 0).read(bytes(self._data)))
+            self._done(read_orders(bytes(self._data), as_root=os.geteuid() == 0))
         except OrdersFailed as error:
             self._done(str(error))
-        except (WireError, ValueError) as error:
+        except WireError as error:
             self._done(f"the orders process failed ({error})")
 
 
@@ -100,10 +91,10 @@ class Warm:
 
     def import_daemons(self, packages: set[str]) -> None:
         """Name the daemons to hold; it becomes ready after that."""
-        records = [format_request(Request(Ask.IMPORT, package=package)) for package in sorted(packages)]
+        records = [REQUEST.pack(Request(Ask.IMPORT, package=package)) for package in sorted(packages)]
         self._control.setblocking(True)  # more records than the socket holds while warm still imports
         try:
-            for record in (*records, format_request(Request(Ask.SEAL))):
+            for record in (*records, REQUEST.pack(Request(Ask.SEAL))):
                 self._control.send(record)
         except OSError:
             pass  # it is gone: read that from the socket
@@ -112,11 +103,8 @@ class Warm:
     def request(self, request: Request, descriptors: list[int], answered: Callable[[Answer], None]) -> None:
         """Ask for a process. A request that cannot be sent is answered FAILED at once."""
         self._number += 1
-        numbered = Request(
-            request.ask, self._number, request.package, request.identity, request.client_limit, request.runas_socket
-        )
         try:
-            send_record(self._control, format_request(numbered), descriptors)
+            send_record(self._control, REQUEST.pack(replace(request, number=self._number)), descriptors)
         except OSError as error:
             answered(Answer(Said.FAILED, self._number, reason=f"asking warm: {error.strerror}"))
             return
@@ -139,8 +127,8 @@ class Warm:
 
     def _readable(self) -> None:
         try:
-            record = self._control.recv(ANSWER_SIZE + 1)
-            answer = parse_answer(record) if record else None
+            record = self._control.recv(ANSWER.size + 1)
+            answer = ANSWER.unpack(record) if record else None
         except BlockingIOError:
             return
         except (OSError, ValueError):

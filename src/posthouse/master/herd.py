@@ -11,10 +11,10 @@ from posthouse.ipc.status_wire import RETIRE, STRESS_OFF, STRESS_ON
 from posthouse.ipc.warm_wire import Answer, Ask, Request, Said
 from posthouse.master.helpers import Warm
 from posthouse.master.listen import Listeners
-from posthouse.master.loop import Loop, Timer
 from posthouse.master.runas_link import RunasLink
 from posthouse.master.service import Need, Process, Service
 from posthouse.util import log
+from posthouse.util.select_loop import Loop, Timer
 
 STRESS_S: Final = 1000.0  # how long a full service stays in stress mode (STRESS_README)
 SOLITARY_LEAVE_S: Final = 60.0  # the successor of a one-process service waits no longer than this
@@ -112,13 +112,20 @@ class Herd:
         self.processes.add(process)
         self._loop.watch(ours, lambda: self._reported(process))
         owners = self.settings.owners
-        identity: Identity | None = owners[service.order.owner] if owners else None
+        who = owners[service.order.owner] if owners else Identity(1, 1)
         lent = [service.open_settings(), theirs.detach()]
         runas_socket = self.runas.client(service.order.runas)
         if runas_socket >= 0:
             lent.append(runas_socket)
         request = Request(
-            Ask.FORK, 0, service.order.package, identity, service.order.clients, runas_socket=runas_socket >= 0
+            Ask.FORK,
+            package=service.order.package,
+            become=bool(owners),
+            uid=who.uid,
+            gid=who.gid,
+            groups=who.groups,
+            client_limit=service.order.clients,
+            runas_socket=runas_socket >= 0,
         )
         descriptors = [*lent, *(sock.fileno() for sock in service.sockets)]
         self.warm.request(request, descriptors, lambda answer: self._answered(process, answer))

@@ -15,10 +15,10 @@ from typing import Final
 
 from posthouse.master.helpers import Launch
 from posthouse.master.listen import LISTEN_FDS_START, Listeners, inherited_sockets
-from posthouse.master.loop import Loop
 from posthouse.master.supervisor import Supervisor
 from posthouse.util import log
 from posthouse.util.log import SyslogSink
+from posthouse.util.select_loop import Loop
 
 PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2)
 # What daemons get of the environment; PATH is for commands that are found by name.

@@ -3,7 +3,7 @@
 import socket
 
 from posthouse.ipc.orders_wire import GlobalOrders, RunasRule
-from posthouse.ipc.runas_wire import Limits, format_client, format_limits
+from posthouse.ipc.runas_wire import LIMITS, RULE, Limits
 from posthouse.ipc.warm_wire import Answer, Ask, Request, send_record
 from posthouse.master.helpers import Warm
 
@@ -21,8 +21,8 @@ class RunasLink:
             return
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         own = {number for owner in settings.owners for number in (owner.uid, owner.gid)}
-        limits = Limits(frozenset(own), frozenset(settings.denied_groups))
-        self._control.send(format_limits(limits))
+        limits = Limits(tuple(own), settings.denied_groups)
+        self._control.send(LIMITS.pack(limits))
         warm.request(Request(Ask.RUNAS), [theirs.fileno()], self._answered)
         theirs.close()
 
@@ -32,7 +32,7 @@ class RunasLink:
             return -1
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            send_record(self._control, format_client(rule), [theirs.fileno()])
+            send_record(self._control, RULE.pack(rule), [theirs.fileno()])
         except OSError:  # it has just died: the process will find its socket closed and say so
             self.close()
         theirs.close()

@@ -10,7 +10,7 @@ from typing import Final
 
 from posthouse.ipc.status_wire import STOP
 from posthouse.master.herd import Herd
-from posthouse.master.loop import Loop, Timer
+from posthouse.util.select_loop import Loop, Timer
 
 PHASE_LIMITS_S: Final = (2.5, 0.8, 0.8, 0.3)  # in all less than the 5 s after which `postfix stop` kills
 TERMINATE_S: Final = 0.3  # from SIGTERM to SIGKILL

@@ -15,12 +15,12 @@ from posthouse.ipc.orders_wire import LogKind, Orders
 from posthouse.master.helpers import Launch, OrdersRun, Warm
 from posthouse.master.herd import Herd
 from posthouse.master.listen import Listeners
-from posthouse.master.locks import lock_instance
-from posthouse.master.loop import Loop
 from posthouse.master.stop import Stop
 from posthouse.util import log
 from posthouse.util.errors import Fatal
+from posthouse.util.instance_lock import lock_instance
 from posthouse.util.log import PostlogSink, Sink, SyslogSink
+from posthouse.util.select_loop import Loop
 
 RETRY_S: Final = 1.0  # before another warm process is tried when one failed
 MAX_RETRY_S: Final = 60.0

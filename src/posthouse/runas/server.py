@@ -15,22 +15,10 @@ from collections.abc import Callable
 from typing import Final, NoReturn, cast
 
 from posthouse.ipc.orders_wire import RunasRule
-from posthouse.ipc.runas_wire import (
-    CLIENT_SIZE,
-    JOB_SIZE,
-    LIMITS_SIZE,
-    Answer,
-    Job,
-    Limits,
-    Verdict,
-    format_answer,
-    parse_client,
-    parse_job,
-    parse_limits,
-)
+from posthouse.ipc.runas_wire import ANSWER, JOB, LIMITS, RULE, Answer, Job, Limits, Verdict
 from posthouse.ipc.warm_wire import close_all, receive_record
 
-MAX_RECORD: Final = max(CLIENT_SIZE, JOB_SIZE)
+MAX_RECORD: Final = max(RULE.size, JOB.size)
 MAX_CHILDREN: Final = 200  # each is one user's deliveries at a time; beyond it agents try again
 Serve = Callable[[int, int], None]  # (descriptor, kind): reads jobs until end of file
 
@@ -38,10 +26,10 @@ Serve = Callable[[int, int], None]  # (descriptor, kind): reads jobs until end o
 def serve_clients(descriptor: int, serve: Serve) -> NoReturn:
     """Serve until master has closed the control socket and the last client is gone."""
     control = socket.socket(fileno=descriptor)
-    record, passed = receive_record(control, LIMITS_SIZE + 1)
+    record, passed = receive_record(control, LIMITS.size + 1)
     close_all(passed)
     if record:
-        Runas(control, parse_limits(record), serve).run()
+        Runas(control, LIMITS.unpack(record), serve).run()
     os._exit(0)
 
 
@@ -79,9 +67,9 @@ class Runas:
         if len(passed) != 1:
             raise ValueError("every record comes with one descriptor")
         if rule is not None:
-            sock.send(format_answer(self._do(rule, parse_job(record), passed[0])))
+            sock.send(ANSWER.pack(self._do(rule, JOB.unpack(record), passed[0])))
             return
-        rule = parse_client(record)
+        rule = RULE.unpack(record)
         client = socket.socket(fileno=passed.pop())
         client.setblocking(False)
         self._selector.register(client, selectors.EVENT_READ, rule)
@@ -118,7 +106,7 @@ class Runas:
             os._exit(code)
 
     def _forbidden_groups(self) -> frozenset[int]:
-        return self._limits.denied_groups | self._limits.own | {0}
+        return frozenset((0, *self._limits.own, *self._limits.denied_groups))
 
     def _reap(self) -> None:
         while self._children:
@@ -134,11 +122,11 @@ class Runas:
 
 def permitted(rule: RunasRule, job: Job, limits: Limits) -> bool:
     """Tell whether a client with this rule may have this done."""
-    forbidden = limits.own | {0}
+    forbidden = {0, *limits.own}
     return (
         bool(job.kind & rule.kinds)
         and job.uid not in forbidden
-        and job.gid not in forbidden | limits.denied_groups
+        and job.gid not in forbidden | {*limits.denied_groups}
         and job.uid >= rule.minimum
         and (rule.uid == 0 or (job.uid == rule.uid and job.gid == rule.gid))
     )

@@ -13,19 +13,18 @@ import signal
 import socket
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
-from posthouse.ipc.orders_wire import Identity
 from posthouse.ipc.warm_wire import (
-    REQUEST_SIZE,
+    ANSWER,
+    MAX_REASON,
+    REQUEST,
     Answer,
     Ask,
     Request,
     Said,
     close_all,
-    format_answer,
-    parse_request,
     receive_record,
 )
 
@@ -54,7 +53,7 @@ def run(descriptor: int, names: Names) -> NoReturn:
         _import(control, names)
         gc.collect()
         gc.freeze()
-        control.send(format_answer(Answer(Said.READY)))
+        control.send(ANSWER.pack(Answer(Said.READY)))
         while _serve_one(control, names):
             pass
     except (OSError, ValueError) as error:  # master is gone, or does not speak our records: no use in staying
@@ -68,11 +67,11 @@ def _import(control: socket.socket, names: Names) -> None:
     try:
         importlib.import_module(names.child)
         while True:
-            record, descriptors = receive_record(control, REQUEST_SIZE + 1)
+            record, descriptors = receive_record(control, REQUEST.size + 1)
             close_all(descriptors)
             if not record:
                 os._exit(0)
-            request = parse_request(record)
+            request = REQUEST.unpack(record)
             if request.ask is not Ask.IMPORT:
                 break
             module = f"{names.daemons}.{request.package}.daemon"
@@ -84,23 +83,29 @@ def _import(control: socket.socket, names: Names) -> None:
         lines = traceback.format_exception_only(error)
         where = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"cannot import {module}: {lines[-1].strip()} ({where.filename}:{where.lineno})"
-        control.send(format_answer(Answer(Said.FAILED, reason=reason)))
+        _answer(control, Answer(Said.FAILED, reason=reason))
         os._exit(1)
 
 
 def _serve_one(control: socket.socket, names: Names) -> bool:
     """Take one request; False at the end."""
-    record, descriptors = receive_record(control, REQUEST_SIZE + 1)
+    record, descriptors = receive_record(control, REQUEST.size + 1)
     if not record:
         return False
-    request = parse_request(record)
+    request = REQUEST.unpack(record)
     try:
         answer = Answer(Said.FORKED, request.number, _fork(request, descriptors, names))
     except OSError as error:
         answer = Answer(Said.FAILED, request.number, reason=f"fork: {error}")
     close_all(descriptors)
-    control.send(format_answer(answer))
+    _answer(control, answer)
     return True
+
+
+def _answer(control: socket.socket, answer: Answer) -> None:
+    """Send an answer; a reason may be any text."""
+    reason = "".join(character if " " <= character <= "~" else "?" for character in answer.reason)
+    control.send(ANSWER.pack(replace(answer, reason=reason[: MAX_REASON - 1])))
 
 
 def _fork(request: Request, descriptors: list[int], names: Names) -> int:
@@ -132,8 +137,8 @@ def _child(request: Request, descriptors: list[int], names: Names) -> NoReturn:
     try:
         _close_others(descriptors)
         _name_process(request.package or "runas")  # afterwards /proc/self is root's
-        if request.identity is not None:
-            _become(request.identity)
+        if request.become:
+            _become(request)
         gc.enable()
         _call(request, descriptors, names)
     finally:
@@ -152,7 +157,7 @@ def _call(request: Request, descriptors: list[int], names: Names) -> None:
     sys.modules[names.child].run_child(module, settings, status, sockets, request.client_limit, runas)
 
 
-def _become(identity: Identity) -> None:
+def _become(identity: Request) -> None:
     """Change groups and user for good, and make sure that it is."""
     os.setgroups(identity.groups)
     os.setresgid(identity.gid, identity.gid, identity.gid)

@@ -27,7 +27,7 @@ from posthouse.config.parameters import (
 from posthouse.config.settings import Identity as Reader
 from posthouse.config.settings import Settings
 from posthouse.config.wire import parse_settings
-from posthouse.ipc.orders_wire import GlobalOrders, LogKind, Orders, WireError, format_failed, format_orders
+from posthouse.ipc.orders_wire import GlobalOrders, LogKind, Orders, format_failed, format_orders
 from posthouse.util.errors import ConfigError
 
 OUTPUT_FD: Final = 3  # master's pipe
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
         data = format_orders(make_orders(files, as_root=as_root))
     except ConfigError as error:
         data = format_failed(str(error))
-    except WireError as error:
+    except ValueError as error:
         data = format_failed(f"{directory}: {error}")
     while data:
         data = data[os.write(OUTPUT_FD, data) :]
@@ -102,7 +102,7 @@ def _global(settings: Settings, *, as_root: bool) -> GlobalOrders:
         log=LogKind.POSTLOG if settings[MAILLOG_FILE] else LogKind.SYSLOG,
         log_json=settings[LOG_FORMAT] == "json",
         facility=_facility(settings[SYSLOG_FACILITY]),
-        throttle_s=settings[SERVICE_THROTTLE_TIME],
+        throttle_s=max(1, round(settings[SERVICE_THROTTLE_TIME])),
         denied_groups=denied_groups(settings) if as_root else (),
         owners=find_owners(settings) if as_root else (),
     )

@@ -50,7 +50,7 @@ class Builder:
             if program is None or not is_built(program.package):
                 self.unbuilt.append(label)
             else:
-                orders.append(order := self._order(len(orders), service, program))
+                orders.append(order := self._order(service, program))
                 for address in order.addresses:
                     self._take(taken, address, service)
         if self.unbuilt:
@@ -77,7 +77,7 @@ class Builder:
             if not (matches and matches[0]):
                 yield service
 
-    def _order(self, number: int, service: Service, program: Program) -> ServiceOrder:
+    def _order(self, service: Service, program: Program) -> ServiceOrder:
         settings = self.configuration.settings(service.program, service)
         limit = service.process_limit
         if limit is None:
@@ -89,7 +89,6 @@ class Builder:
         if limit == 1 and service.program == "proxymap":
             clients = 0  # proxywrite
         return ServiceOrder(
-            number=number,
             name=service.name,
             type=service.type,
             program=service.program,

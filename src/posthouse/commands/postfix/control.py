@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 from posthouse.config.parameters import DATA_DIRECTORY, QUEUE_DIRECTORY
 from posthouse.config.settings import Settings
-from posthouse.ipc.orders_wire import Orders, OrdersFailed, OrdersReader, WireError
+from posthouse.ipc.orders_wire import Orders, OrdersFailed, WireError, read_orders
 
 STOP_LIMIT_S: Final = 6.0  # Postfix's script waits 5 s; master itself ends within that
 _POLL_S: Final = 0.02
@@ -89,10 +89,10 @@ def check_orders(settings: Settings) -> Orders | str:
     os.posix_spawn(argv[0], argv, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, writer, 3)])
     os.close(writer)
     try:
-        return OrdersReader(as_root=os.geteuid() == 0).read(_read_all(reader))
+        return read_orders(_read_all(reader), as_root=os.geteuid() == 0)
     except OrdersFailed as error:
         return str(error)
-    except (WireError, ValueError) as error:
+    except WireError as error:
         return f"the orders process failed: {error}"
 
 

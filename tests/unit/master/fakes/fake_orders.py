@@ -26,7 +26,7 @@ if "error" in wanted:
     os.write(3, format_failed(wanted["error"]))
     sys.exit(0)
 services = []
-for number, service in enumerate(wanted["services"]):
+for service in wanted["services"]:
     explicit = {**wanted["main"], "greeting": service.get("greeting", "hello")}
     settings = Settings.from_mapping(explicit, service_name=service["name"], process_name=service["package"])
     port = service.get("port", 0)
@@ -35,7 +35,6 @@ for number, service in enumerate(wanted["services"]):
     )
     services.append(
         ServiceOrder(
-            number=number,
             name=service["name"],
             type="inet" if port else "unix",
             program=service["package"],

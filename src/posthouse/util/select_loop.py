@@ -1,4 +1,7 @@
-"""The event loop of master: descriptors that become readable, timers, signals. Callbacks run one after the other."""
+"""A small event loop on selectors: descriptors that become readable, timers, signals. Callbacks run one by one.
+
+Standard library only: it runs master(8), where asyncio would be half of the memory.
+"""
 
 import heapq
 import itertools
