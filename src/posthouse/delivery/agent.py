@@ -34,12 +34,13 @@ MAX_CONTENT: Final = 1 << 31
 class Delivery:
     """One delivery in progress."""
 
-    __slots__ = ("_content", "_descriptor", "_report", "began", "connected", "request")
+    __slots__ = ("_content", "_descriptor", "_report", "began", "conn_use", "connected", "request")
 
     def __init__(self, request: Deliver, descriptor: int, report: "Callable[[Delivery, Results], None]") -> None:
         self.request = request
         self.began = 0.0  # when a connection was asked for (seconds since the epoch), for delays=; 0: never
         self.connected = 0.0  # when it could be used; now - connected is the transmission
+        self.conn_use = 0  # how many deliveries the connection has made, where it is used again
         self._descriptor = descriptor
         self._content: bytes | None = None if descriptor >= 0 else request.content
         self._report = report
@@ -65,7 +66,7 @@ class Delivery:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-        log_results(self.request, results, self.began, self.connected)
+        log_results(self.request, results, self.began, self.connected, self.conn_use)
         queue_id = self.request.envelope.queue_id
         self._report(self, Results(self.request.id, queue_id, list(results), destination_dead=dead, why=why))
 

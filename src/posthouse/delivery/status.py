@@ -30,9 +30,11 @@ def format_delay(seconds: float) -> str:
     return f"{seconds:.{1 if seconds >= 1 else 2}f}".rstrip("0").rstrip(".")
 
 
-def log_results(request: Deliver, results: Sequence[RecipientResult], began: float, connected: float) -> None:
+def log_results(
+    request: Deliver, results: Sequence[RecipientResult], began: float, connected: float, conn_use: int = 0
+) -> None:
     """Log one line for each recipient. began: when a connection was asked for, connected: when it could be used
-    (seconds since the epoch; 0: there was none).
+    (seconds since the epoch; 0: there was none). conn_use: how many deliveries the connection made, if several.
 
     The four delays: before the queue manager, in the queue manager, connection set-up, transmission.
     """
@@ -44,18 +46,20 @@ def log_results(request: Deliver, results: Sequence[RecipientResult], began: flo
     sends = connected or begins
     delays = "/".join(map(format_delay, (active - envelope.arrival, begins - active, sends - begins, now - sends)))
     delay = format_delay(now - envelope.arrival)
+    conn = f" conn_use={conn_use}," if conn_use > 1 else ""
     for result in results:
         rcpt = by_id[result.rcpt_id]
         orig_to = f" orig_to=<{rcpt.original}>," if rcpt.original and rcpt.original != rcpt.address else ""
         status = STATUS_WORD[result.outcome]
         log.info(
-            f"{envelope.queue_id}: to=<{rcpt.address}>,{orig_to} relay={result.relay}, delay={delay}, "
+            f"{envelope.queue_id}: to=<{rcpt.address}>,{orig_to} relay={result.relay},{conn} delay={delay}, "
             f"delays={delays}, dsn={result.dsn}, status={status} ({result.text})",
             event="delivery",
             queue_id=envelope.queue_id,
             recipient=rcpt.address,
             original_recipient=rcpt.original,
             relay=result.relay,
+            conn_use=conn_use,
             delay=round(now - envelope.arrival, 3),
             delays=delays,
             dsn=result.dsn,

@@ -76,6 +76,12 @@ def peer_credentials(sock: socket.socket) -> PeerCredentials:
     return PeerCredentials(*_CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)))
 
 
+def encode_frame(record: msgspec.Struct) -> bytes:
+    """One record as a frame, for an end that has no Channel (a blocking child)."""
+    frame = _encode(record)
+    return _LENGTH.pack(len(frame)) + frame
+
+
 def peek_hello(sock: socket.socket) -> Hello | bytes:
     """Look, without taking it, at what a new connection says first: Hello, or anything else as raw bytes.
 

@@ -1,0 +1,325 @@
+"""LocalAgent: what becomes of one recipient. Aliases first, then the account's .forward, then its mailbox.
+
+The order and the rules are local(8)'s (facts B11.*). Everything that touches a user's files is done by a child that
+is that user; what comes back from it (a .forward) is taken as untrusted text.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from posthouse.config.parameters import (
+    DEFAULT_PRIVS,
+    MAIL_SPOOL_DIRECTORY,
+    MAILBOX_SIZE_LIMIT,
+    MYHOSTNAME,
+    OWNER_REQUEST_SPECIAL,
+    RECIPIENT_DELIMITER,
+)
+from posthouse.config.settings import Settings
+from posthouse.daemons.local import parameters
+from posthouse.daemons.local.accounts import Account, find_account
+from posthouse.daemons.local.forward import forward
+from posthouse.daemons.local.targets import Kind, Target, parse_targets
+from posthouse.delivery.agent import Delivery
+from posthouse.delivery.mailbox import MailboxRules, deliver_to_mailbox, trace_headers
+from posthouse.delivery.users import Identity, RefusedIdentityError, Users
+from posthouse.ipc.as_user import NOT_FOUND, OK, ReadFile, RunCommand
+from posthouse.ipc.cleanup import CleanupClient
+from posthouse.ipc.delivery import DeliverTo
+from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, RecipientResult
+from posthouse.ipc.runas_wire import JobKind
+from posthouse.protocol.address import split_address, split_extension
+from posthouse.tables.maps import Maps
+from posthouse.util import eager, log
+from posthouse.util.errors import TemporaryError
+
+FORWARD_SIZE: Final = 64 * 1024  # bytes of a .forward file
+EX_TEMPFAIL: Final = 75
+EX_OK: Final = 0
+RELAY: Final = "local"
+SAFE: Final = frozenset("1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What is looked up."""
+
+    aliases: Maps
+    passwd: Maps
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The local part of a recipient, taken apart. delimiter is the one that was used."""
+
+    local_part: str
+    user: str
+    extension: str
+    delimiter: str
+    domain: str
+
+
+class LocalAgent:
+    """Delivers; see the module's docstring."""
+
+    def __init__(self, settings: Settings, tables: Tables, users: Users, cleanup: CleanupClient, own_uid: int) -> None:
+        self._settings = settings
+        self._tables = tables
+        self._users = users
+        self._cleanup = cleanup
+        self._own_uid = own_uid
+        self._delimiters = settings[RECIPIENT_DELIMITER]
+        self._owner_special = settings[OWNER_REQUEST_SPECIAL]
+        self._home_mailbox = settings[parameters.HOME_MAILBOX]
+        self._spool = settings[MAIL_SPOOL_DIRECTORY]
+        self._forward_path = settings[parameters.FORWARD_PATH]
+        self._time_limit_s = settings[parameters.LOCAL_COMMAND_TIME_LIMIT]
+        self._default_user = settings[DEFAULT_PRIVS]
+        self._luser_relay = settings[parameters.LUSER_RELAY]
+        self._mailbox_command = settings[parameters.MAILBOX_COMMAND]
+        self._rules = MailboxRules(
+            relay=RELAY,
+            host=settings[MYHOSTNAME],
+            size_limit=settings[MAILBOX_SIZE_LIMIT],
+            locks=list(settings[parameters.MAILBOX_DELIVERY_LOCK]),
+            strict_owner=settings[parameters.STRICT_MAILBOX_OWNERSHIP],
+        )
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Start a delivery; it finishes when every recipient has a result."""
+        results: list[RecipientResult] = []
+        todo = delivery.request.recipients
+
+        def done(rcpt: DeliverTo, outcome: eager.Outcome[RecipientResult]) -> None:
+            try:
+                results.append(outcome.result())
+            except TemporaryError as error:
+                results.append(RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.0", str(error), RELAY))
+            if len(results) == len(todo):
+                delivery.finish(results)
+
+        for rcpt in todo:
+            eager.start(self._recipient(delivery, rcpt), partial(done, rcpt))
+
+    async def _recipient(self, delivery: Delivery, rcpt: DeliverTo) -> RecipientResult:
+        person = self._person(rcpt.address)
+        if is_loop(delivery, rcpt.address):
+            text = f"mail forwarding loop for {rcpt.address}"
+            return RecipientResult(rcpt.rcpt_id, BOUNCED, "5.4.6", text, RELAY)
+        if person.local_part.startswith("\\"):
+            person = self._person(f"{person.local_part[1:]}@{person.domain}")
+        else:
+            for name in dict.fromkeys((person.local_part, person.user)):
+                value = await self._tables.aliases.find(name)
+                if value is not None:
+                    sender = await self._alias_sender(delivery, name, person.domain)
+                    return await self._targets(delivery, rcpt, parse_targets(value), sender, None)
+        account = await find_account(self._tables.passwd, person.user)
+        if account is None:
+            return await self._unknown(delivery, rcpt, person)
+        return await self._user(delivery, rcpt, person, account)
+
+    def _person(self, address: str) -> Person:
+        local_part, domain = split_address(address)
+        local_part = local_part.lower()
+        user, extension, delimiter = split_extension(
+            local_part, self._delimiters, owner_request_special=self._owner_special
+        )
+        return Person(local_part, user, extension or "", delimiter or "", domain or "")
+
+    async def _alias_sender(self, delivery: Delivery, name: str, domain: str) -> str:
+        """Errors about a list go to its owner, if owner-NAME is an alias (aliases(5))."""
+        sender = delivery.request.envelope.sender
+        if not sender or name.startswith("owner-") or await self._tables.aliases.find(f"owner-{name}") is None:
+            return sender
+        return f"owner-{name}@{domain}" if domain else f"owner-{name}"
+
+    # Accounts.
+
+    async def _user(self, delivery: Delivery, rcpt: DeliverTo, person: Person, account: Account) -> RecipientResult:
+        identity = await self._rights(account)
+        targets = await self._read_forward(person, account, identity)
+        if targets and not _is_own_mailbox(targets, person, account):
+            sender = delivery.request.envelope.sender
+            return await self._targets(delivery, rcpt, targets, sender, account)
+        return await self._mailbox(delivery, rcpt, person, account)
+
+    async def _mailbox(self, delivery: Delivery, rcpt: DeliverTo, person: Person, account: Account) -> RecipientResult:
+        identity = await self._rights(account)
+        if self._mailbox_command:
+            return await self._command(delivery, rcpt, self._mailbox_command, identity, account)
+        if self._home_mailbox:
+            path = f"{account.home.rstrip('/')}/{self._home_mailbox}"
+        else:
+            slash = "/" if self._spool.endswith("/") else ""
+            path = f"{self._spool.rstrip('/')}/{account.name}{slash}"
+        return await deliver_to_mailbox(self._users, delivery, rcpt, path, identity, self._rules)
+
+    async def _rights(self, account: Account) -> Identity:
+        """The user's; root's mail is handled with default_privs. Without a runas everything is done as ourselves."""
+        if not self._users.can_change_user:
+            return Identity(self._own_uid, account.identity.gid)
+        if account.identity.uid != 0:
+            return account.identity
+        fallback = await find_account(self._tables.passwd, self._default_user)
+        if fallback is None:
+            raise TemporaryError(f"default_privs = {self._default_user}: no such account")
+        return fallback.identity
+
+    async def _read_forward(self, person: Person, account: Account, identity: Identity) -> list[Target]:
+        """Read the first .forward that is there; an empty one, or one that may not be used, means none (B11.05)."""
+        for path in self._forward_files(person, account):
+            child = self._users.child(JobKind.MAILBOX, identity)
+            finished = await child.ask(ReadFile(child.next_id(), path, FORWARD_SIZE))
+            if finished.ending == OK:
+                return parse_targets(finished.data.decode("utf-8", "surrogateescape"))
+            if finished.ending != NOT_FOUND:
+                log.warning(f"{account.name}: {finished.text}; the file is ignored")
+        return []
+
+    def _forward_files(self, person: Person, account: Account) -> list[str]:
+        values = {
+            "home": account.home,
+            "user": account.name,
+            "extension": person.extension,
+            "recipient_delimiter": person.delimiter,
+            "shell": account.shell,
+            "local": person.local_part,
+            "domain": person.domain,
+        }
+        safe = {name: "".join(c if c in SAFE else "_" for c in value) for name, value in values.items()}
+        files = []
+        for word in self._forward_path.replace(",", " ").split():
+            path = self._settings.overlaid(safe).expand(word)
+            if path.startswith("/") and path not in files:
+                files.append(path)
+        return files
+
+    # Destinations.
+
+    async def _targets(
+        self, delivery: Delivery, rcpt: DeliverTo, targets: list[Target], sender: str, owner: Account | None
+    ) -> RecipientResult:
+        """Deliver to all; what has to be tried again decides, then what failed, then success."""
+        addresses = [target.value for target in targets if target.kind is Kind.ADDRESS]
+        results = []
+        for target in targets:
+            if target.kind is not Kind.ADDRESS:
+                results.append(await self._special(delivery, rcpt, target, owner))
+        if addresses:
+            results.append(await forward(self._cleanup, delivery, rcpt, sender, addresses))
+        if not results:
+            return RecipientResult(rcpt.rcpt_id, BOUNCED, "5.3.5", "alias or forward file has no destination", RELAY)
+        for outcome in (DEFERRED, BOUNCED):
+            for result in results:
+                if result.outcome == outcome:
+                    return result
+        return results[-1]
+
+    async def _special(
+        self, delivery: Delivery, rcpt: DeliverTo, target: Target, owner: Account | None
+    ) -> RecipientResult:
+        """A file, a command, an include or one's own mailbox; with the rights of the owner, or default_privs."""
+        account = owner
+        if target.kind is Kind.MAILBOX:
+            account = await find_account(self._tables.passwd, target.value.lower())
+            if account is None:
+                return _unknown_user(rcpt, target.value)
+            return await self._mailbox(delivery, rcpt, self._person(target.value), account)
+        if account is None:
+            account = await find_account(self._tables.passwd, self._default_user)
+        if account is None:
+            raise TemporaryError(f"default_privs = {self._default_user}: no such account")
+        identity = await self._rights(account)
+        if target.kind is Kind.COMMAND:
+            return await self._command(delivery, rcpt, target.value, identity, account)
+        if target.kind is Kind.FILE:
+            return await deliver_to_mailbox(self._users, delivery, rcpt, target.value, identity, self._rules)
+        child = self._users.child(JobKind.MAILBOX, identity)
+        finished = await child.ask(ReadFile(child.next_id(), target.value, FORWARD_SIZE * 16))
+        if finished.ending != OK:
+            return RecipientResult(rcpt.rcpt_id, DEFERRED, "4.2.4", finished.text, RELAY)
+        listed = parse_targets(finished.data.decode("utf-8", "surrogateescape"))
+        addresses = [each for each in listed if each.kind is Kind.ADDRESS]
+        if len(addresses) < len(listed):
+            log.warning(f"{target.value}: only addresses are taken from an include file; other lines are ignored")
+        return await self._targets(delivery, rcpt, addresses, delivery.request.envelope.sender, owner)
+
+    async def _command(
+        self, delivery: Delivery, rcpt: DeliverTo, command: str, identity: Identity, account: Account
+    ) -> RecipientResult:
+        """Run a command; 0 is delivered, 75 deferred, anything else bounced (facts B11.11)."""
+        try:
+            child = self._users.child(JobKind.COMMAND, identity)
+        except RefusedIdentityError as error:
+            return RecipientResult(rcpt.rcpt_id, DEFERRED, "4.2.0", str(error), RELAY)
+        sender = delivery.request.envelope.sender
+        job = RunCommand(
+            child.next_id(),
+            command,
+            "/",
+            command_environment(sender, rcpt, account),
+            f"From {sender or 'MAILER-DAEMON'}\n".encode() + trace_headers(sender, rcpt, rcpt.address),
+            b"" if delivery.descriptor >= 0 else delivery.content(),
+            delivery.descriptor >= 0,
+            self._time_limit_s,
+        )
+        finished = await child.ask(job, delivery.descriptor)
+        output = finished.data.decode("utf-8", "replace").strip()
+        if finished.ending != OK:
+            return RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.0", finished.text, RELAY)
+        if finished.status == EX_OK:
+            return RecipientResult(rcpt.rcpt_id, SENT, "2.0.0", f"delivered to command: {command}", RELAY, action="delivered")
+        deferred = finished.status == EX_TEMPFAIL or finished.status < 0
+        outcome, status = (DEFERRED, "4.3.0") if deferred else (BOUNCED, "5.3.0")
+        text = f'Command died with status {finished.status}: "{command}"'
+        return RecipientResult(rcpt.rcpt_id, outcome, status, f"{text}. Command output: {output}" if output else text, RELAY)
+
+    async def _unknown(self, delivery: Delivery, rcpt: DeliverTo, person: Person) -> RecipientResult:
+        if self._luser_relay:
+            values = {"user": person.user, "local": person.local_part, "extension": person.extension}
+            values |= {"domain": person.domain, "recipient": rcpt.address, "recipient_delimiter": person.delimiter}
+            values = {name: value.replace("$", "_") for name, value in values.items()}
+            address = self._settings.overlaid(values).expand(self._luser_relay)
+            return await forward(self._cleanup, delivery, rcpt, delivery.request.envelope.sender, [address])
+        return _unknown_user(rcpt, person.user)
+
+
+def command_environment(sender: str, rcpt: DeliverTo, account: Account) -> dict[str, str]:
+    """What a command is told, with everything that is unsafe in a shell replaced (local(8))."""
+    values = {
+        "SENDER": sender,
+        "RECIPIENT": rcpt.address,
+        "ORIGINAL_RECIPIENT": rcpt.original or rcpt.address,
+        "LOCAL": split_address(rcpt.address)[0],
+        "DOMAIN": split_address(rcpt.address)[1] or "",
+        "USER": account.name,
+        "LOGNAME": account.name,
+        "HOME": account.home,
+        "SHELL": account.shell,
+    }
+    return {name: "".join(c if c in SAFE else "_" for c in value) for name, value in values.items()}
+
+
+def is_loop(delivery: Delivery, address: str) -> bool:
+    """Whether the header says that this address got the message before."""
+    content = delivery.content()
+    if b"elivered-" not in content[:65536]:
+        return False
+    end = content.find(b"\n\n")
+    wanted = address.lower().encode("utf-8", "surrogateescape")
+    return any(
+        line[:13].lower() == b"delivered-to:" and line[13:].strip().lower() == wanted
+        for line in content[: end if end >= 0 else len(content)].split(b"\n")
+    )
+
+
+def _is_own_mailbox(targets: list[Target], person: Person, account: Account) -> bool:
+    """A .forward that names only the user himself means his mailbox (facts B11.06)."""
+    names = {account.name, person.local_part, f"{account.name}@{person.domain}"}
+    return all(target.kind in (Kind.MAILBOX, Kind.ADDRESS) and target.value.lower() in names for target in targets)
+
+
+def _unknown_user(rcpt: DeliverTo, name: str) -> RecipientResult:
+    return RecipientResult(rcpt.rcpt_id, BOUNCED, "5.1.1", f'unknown user: "{name}"', RELAY)

@@ -1,0 +1,51 @@
+"""What local(8) reads from main.cf beside the parameters it shares with others."""
+
+from typing import Final
+
+from posthouse.config.parameter import Boolean, NameList, Raw, String, Time
+from posthouse.config.parameters import (
+    ALIAS_MAPS,
+    DEFAULT_PRIVS,
+    MAIL_SPOOL_DIRECTORY,
+    MAILBOX_SIZE_LIMIT,
+    MYHOSTNAME,
+    OWNER_REQUEST_SPECIAL,
+    RECIPIENT_DELIMITER,
+)
+
+HOME_MAILBOX: Final = String(
+    "home_mailbox", "", doc='Mailbox below the home directory; with "/" at the end a Maildir. Empty: the mail spool.'
+)
+FORWARD_PATH: Final = Raw(
+    "forward_path",
+    "$home/.forward${recipient_delimiter}${extension}, $home/.forward",
+    doc="Where a user's forwarding instructions are looked for; the first file that is there counts.",
+)
+MAILBOX_COMMAND: Final = Raw("mailbox_command", "", doc="Command that delivers to mailboxes in place of local(8).")
+LUSER_RELAY: Final = Raw("luser_relay", "", doc="Address for recipients that are no local users.")
+MAILBOX_DELIVERY_LOCK: Final = NameList(
+    "mailbox_delivery_lock", "fcntl, dotlock", doc="How mbox files are locked: fcntl, flock, dotlock."
+)
+STRICT_MAILBOX_OWNERSHIP: Final = Boolean(
+    "strict_mailbox_ownership", "yes", doc="Defer mail to a mailbox that does not belong to the recipient."
+)
+LOCAL_COMMAND_TIME_LIMIT: Final = Time(
+    "command_time_limit", "1000s", doc="How long a command that gets mail may take.", minimum_s=1
+)
+
+PARAMETERS: Final = (
+    ALIAS_MAPS,
+    DEFAULT_PRIVS,
+    MAIL_SPOOL_DIRECTORY,
+    MAILBOX_SIZE_LIMIT,
+    MYHOSTNAME,
+    OWNER_REQUEST_SPECIAL,
+    RECIPIENT_DELIMITER,
+    HOME_MAILBOX,
+    FORWARD_PATH,
+    MAILBOX_COMMAND,
+    LUSER_RELAY,
+    MAILBOX_DELIVERY_LOCK,
+    STRICT_MAILBOX_OWNERSHIP,
+    LOCAL_COMMAND_TIME_LIMIT,
+)

@@ -1,0 +1,1 @@
+"""virtual(8): delivery to mailboxes of hosted domains."""

@@ -1,0 +1,142 @@
+"""The child that became a recipient: reads jobs from its socket, works as that user, answers. Blocking on purpose.
+
+runas(8) calls `serve` after the change of user; where there is no root the agent runs it in a thread, as itself. Jobs
+that have come together are done together: each Maildir file is synced, then each directory once, and only then are
+they answered. A file and its directory are on disk before a delivery counts (Postfix omits the second sync).
+"""
+
+import os
+import socket
+import struct
+from typing import Final
+
+import msgspec
+
+from posthouse.delivery import command, maildir, mbox, user_files
+from posthouse.delivery.ending import Ending
+from posthouse.ipc.as_user import (
+    CHILD,
+    NAME,
+    OK,
+    TRY_LATER,
+    VERSION,
+    Finished,
+    ReadFile,
+    ToChild,
+    WriteMailbox,
+    WriteMaildir,
+)
+from posthouse.ipc.stream import MAX_FRAME, Hello, encode_frame
+
+READ_SIZE: Final = 256 * 1024
+MAX_DESCRIPTORS: Final = 16
+_LENGTH: Final = struct.Struct(">I")
+
+
+def serve(descriptor: int, kind: int) -> None:
+    """Work until the agent closes the socket. kind: what was asked of runas, which has checked it."""
+    os.umask(0o077)
+    with socket.socket(fileno=descriptor) as sock:
+        sock.setblocking(True)
+        sock.sendall(encode_frame(Hello(NAME, VERSION)))
+        Jobs(sock).run()
+
+
+class Jobs:
+    """The stream of jobs of one agent."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._buffer = bytearray()
+        self._descriptors: list[int] = []
+        self._greeted = False
+
+    def run(self) -> None:
+        """Until end of file."""
+        while True:
+            data, descriptors, _flags, _address = socket.recv_fds(self._socket, READ_SIZE, MAX_DESCRIPTORS)
+            if not data:
+                return
+            self._buffer += data
+            self._descriptors += descriptors
+            answers = self._work(self._take_jobs())
+            if answers:
+                self._socket.sendall(b"".join(map(encode_frame, answers)))
+
+    def _take_jobs(self) -> list[tuple[ToChild, int]]:
+        jobs: list[tuple[ToChild, int]] = []
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            assert length <= MAX_FRAME, "the agent sent a frame beyond the limit"
+            if len(self._buffer) < _LENGTH.size + length:
+                break
+            frame = bytes(self._buffer[_LENGTH.size : _LENGTH.size + length])
+            del self._buffer[: _LENGTH.size + length]
+            if not self._greeted:
+                self._greeted = True
+                continue
+            job = CHILD.decode(memoryview(frame))
+            wants = not isinstance(job, ReadFile) and job.with_descriptor
+            jobs.append((job, self._descriptors.pop(0) if wants else -1))
+        return jobs
+
+    def _work(self, jobs: list[tuple[ToChild, int]]) -> list[Finished]:
+        answers: list[Finished] = []
+        written: list[tuple[Finished, str]] = []
+        for job, descriptor in jobs:
+            answer = _attempt(job, _content_of(job, descriptor))
+            if isinstance(job, WriteMaildir) and answer.ending == OK:
+                written.append((answer, job.directory))
+            else:
+                answers.append(answer)
+        return answers + _sync_directories(written)
+
+
+def _content_of(job: ToChild, descriptor: int) -> bytes:
+    """Content that came with the record, in memory or as a descriptor, which is closed."""
+    if isinstance(job, ReadFile):
+        return b""
+    if descriptor < 0:
+        return job.content
+    with open(descriptor, "rb") as file:
+        file.seek(0)
+        return file.read()
+
+
+def _attempt(job: ToChild, content: bytes) -> Finished:
+    """Do one job; whatever the file system says becomes an ending."""
+    try:
+        return _do(job, content)
+    except Ending as ending:
+        return Finished(job.id, ending.kind, ending.text, b"", 0)
+    except OSError as error:
+        why = Ending.of(error)
+        return Finished(job.id, why.kind, why.text, b"", 0)
+
+
+def _do(job: ToChild, content: bytes) -> Finished:
+    if isinstance(job, WriteMaildir):
+        maildir.write(job.directory, job.host, job.head, content)
+        return Finished(job.id, OK, "delivered to maildir", b"", 0)
+    if isinstance(job, WriteMailbox):
+        mbox.append(job, content)
+        return Finished(job.id, OK, "delivered to mailbox", b"", 0)
+    if isinstance(job, ReadFile):
+        return Finished(job.id, OK, "", user_files.read(job.path, job.size_limit), 0)
+    status, output = command.run(job, content)
+    return Finished(job.id, OK, "", output, status)
+
+
+def _sync_directories(written: list[tuple[Finished, str]]) -> list[Finished]:
+    """Sync each directory once for all files that were moved into it; what cannot be synced is not delivered."""
+    failed: dict[str, str] = {}
+    for directory in {directory for _, directory in written}:
+        try:
+            maildir.sync(directory)
+        except OSError as error:
+            failed[directory] = f"sync {directory}: {error.strerror}"
+    return [
+        msgspec.structs.replace(answer, ending=TRY_LATER, text=failed[directory]) if directory in failed else answer
+        for answer, directory in written
+    ]
+
