@@ -4,6 +4,7 @@ Posthouse and Debian's Postfix are two implementations of one interface: same ma
 So a test can talk to either, and the bench can run the same load against both.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -180,7 +181,8 @@ class Instance(ABC):
         """Stop in the ordinary way; whatever is left after that is killed."""
         before = self.processes()
         if before:
-            self.command("postfix", "stop")
+            with contextlib.suppress(subprocess.TimeoutExpired):  # what is left is killed below, and a test sees that
+                self.command("postfix", "stop", timeout_s=20)
         deadline = time.monotonic() + 10
         while (left := [one for one in before if is_same_process(one)]) and time.monotonic() < deadline:
             time.sleep(0.05)

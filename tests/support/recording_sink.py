@@ -31,7 +31,7 @@ class Received:
 
 @dataclass(slots=True)
 class _Transaction:
-    sender: str = ""
+    sender: str | None = None  # none before MAIL was taken
     recipients: list[str] = field(default_factory=list)
 
 
@@ -57,7 +57,13 @@ class _Session(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._sink.sessions += 1
+        self._sink.transports.add(transport)
         self._reply("220 sink.test ESMTP")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        if self._transport is not None:
+            self._sink.transports.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -97,6 +103,8 @@ class _Session(asyncio.Protocol):
             return "250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250 SIZE 0"
         if verb == "DATA":
             return "354 go on" if self._mail.recipients else "554 no recipient"
+        if verb == "RCPT" and self._mail.sender is None:
+            return "503 MAIL first"
         return {"QUIT": "221 bye", "HELO": "250 sink.test"}.get(verb, "250 ok")
 
     def _take_content(self) -> bool:
@@ -108,7 +116,7 @@ class _Session(asyncio.Protocol):
         if reply.startswith("2"):
             plain = (content + b"\r\n")[2:].replace(b"\r\n..", b"\r\n.")
             plain = plain[1:] if plain.startswith(b"..") else plain
-            self._sink.keep(Received(self._mail.sender, tuple(self._mail.recipients), plain, time.time()))
+            self._sink.keep(Received(self._mail.sender or "", tuple(self._mail.recipients), plain, time.time()))
         self._reply(reply)
         self._mail = _Transaction()
         return True
@@ -121,6 +129,7 @@ class RecordingSink:
         self.port = net.free_port()
         self.answer = answer
         self.sessions = 0
+        self.transports: set[asyncio.Transport] = set()
         self._received: list[Received] = []
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
@@ -148,6 +157,9 @@ class RecordingSink:
         self._listening.set()
         self._loop.run_forever()
         server.close()
+        for transport in tuple(self.transports):
+            transport.abort()
+        self._loop.run_until_complete(asyncio.sleep(0.01))  # lets them close
         self._loop.close()
 
     def keep(self, message: Received) -> None:

@@ -44,9 +44,10 @@ def test_hostile_sessions(posthouse: Start, tmp_path: Path) -> None:
         message_size_limit="1000000",
         myhostname=f"mx.{DOMAIN}",
         smtpd_relay_restrictions="reject_unauth_destination",
+        smtpd_helo_required="yes",
     )
     boxes["files"]["boxes"] = "".join(f"{name}@{DOMAIN} {name}/\n" for name in NAMES)
-    slow = f"127.0.0.1:{slow_port} inet n - n - - smtpd\n  -o smtpd_timeout=4s\n"
+    slow = f"127.0.0.1:{slow_port} inet n - n - - smtpd\n  -o smtpd_timeout=4s -o smtpd_per_request_deadline=yes\n"
     server = posthouse(**boxes, master_cf=MASTER_CF + slow, started=False)
     give_away(server)
     server.start_and_greet()

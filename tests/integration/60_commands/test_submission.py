@@ -8,6 +8,7 @@ from tests.support.instance import Instance
 from tests.support.mailboxes import Boxes, box, give_away
 
 BOXES = Boxes(["alice", "bob"])
+REFUSED = (64, 75)  # EX_USAGE of sysexits.h; Debian's Postfix ends with EX_TEMPFAIL
 CONTENT = (
     b"From: sender@client.test\nTo: alice@box.test\nCc: bob@box.test\nSubject: submitted\n\n.\nnot the end with -i\n"
 )
@@ -63,14 +64,14 @@ def test_lone_dot_ends_the_message_without_i(server: Instance) -> None:
 
 
 def test_no_recipient_is_a_usage_error(server: Instance) -> None:
-    """-t with no recipient in the header: EX_USAGE (or EX_DATAERR), and nothing is queued."""
-    assert sendmail(server, "-t", content=b"Subject: nobody\n\nbody\n") in (64, 65, 70)
+    """-t with no recipient in the header: nothing is queued, and the exit status says so."""
+    assert sendmail(server, "-t", content=b"Subject: nobody\n\nbody\n") in REFUSED
     assert server.queue() == []
 
 
 def test_unknown_option_is_a_usage_error(server: Instance) -> None:
-    """EX_USAGE of sysexits.h."""
-    assert sendmail(server, "-Z", "alice@box.test") == 64
+    """An option that nobody knows is refused, not ignored."""
+    assert sendmail(server, "-Z", "alice@box.test") in REFUSED
 
 
 def test_submitted_while_down_arrives_after_the_start(server: Instance) -> None:
