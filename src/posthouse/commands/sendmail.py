@@ -9,6 +9,7 @@ Exit status: sysexits.h values; 75 (EX_TEMPFAIL) when the message could not be t
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Final, NoReturn
 
 from posthouse.commands.submission import Message, format_submission, submit
@@ -180,7 +181,11 @@ def _set_flag(arguments: Arguments, letter: str) -> None:
         arguments.message.flags += FLAG_TRACE
 
 
-_HANDLERS: Final = {
+def _flag_setter(letter: str) -> Callable[[Arguments, str], None]:
+    return lambda arguments, _value: _set_flag(arguments, letter)
+
+
+_HANDLERS: Final[dict[str, Callable[[Arguments, str], None]]] = {
     "B": _set_body,
     "C": _set_config,
     "F": _set_full_name,
@@ -193,7 +198,7 @@ _HANDLERS: Final = {
     "o": _set_old_option,
     "q": _set_queue,
     "r": _set_sender,
-    **{letter: (lambda arguments, _value, letter=letter: _set_flag(arguments, letter)) for letter in "iItGv"},
+    **{letter: _flag_setter(letter) for letter in "iItGv"},
 }
 
 
@@ -268,7 +273,7 @@ def _new_aliases(arguments: Arguments) -> int:
     return _call("newaliases", arguments, [arguments.alias_database] if arguments.alias_database else [])
 
 
-_MODES: Final = {
+_MODES: Final[dict[str, Callable[[Arguments], int]]] = {
     "m": deliver,
     "a": deliver,
     "d": lambda arguments: _call("postfix", arguments, ["start"]),

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from posthouse.ipc.cleanup import CleanupClient, Done, Transaction
 from posthouse.ipc.message import NOTIFY_DELAY, NOTIFY_FAILURE, NOTIFY_NEVER, NOTIFY_SUCCESS, ClientInfo, Envelope, Recipient
 from posthouse.ipc.submit import FLAG_SMTPUTF8, FLAG_TRACE, FLAG_VERIFY, Submission, SubmissionError, SubmissionReader
-from posthouse.protocol.message.received import format_received_local
+from posthouse.protocol.message.date import format_date
+from posthouse.protocol.message.received import Server, format_received_local
 from posthouse.util import eager, log
+from posthouse.util.clock import local_zone
 from posthouse.util.errors import TemporaryError
 
 _NOTIFY_WORDS = {"never": NOTIFY_NEVER, "success": NOTIFY_SUCCESS, "failure": NOTIFY_FAILURE, "delay": NOTIFY_DELAY}
@@ -121,9 +123,10 @@ class LocalSubmission:
             uid=self._submitter.uid,
             sender=envelope.sender,
         )
-        received = format_received_local(
-            self._site.myhostname, self._site.mail_name, self._submitter.uid, queue_id, self._arrival
-        )
+        arrival = int(self._arrival)
+        server = Server(self._site.myhostname, self._site.mail_name)
+        date = format_date(arrival, *local_zone(arrival))
+        received = format_received_local(server, self._submitter.uid, queue_id, date)
         self._transaction.content(received)
         self._transaction.done.add_done_callback(lambda done: self._fail(done.result()))
         self._flush()

@@ -12,7 +12,12 @@ import time
 from functools import partial
 from typing import Final
 
-from posthouse.config.parameters import MAIL_OWNER, NETWORK_OWNER
+from posthouse.config.parameters import (
+    MAIL_OWNER,
+    NETWORK_OWNER,
+    SENDER_DEPENDENT_DEFAULT_TRANSPORT_MAPS,
+    SENDER_DEPENDENT_RELAYHOST_MAPS,
+)
 from posthouse.daemons.qmgr.admin import Admin
 from posthouse.daemons.qmgr.due import DueReader
 from posthouse.daemons.qmgr.intake import Intake
@@ -49,7 +54,8 @@ class QmgrService(Service):
         self._ledger = Ledger(store)
         self._scheduler = Scheduler(loop, settings, context.private, settings[TRANSPORT_RETRY_TIME])
         self._notices = Notices(loop, settings, context.private, self._ledger)
-        self._resolver = RewriteClient(loop, context.private("rewrite"))
+        by_sender = bool(settings[SENDER_DEPENDENT_RELAYHOST_MAPS] or settings[SENDER_DEPENDENT_DEFAULT_TRANSPORT_MAPS])
+        self._resolver = RewriteClient(loop, context.private("rewrite"), sender_matters=by_sender)
         self._manager = QueueManager(loop, settings, self._ledger, self._scheduler, self._resolver, self._notices)
         self._due = DueReader(loop, store.due, lambda: self._manager.room, self._take_stored)
         requeuer = Requeuer(loop, store, context.public("cleanup"))

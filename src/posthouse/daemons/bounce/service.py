@@ -1,0 +1,193 @@
+"""BounceService: notices about recipients, made for qmgr(8) and handed to cleanup(8) as new messages.
+
+Who gets what (facts B12.*): failures go to the sender; failures of mail from the null sender go to the postmaster
+where notify_classes has 2bounce, and otherwise only to the log; what was sent by double-bounce ends here. Notices are
+sent by the null sender, so they can cause no notices themselves.
+"""
+
+import socket
+import time
+from functools import partial
+from typing import Final
+
+from posthouse.config.parameters import (
+    DELAY_WARNING_TIME,
+    DOUBLE_BOUNCE_SENDER,
+    MAIL_NAME,
+    MAXIMAL_QUEUE_LIFETIME,
+    MYHOSTNAME,
+    MYORIGIN,
+    NOTIFY_CLASSES,
+)
+from posthouse.config.settings import Settings
+from posthouse.daemons.bounce import parameters
+from posthouse.ipc.bounce import DELAYED, DELIVERED, FAILED, SERVER, About, Notified, Notify
+from posthouse.ipc.cleanup import CleanupClient
+from posthouse.ipc.message import Envelope, Recipient
+from posthouse.ipc.stream import Channel
+from posthouse.protocol.message.date import format_date
+from posthouse.protocol.message.received import Server, format_received_internal
+from posthouse.protocol.message.report import (
+    RecipientStatus,
+    Report,
+    Texts,
+    delay_texts,
+    failure_texts,
+    format_boundary,
+    format_report,
+    success_texts,
+)
+from posthouse.protocol.status import Action
+from posthouse.skeleton.daemon import Context, Service
+from posthouse.util import eager, log
+from posthouse.util.clock import local_zone
+from posthouse.util.errors import TemporaryError
+
+WORDS: Final = {
+    FAILED: "sender non-delivery notification",
+    DELAYED: "sender delay notification",
+    DELIVERED: "sender delivery status notification",
+}
+COPY_CLASS: Final = {FAILED: "bounce", DELAYED: "delay"}
+
+
+class BounceService(Service):
+    """See the module's docstring."""
+
+    def __init__(self, context: Context) -> None:
+        settings = context.settings
+        self._context = context
+        self._cleanup = CleanupClient(context.loop, context.public("cleanup"))
+        self._hostname = settings[MYHOSTNAME]
+        self._mail_name = settings[MAIL_NAME]
+        self._double_bounce = f"{settings[DOUBLE_BOUNCE_SENDER]}@{settings[MYORIGIN]}".lower()
+        self._classes = frozenset(settings[NOTIFY_CLASSES])
+        self._threaded = settings[parameters.ENABLE_THREADED_BOUNCES]
+        self._copies = {
+            FAILED: settings[parameters.BOUNCE_NOTICE_RECIPIENT],
+            DELAYED: settings[parameters.DELAY_NOTICE_RECIPIENT],
+        }
+        self._postmaster = settings[parameters.TWO_BOUNCE_NOTICE_RECIPIENT]
+        self._texts = _texts(settings, self._hostname)
+        self._in_progress = 0
+
+    def accept(self, sock: socket.socket, listener: int) -> None:
+        """Take a connection of qmgr."""
+        Channel(self._context.loop, sock, SERVER, self._on_record, self._on_close)
+        self._context.session_started()
+
+    @property
+    def busy(self) -> bool:
+        """Whether notices are on their way."""
+        return self._in_progress > 0
+
+    def _on_close(self, _channel: Channel[Notify]) -> None:
+        self._context.session_ended()
+
+    def _on_record(self, channel: Channel[Notify], record: Notify) -> None:
+        self._in_progress += 1
+        eager.start(self._notify(record), partial(self._done, channel, record))
+
+    def _done(self, channel: Channel[Notify], record: Notify, outcome: eager.Outcome[str]) -> None:
+        self._in_progress -= 1
+        try:
+            channel.send(Notified(record.id, "", outcome.result()))
+        except TemporaryError as error:
+            channel.send(Notified(record.id, str(error) or "no reason given", ""))
+
+    async def _notify(self, record: Notify) -> str:
+        """Send what is due; the notice's queue ID, or "". Raises TemporaryError: try again."""
+        sender = record.envelope.sender
+        if sender.lower() == self._double_bounce:
+            log.warning(f"{record.envelope.queue_id}: undeliverable postmaster notification discarded")
+            return ""
+        if not sender:
+            return await self._null_sender(record)
+        queue_id = await self._send(record, sender, "")
+        log.info(
+            f"{record.envelope.queue_id}: {WORDS[record.kind]}: {queue_id}",
+            event="notice",
+            queue_id=record.envelope.queue_id,
+            kind=record.kind,
+            notice_id=queue_id,
+        )
+        if COPY_CLASS.get(record.kind) in self._classes:
+            copy = await self._send(record, self._copies[record.kind], self._double_bounce)
+            log.info(f"{record.envelope.queue_id}: postmaster {record.kind} notification: {copy}")
+        return queue_id
+
+    async def _null_sender(self, record: Notify) -> str:
+        """Nobody to tell but, where he wants it, the postmaster."""
+        if record.kind != FAILED or "2bounce" not in self._classes:
+            return ""
+        queue_id = await self._send(record, self._postmaster, self._double_bounce)
+        log.info(f"{record.envelope.queue_id}: postmaster non-delivery notification: {queue_id}")
+        return queue_id
+
+    async def _send(self, record: Notify, to: str, sender: str) -> str:
+        """Hand a notice to cleanup. Raises TemporaryError: it did not take it."""
+        now = int(time.time())
+        queue_id = await self._cleanup.new_queue_id()
+        envelope = Envelope(queue_id=queue_id, sender=sender, arrival=time.time(), internal=True)
+        transaction = self._cleanup.begin(envelope, [Recipient(to)])
+        server = Server(self._hostname, self._mail_name)
+        transaction.content(format_received_internal(server, queue_id, format_date(now, *local_zone(now))))
+        transaction.content(format_report(self._report(record, to, now)))
+        done = await transaction.end()
+        if done.code >= 300:
+            raise TemporaryError(f"cleanup: {done.code} {done.dsn} {done.text}")
+        return queue_id
+
+    def _report(self, record: Notify, to: str, now: int) -> Report:
+        envelope = record.envelope
+        arrival = int(envelope.arrival)
+        until = ""
+        if record.kind == DELAYED and record.will_retry_until:
+            until = format_date(int(record.will_retry_until), *local_zone(int(record.will_retry_until)))
+        return Report(
+            texts=self._texts[record.kind],
+            recipients=tuple(_status(about, record.kind, until) for about in record.about),
+            to=to,
+            sender=envelope.sender,
+            hostname=self._hostname,
+            queue_id=envelope.queue_id,
+            arrival_date=format_date(arrival, *local_zone(arrival)),
+            boundary=format_boundary(envelope.queue_id, now, self._hostname),
+            original=record.content,
+            headers_only=record.headers_only,
+            envelope_id=envelope.dsn_envid,
+            smtputf8=envelope.smtputf8,
+            message_id=envelope.message_id if self._threaded else "",
+            mail_name=self._mail_name,
+        )
+
+
+def _texts(settings: Settings, hostname: str) -> dict[str, Texts]:
+    hours = max(1, int(settings[DELAY_WARNING_TIME] // 3600))
+    days = max(1, int(settings[MAXIMAL_QUEUE_LIFETIME] // 86400))
+    return {
+        FAILED: failure_texts(hostname),
+        DELAYED: delay_texts(hostname, hours, days),
+        DELIVERED: success_texts(hostname),
+    }
+
+
+def _status(about: About, kind: str, until: str) -> RecipientStatus:
+    result = about.result
+    status = result.dsn
+    if kind == FAILED and not status.startswith("5"):  # gave up on something temporary
+        status = f"5{status[1:]}" if status else "5.0.0"
+    action = {FAILED: Action.FAILED, DELAYED: Action.DELAYED}.get(kind) or Action(result.action or "delivered")
+    original = about.original if about.original and about.original != about.address else ""
+    return RecipientStatus(
+        address=about.address,
+        action=action,
+        status=status,
+        reason=result.text,
+        original=original,
+        orcpt=about.dsn_orcpt,
+        remote_mta=f"dns; {result.remote_mta}" if result.remote_mta else "",
+        diagnostic=result.diagnostic or f"X-Postfix; {result.text}",
+        retry_until=until,
+    )
+
