@@ -19,6 +19,7 @@ from posthouse.queue.values import (
     DueKey,
     DuePage,
     Filter,
+    Listing,
     NewMessage,
     Page,
     StoredMessage,
@@ -161,7 +162,7 @@ class Engine(Protocol):
     def content(self, key: int) -> bytes | SpoolContent | None:
         """A message's content; None: there is none (any more)."""
 
-    def page(self, which: Filter, after: int, limit: int) -> Page:
+    def page(self, which: Filter, after: int, limit: int) -> Listing:
         """A piece of a listing, with the recipients that are not DONE."""
 
     def tally(self, by: str, after: int) -> tuple[list[tuple[str, int]], int]:

@@ -32,6 +32,7 @@ from posthouse.queue.values import (
     DueKey,
     DuePage,
     Filter,
+    Listing,
     NewMessage,
     Page,
     StoredMessage,
@@ -143,8 +144,11 @@ class Store:
         """Read a message's content: bytes, or a descriptor of its own for each call. None: there is none."""
         return self._ask(lambda engine: engine.content(key))
 
-    def page(self, which: Filter = EVERYTHING, after: int = 0, limit: int = LIST_PAGE) -> "asyncio.Future[Page]":
-        """List messages in the order they came, with the recipients that are not DONE and why."""
+    def page(self, which: Filter = EVERYTHING, after: int = 0, limit: int = LIST_PAGE) -> "asyncio.Future[Listing]":
+        """List messages in the order they came, with the recipients that are not DONE and why (RECIPIENT_PAGE).
+
+        They come as showq's records; to the store, mail that is being delivered is incoming or deferred.
+        """
         return self._ask(lambda engine: engine.page(which, after, limit))
 
     async def tally(self, by: str, limit: int = 20) -> list[tuple[str, int]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from posthouse.ipc.message import Recipient
+from posthouse.ipc.showq import Listed
 from posthouse.queue.spool import SpoolFile
 from posthouse.util.errors import TemporaryError
 
@@ -137,9 +138,16 @@ class DuePage(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A piece of a listing. next: the key to go on after; 0 at the end. May be empty and not the end."""
+    """Messages in the order of their keys. next: the key to go on after; 0 at the end."""
 
     messages: list[StoredMessage]
+    next: int
+
+
+class Listing(NamedTuple):
+    """A piece of a listing. next: the key to go on after; 0 at the end. May be empty and not the end."""
+
+    messages: list[Listed]
     next: int
 
 

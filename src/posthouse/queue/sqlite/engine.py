@@ -26,6 +26,7 @@ from posthouse.queue.values import (
     DueKey,
     DuePage,
     Filter,
+    Listing,
     NotStoredError,
     Page,
     StoredMessage,
@@ -331,7 +332,7 @@ class SqliteEngine:
         except OSError as error:
             raise NotStoredError(f"spool file {name}: {error.strerror}") from error
 
-    def page(self, which: Filter, after: int, limit: int) -> Page:
+    def page(self, which: Filter, after: int, limit: int) -> Listing:
         """A piece of a listing."""
         return reads.page(self._connection, which, after, limit)
 

@@ -20,22 +20,16 @@ SWEEP_FILES: Final = 500  # looked at in one step
 BACKUP_PAGES: Final = 256  # copied in one step: 2 MB
 
 
-_OF_MESSAGE: Final = (
-    f"r.key BETWEEN message.key * {RECIPIENT_SPAN} AND message.key * {RECIPIENT_SPAN} + {RECIPIENT_SPAN - 1}"
-)
-_CHECKS: Final = (  # each finds what must not be there
-    ("SELECT queue_id FROM message WHERE spool IS NULL AND key NOT IN (SELECT key FROM content)", "no content"),
-    (
-        f"SELECT queue_id FROM message WHERE recipient_count != (SELECT count(*) FROM recipient AS r WHERE {_OF_MESSAGE})",
-        "recipients are missing",
-    ),
-    ("SELECT 'key ' || key FROM content WHERE key NOT IN (SELECT key FROM message)", "content without a message"),
-    (
-        f"SELECT DISTINCT 'key ' || key / {RECIPIENT_SPAN} FROM recipient "
-        f"WHERE key / {RECIPIENT_SPAN} NOT IN (SELECT key FROM message)",
-        "recipients without a message",
-    ),
-)
+_MESSAGES: Final = "(SELECT key FROM message)"
+_COUNT: Final = f"""(SELECT count(*) FROM recipient AS r WHERE r.key
+    BETWEEN message.key * {RECIPIENT_SPAN} AND message.key * {RECIPIENT_SPAN} + {RECIPIENT_SPAN - 1})"""
+_CHECKS: Final = {  # each finds what must not be there
+    "no content": "SELECT queue_id FROM message WHERE spool IS NULL AND key NOT IN (SELECT key FROM content)",
+    "recipients are missing": f"SELECT queue_id FROM message WHERE recipient_count != {_COUNT}",
+    "content without a message": f"SELECT 'key ' || key FROM content WHERE key NOT IN {_MESSAGES}",
+    "recipients without a message": f"SELECT DISTINCT 'key ' || key / {RECIPIENT_SPAN} FROM recipient "
+    f"WHERE key / {RECIPIENT_SPAN} NOT IN {_MESSAGES}",
+}
 
 
 def read_ledger(connection: apsw.Connection, removed: Removed) -> tuple[int, Counts, int]:
@@ -96,7 +90,7 @@ class Sweep:
 def verify(connection: apsw.Connection, spool: Spool) -> list[str]:
     """Check the file's structure, and that every message has its content and recipients, and nothing is left over."""
     problems = [str(text) for (text,) in connection.execute("PRAGMA quick_check") if text != "ok"]
-    for statement, text in _CHECKS:
+    for text, statement in _CHECKS.items():
         problems += [f"{name}: {text}" for (name,) in connection.execute(statement)]
     files = set(spool.names())
     rows = connection.execute("SELECT queue_id, spool FROM message WHERE spool IS NOT NULL")

@@ -9,13 +9,16 @@ from typing import Final, cast
 
 import apsw
 
+from posthouse.ipc.showq import Listed, ListedRecipient
 from posthouse.queue import values
 from posthouse.queue.sqlite.schema import RECIPIENT_BITS, RECIPIENT_SPAN, S_DEFERRED
 from posthouse.queue.sqlite.writes import Cell, storable_text
-from posthouse.queue.values import DueKey, DuePage, Filter, Page, StoredMessage, StoredRecipient
+from posthouse.queue.values import DueKey, DuePage, Filter, Listing, Page, StoredMessage, StoredRecipient
 
 Text = str | bytes | None  # a text column: bytes when it is no UTF-8
 _MessageRow = tuple[int, str, int, float | None, float, int, int, int, Text, bytes, str | None]
+_ListedRow = tuple[int, int, str, float, int, Text, int]
+_ListedRecipientRow = tuple[int, Text, Text, Text, str, float, int]
 _RecipientRow = tuple[
     int, Text, Text, Text, int, int, int, float | None, Text, Text, Text, Text, Text, Text, float | None
 ]
@@ -30,7 +33,11 @@ _RECIPIENT: Final = (
 )
 _BELONGS: Final = f"r.key BETWEEN c.value * {RECIPIENT_SPAN} AND c.value * {RECIPIENT_SPAN}"
 _RECIPIENTS: Final = f"""SELECT {_RECIPIENT} FROM carray(?) AS c
-    JOIN recipient AS r ON {_BELONGS} + {values.RECIPIENT_PAGE}"""
+    CROSS JOIN recipient AS r ON {_BELONGS} + {values.RECIPIENT_PAGE}"""
+_LISTED_RECIPIENTS: Final = f"""SELECT r.key, address, original, text, ifnull(dsn, ''), ifnull(due, 0.0), attempts
+    FROM carray(?) AS c CROSS JOIN recipient AS r ON {_BELONGS} + {values.RECIPIENT_PAGE}
+    WHERE state != {values.DONE} ORDER BY r.key"""
+_LAST_KEY: Final = 1 << (63 - RECIPIENT_BITS)
 _OF_MESSAGE: Final = (
     f"r.key BETWEEN message.key * {RECIPIENT_SPAN} AND message.key * {RECIPIENT_SPAN} + {RECIPIENT_SPAN - 1}"
 )
@@ -60,8 +67,9 @@ def due_domain(connection: apsw.Connection, domain: str, after: int, limit: int)
     """Find deferred messages by recipient_domain."""
     rows = _rows(
         connection,
-        f"SELECT {_MESSAGE} FROM message WHERE state = {S_DEFERRED} AND key IN (SELECT DISTINCT key / {RECIPIENT_SPAN}"
-        " FROM recipient WHERE domain = ? AND attempts > 0 AND state = 0 AND key >= ? ORDER BY key LIMIT ?) ORDER BY key",
+        f"SELECT {_MESSAGE} FROM message WHERE state = {S_DEFERRED} AND key IN "
+        f"(SELECT DISTINCT key / {RECIPIENT_SPAN} FROM recipient WHERE domain = ? AND attempts > 0 AND state = 0 "
+        "AND key >= ? ORDER BY key LIMIT ?) ORDER BY key",
         (domain, (after + 1) * RECIPIENT_SPAN, limit),
     )
     messages = _messages(connection, rows, f"state != {values.DONE}")
@@ -84,17 +92,37 @@ def recipients(connection: apsw.Connection, key: int, after: int, limit: int) ->
     return [_recipient(row) for row in cast("Iterable[_RecipientRow]", rows)]
 
 
-def page(connection: apsw.Connection, which: Filter, after: int, limit: int) -> Page:
+def page(connection: apsw.Connection, which: Filter, after: int, limit: int) -> Listing:
     """List messages in the order of their keys, which is the order they were committed in."""
     condition, bindings = where(which)
-    last, is_end = window(connection, after, EXAMINED) if condition else (1 << 43, True)
-    rows = _rows(
-        connection,
-        f"SELECT {_MESSAGE} FROM message WHERE key > ? AND key <= ?{condition} ORDER BY key LIMIT ?",
-        (after, last, *bindings, limit),
+    last, is_end = window(connection, after, EXAMINED) if condition else (_LAST_KEY, True)
+    rows = cast(
+        "list[_ListedRow]",
+        connection.execute(
+            "SELECT key, state, queue_id, arrival, size, sender, flags FROM message "
+            f"WHERE key > ? AND key <= ?{condition} ORDER BY key LIMIT ?",
+            (after, last, *bindings, limit),
+        ).fetchall(),
     )
-    following = rows[-1][0] if len(rows) == limit else 0 if is_end else last
-    return Page(_messages(connection, rows, f"state != {values.DONE}"), following)
+    recipients: dict[int, list[ListedRecipient]] = {row[0]: [] for row in rows}
+    if rows:
+        found = connection.execute(_LISTED_RECIPIENTS, (apsw.carray(array("q", recipients)),))
+        for key, address, original, text, dsn, due_at, attempts in cast("Iterable[_ListedRecipientRow]", found):
+            listed = ListedRecipient(_text(address), _text(original), _text(text), dsn, due_at, attempts)
+            recipients[key >> RECIPIENT_BITS].append(listed)
+    messages = [
+        Listed(
+            values.QUEUE_NAMES[state],
+            queue_id,
+            arrival,
+            size,
+            _text(sender),
+            recipients[key],
+            bool(flags & values.FORCED_EXPIRE),
+        )
+        for key, state, queue_id, arrival, size, sender, flags in rows
+    ]
+    return Listing(messages, rows[-1][0] if len(rows) == limit else 0 if is_end else last)
 
 
 def where(which: Filter) -> tuple[str, list[Cell]]:

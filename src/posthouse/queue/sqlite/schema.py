@@ -17,7 +17,7 @@ APPLICATION_ID: Final = 0x50485131  # "PHQ1", for file(1)
 RECIPIENT_BITS: Final = 20
 RECIPIENT_SPAN: Final = 1 << RECIPIENT_BITS
 
-PAGE_SIZE: Final = 8192  # bytes; ADR 4 has the comparison
+PAGE_SIZE: Final = 4096  # bytes; docs/adr/0004 has the comparison
 CACHE_KIB: Final = 8192  # of pages, taken as they are needed
 CHECKPOINT_BYTES: Final = 16 * 1024 * 1024  # of WAL: its recovery at start stays below 50 ms
 WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024  # a WAL that grew larger is cut back

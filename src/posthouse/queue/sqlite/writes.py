@@ -35,7 +35,7 @@ _DEFERRALS_END: Final = f""")
 UPDATE message SET state = {S_DEFERRED}, due = v.column2
 FROM v WHERE message.key = v.column1 AND message.state <= {S_DEFERRED}"""
 _KEYS: Final = "key IN (SELECT value FROM carray(?))"
-_RECIPIENT_KEYS: Final = f"""key IN (SELECT r.key FROM carray(?) AS c JOIN recipient AS r
+_RECIPIENT_KEYS: Final = f"""key IN (SELECT r.key FROM carray(?) AS c CROSS JOIN recipient AS r
     ON r.key BETWEEN c.value * {RECIPIENT_SPAN} AND c.value * {RECIPIENT_SPAN} + {RECIPIENT_SPAN - 1})"""
 _STATE_OF_RESULT: Final = {DEFERRED: values.WAITING, BOUNCED: values.BOUNCED}  # anything else: DONE
 
