@@ -33,7 +33,9 @@ def format_delay(seconds: float) -> str:
 def log_results(
     request: Deliver, results: Sequence[RecipientResult], began: float, connected: float, conn_use: int = 0
 ) -> None:
-    """Log one line for each recipient. began: when a connection was asked for, connected: when it could be used
+    """Log one line for each recipient.
+
+    began: when a connection was asked for, connected: when it could be used
     (seconds since the epoch; 0: there was none). conn_use: how many deliveries the connection made, if several.
 
     The four delays: before the queue manager, in the queue manager, connection set-up, transmission.

@@ -1,14 +1,14 @@
 """DnsClient: questions to dns(8), and a small cache of its answers for the time they may be kept.
 
-`lookup` raises nothing for what DNS says: that is the answer's status, TEMPORARY included. Only a dns daemon that
-does not answer raises TemporaryError.
+What DNS says, and that it says nothing, is the answer's status; lookups raise nothing.
 """
 
 import asyncio
 from typing import Final
 
-from posthouse.ipc.dns import CLIENT, OK, Answer, FromDns, PeerName, PeerNameAnswer, Query
+from posthouse.ipc.dns import CLIENT, OK, TEMPORARY, Answer, FromDns, PeerName, PeerNameAnswer, Query
 from posthouse.ipc.stream import Client
+from posthouse.util.errors import TemporaryError
 
 TIMEOUT_S: Final = 35.0  # dns(8) gives every question up after 30 s
 MAX_CACHED: Final = 2_000  # answers kept in this process; dns(8) has the large cache
@@ -21,27 +21,46 @@ class DnsClient:
         self._loop = loop
         self._client: Client[FromDns] = Client(loop, path, CLIENT, timeout_s=TIMEOUT_S)
         self._cache: dict[tuple[str, str], tuple[float, Answer]] = {}
+        self._asking: dict[tuple[str, str], asyncio.Future[Answer]] = {}
 
     async def lookup(self, name: str, rrtype: str) -> Answer:
-        """Look up records of `name` (A-labels). Raises TemporaryError: dns(8) does not answer."""
+        """Look up records of `name` (A-labels). Never raises: a dns(8) that does not answer is TEMPORARY."""
+        return await self.begin(name, rrtype)
+
+    def begin(self, name: str, rrtype: str) -> "asyncio.Future[Answer]":
+        """Begin a lookup, so that several run at once; its future never fails and belongs to all who ask."""
         key = (name, rrtype)
+        future = self._asking.get(key)
+        if future is not None:
+            return future
+        future = self._loop.create_future()
         cached = self._cache.get(key)
         if cached is not None:
             if cached[0] > self._loop.time():
-                return cached[1]
+                future.set_result(cached[1])
+                return future
             del self._cache[key]
-        answer = await self._client.request(Query(self._client.next_id(), name, rrtype))
-        assert isinstance(answer, Answer), "dns(8) answered another question"
+        self._asking[key] = future
+        request = self._client.request(Query(self._client.next_id(), name, rrtype))
+        request.add_done_callback(lambda done: self._answered(key, done))
+        return future
+
+    def _answered(self, key: tuple[str, str], request: "asyncio.Future[FromDns]") -> None:
+        error = None if request.cancelled() else request.exception()
+        answer = None if request.cancelled() or error is not None else request.result()
+        if not isinstance(answer, Answer):
+            answer = Answer(0, TEMPORARY, str(error or "dns service: closed"), False, key[0], [])
         if answer.status == OK and answer.records:
             if len(self._cache) >= MAX_CACHED:
                 self._cache.pop(next(iter(self._cache)))
             self._cache[key] = (self._loop.time() + min(record.ttl for record in answer.records), answer)
-        return answer
+        self._asking.pop(key).set_result(answer)
 
     async def peer_name(self, address: str) -> PeerNameAnswer:
         """Find the names of a client. Raises TemporaryError: dns(8) does not answer."""
         answer = await self._client.request(PeerName(self._client.next_id(), address))
-        assert isinstance(answer, PeerNameAnswer), "dns(8) answered another question"
+        if not isinstance(answer, PeerNameAnswer):
+            raise TemporaryError("dns service: an answer to another question")
         return answer
 
     def close(self) -> None:

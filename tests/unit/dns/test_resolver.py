@@ -249,7 +249,9 @@ def test_ad_bit_is_passed_on_and_asked_for() -> None:
         assert look_up(server, "no.example", "MX").secure
 
 
-@pytest.mark.parametrize("name", ["", "a..b", "-a.example", "x" * 64 + ".example", "a b.example", "192.0.2.1", "é.example"])
+@pytest.mark.parametrize(
+    "name", ["", "a..b", "-a.example", "x" * 64 + ".example", "a b.example", "192.0.2.1", "é.example"]
+)
 def test_a_name_that_is_none_is_not_asked_for(name: str) -> None:
     """Invalid names are answered without a question."""
     with FakeDns(ZONE) as server:

@@ -180,6 +180,11 @@ class ClientSession:
         return Stage.CONTENT if self._may_send else Stage.IDLE
 
     @property
+    def owed(self) -> int:
+        """How many replies the server owes us: it falls with each reply, however that trickles in."""
+        return len(self._expected)
+
+    @property
     def usable(self) -> bool:
         """Whether a new transaction can be started: nothing owed, nothing said unasked."""
         return not (self.failed or self._expected or self._envelope or self._reader.pending)
