@@ -8,7 +8,7 @@ from typing import Final
 from posthouse.config.load import config_directory as find_config_directory
 from posthouse.config.load import load_settings
 from posthouse.config.parameters import QUEUE_DIRECTORY
-from posthouse.ipc.showq import CLIENT, FromShowq, Listed, ListedPage, ListPage, Steered, ToShowq
+from posthouse.ipc.showq import CLIENT, Fetched, FromShowq, Listed, ListedPage, ListPage, Steered, ToShowq
 from posthouse.ipc.stream import Client
 from posthouse.util.errors import TemporaryError
 
@@ -63,6 +63,13 @@ class QueueClient:
             after = page.next
             if not after:
                 return
+
+    def content_of(self, fetched: Fetched) -> bytes:
+        """Content of a fetched message, wherever it came."""
+        if not fetched.with_descriptor:
+            return fetched.content
+        with open(self._client.take_descriptor(), "rb") as file:
+            return file.read()
 
     def close(self) -> None:
         """Close the connection."""

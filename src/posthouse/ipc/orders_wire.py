@@ -12,9 +12,8 @@ of services. Or one FAILED with the reason.
 
 import re
 import struct
-from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from posthouse.ipc.fixed import Layout
 
@@ -79,8 +78,7 @@ class LogKind(IntEnum):
     POSTLOG = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """User and groups of an owner."""
 
     uid: int
@@ -88,8 +86,7 @@ class Identity:
     groups: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Where a service listens. `path` is relative to the queue directory."""
 
     family: Family
@@ -98,16 +95,8 @@ class Address:
     path: str = ""
     mode: int = 0o666  # of a UNIX-domain socket
 
-    def __post_init__(self) -> None:
-        """Refuse an address that is none, or a path that leads elsewhere."""
-        local = self.family in (Family.UNIX, Family.UNIX_DATAGRAM)
-        pattern, text = (_SOCKET_PATH, self.path) if local else (_HOST, self.host)
-        if pattern.fullmatch(text) is None or self.mode & ~0o666 or (self.host if local else self.path):
-            raise ValueError(f'"{text}" is no address to listen at')
 
-
-@dataclass(frozen=True, slots=True)
-class RunasRule:
+class RunasRule(NamedTuple):
     """What a service may ask of runas; kinds 0: nothing. uid, gid 0: any that is not below `minimum`."""
 
     kinds: int = 0
@@ -116,8 +105,7 @@ class RunasRule:
     gid: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceOrder:
+class ServiceOrder(NamedTuple):
     """One line of master.cf (or an internal service), checked and counted out."""
 
     name: str
@@ -144,8 +132,7 @@ class ServiceOrder:
         return self.name, self.type
 
 
-@dataclass(frozen=True, slots=True)
-class GlobalOrders:
+class GlobalOrders(NamedTuple):
     """What concerns the system as a whole."""
 
     config_directory: str
@@ -161,8 +148,7 @@ class GlobalOrders:
     owners: tuple[Identity, ...] = ()  # indexed by Owner; empty: everything runs as the present user
 
 
-@dataclass(frozen=True, slots=True)
-class Orders:
+class Orders(NamedTuple):
     """All of it."""
 
     settings: GlobalOrders
@@ -210,6 +196,15 @@ def _package(name: str) -> str:
     return name
 
 
+def _address(family: Family, host: str, port: int, path: str, mode: int) -> Address:
+    """Make an address. Raises ValueError: it is none, or its path leads elsewhere."""
+    local = family in (Family.UNIX, Family.UNIX_DATAGRAM)
+    pattern, text = (_SOCKET_PATH, path) if local else (_HOST, host)
+    if pattern.fullmatch(text) is None or mode & ~0o666 or (host if local else path):
+        raise ValueError(f'"{text}" is no address to listen at')
+    return Address(family, host, port, path, mode)
+
+
 def _processes(number: int) -> int:
     if not 0 < number <= MAX_PROCESSES:
         raise ValueError("number of processes")
@@ -249,7 +244,7 @@ SERVICE: Final = Layout(
     stop_phase="B",
     prefork="?",
 )
-ADDRESS: Final = Layout(Address, b"POa1", family=("B", Family), host="64s", port="H", path="128s", mode="H")
+ADDRESS: Final = Layout(_address, b"POa1", family=("B", Family), host="64s", port="H", path="128s", mode="H")
 RUNAS_RULE: Final = Layout(RunasRule, b"PRr1", kinds="B", minimum="I", uid="I", gid="I")
 _END: Final = struct.Struct("!H")
 
@@ -334,10 +329,10 @@ class _Reader:
 
     def _with(self, service: ServiceOrder, kind: Kind, payload: bytes) -> ServiceOrder:
         if kind is Kind.ADDRESS:
-            return replace(service, addresses=(*service.addresses, ADDRESS.unpack(payload)))
+            return service._replace(addresses=(*service.addresses, ADDRESS.unpack(payload)))
         if kind is Kind.RUNAS:
-            return replace(service, runas=RUNAS_RULE.unpack(payload))
-        return replace(service, settings=payload)
+            return service._replace(runas=RUNAS_RULE.unpack(payload))
+        return service._replace(settings=payload)
 
     def finish(self, *, rest: int) -> Orders:
         """Give the orders, if they are complete."""
@@ -350,7 +345,7 @@ class _Reader:
         )
         if not complete:
             raise WireError("something is missing or comes twice")
-        return Orders(replace(self._global[0], owners=tuple(self._owners)), tuple(self._services), tuple(self._notes))
+        return Orders(self._global[0]._replace(owners=tuple(self._owners)), tuple(self._services), tuple(self._notes))
 
 
 def _clean(payload: bytes) -> str:

@@ -4,9 +4,8 @@ Two conversations. master → runas: LIMITS first, then one RULE with a descript
 may ask. A process → runas, on that descriptor: a JOB with a descriptor; the answer is an ANSWER. Both ends are here.
 """
 
-from dataclasses import dataclass, replace
 from enum import IntEnum, IntFlag
-from typing import Final
+from typing import Final, NamedTuple
 
 from posthouse.ipc.fixed import Layout
 from posthouse.ipc.orders_wire import MAX_DENIED, MAX_GROUPS, RUNAS_RULE
@@ -32,16 +31,14 @@ class Verdict(IntEnum):
     BUSY = 2  # too many children now: try again later
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Whom runas never becomes: our own users and groups; and groups it gives to nobody."""
 
     own: tuple[int, ...]
     denied_groups: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """One request: become this user and serve the descriptor that comes with it."""
 
     kind: JobKind
@@ -51,8 +48,7 @@ class Job:
     groups: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What became of a job; pid 0 when nothing was started."""
 
     verdict: Verdict
@@ -95,7 +91,7 @@ ANSWER_SIZE: Final = ANSWER.size
 
 def format_job(job: Job) -> bytes:
     """Pack a job; of more than MAX_GROUPS groups the first count."""
-    return JOB.pack(replace(job, groups=job.groups[:MAX_GROUPS]))
+    return JOB.pack(job._replace(groups=job.groups[:MAX_GROUPS]))
 
 
 def parse_answer(record: bytes) -> Answer:

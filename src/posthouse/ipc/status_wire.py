@@ -5,9 +5,8 @@ made before the fork), so a record carries neither process number nor generation
 on the process's end means that master is gone: it finishes its sessions and exits. Both ends are here.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from posthouse.ipc.fixed import Layout
 
@@ -31,8 +30,7 @@ STRESS_ON: Final = b"+"  # new sessions use the settings with stress=yes
 STRESS_OFF: Final = b"-"
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """One report of a process."""
 
     state: State

@@ -274,6 +274,12 @@ class Client(Generic[R]):
                 waiting.future.set_exception(TemporaryError(f"{self._protocol.name} service: closed"))
         self._waiting.clear()
 
+    def take_descriptor(self) -> int:
+        """Take the descriptor that came with the reply just received; the caller owns it. Raises TemporaryError."""
+        if self._channel is None:
+            raise TemporaryError(f"{self._protocol.name} service: connection lost")
+        return self._channel.take_descriptor()
+
     @property
     def idle(self) -> bool:
         """Whether nothing waits for a reply."""

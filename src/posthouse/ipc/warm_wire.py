@@ -9,9 +9,8 @@ Of RUNAS: its control socket.
 import array
 import re
 import socket
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from posthouse.ipc.fixed import Layout
 from posthouse.ipc.orders_wire import MAX_GROUPS, no_roots, not_root
@@ -45,8 +44,7 @@ def package_name(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One request of master. Without `become` the child stays who warm is, which then is not root."""
 
     ask: Ask
@@ -60,8 +58,7 @@ class Request:
     runas_socket: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """One answer of warm."""
 
     said: Said

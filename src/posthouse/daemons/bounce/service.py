@@ -172,12 +172,16 @@ def _texts(settings: Settings, hostname: str) -> dict[str, Texts]:
     }
 
 
+def _success(action: str) -> Action:
+    return "relayed" if action == "relayed" else "expanded" if action == "expanded" else "delivered"
+
+
 def _status(about: About, kind: str, until: str) -> RecipientStatus:
     result = about.result
     status = result.dsn
     if kind == FAILED and not status.startswith("5"):  # gave up on something temporary
         status = f"5{status[1:]}" if status else "5.0.0"
-    action = {FAILED: Action.FAILED, DELAYED: Action.DELAYED}.get(kind) or Action(result.action or "delivered")
+    action: Action = "failed" if kind == FAILED else "delayed" if kind == DELAYED else _success(result.action)
     original = about.original if about.original and about.original != about.address else ""
     return RecipientStatus(
         address=about.address,

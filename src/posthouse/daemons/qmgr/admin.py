@@ -8,6 +8,8 @@ import os
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from posthouse.daemons.qmgr.due import DueReader
 from posthouse.daemons.qmgr.manager import QueueManager
 from posthouse.daemons.qmgr.requeue import Requeuer
@@ -81,10 +83,14 @@ class Admin:
             return ListedPage(record.id, [self._listed(stored)] if stored is not None else [], "")
         after = int(record.after) if record.after.isascii() and record.after.isdigit() else 0
         page = await self._store.page(_filter(record.queue_name, record.site), after, showq.PAGE)
-        listed = [self._listed(stored) for stored in page.messages]
+        listed = [self._with_active(each) for each in page.messages]
         if record.queue_name:
             listed = [each for each in listed if each.queue_name == record.queue_name]
         return ListedPage(record.id, listed, str(page.next) if page.next else "")
+
+    def _with_active(self, listed: Listed) -> Listed:
+        """The store does not know which messages are active."""
+        return msgspec.structs.replace(listed, queue_name=ACTIVE) if self._manager.is_active(listed.queue_id) else listed
 
     def _listed(self, stored: StoredMessage) -> Listed:
         name = ACTIVE if self._manager.is_active(stored.queue_id) else stored.queue_name
@@ -131,8 +137,9 @@ class Admin:
         count = after = 0
         while True:
             page = await self._store.page(_filter(record.queue_name, ""), after, showq.PAGE)
-            for stored in page.messages:
-                count += await self._requeuer.requeue(stored)
+            for listed in page.messages:
+                found = await self._store.get(listed.queue_id)
+                count += await self._requeuer.requeue(found) if found is not None else 0
             after = page.next
             if not after:
                 return count
