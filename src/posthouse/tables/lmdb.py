@@ -168,6 +168,8 @@ class Lmdb(WritableTable):
                     self._ends_in_nul = False
             elif self._ends_in_nul is None:
                 self._ends_in_nul = True
+        except lmdb.BadValsizeError:
+            return None  # empty, or longer than LMDB's keys can be: so it is not there
         except lmdb.Error as error:
             raise TableError(f"{self.name}: {error}") from None
         return None if value is None else decode(value.removesuffix(b"\0"))
@@ -198,8 +200,8 @@ class Lmdb(WritableTable):
     def _write(self, changes: list[tuple[str, str | None]]) -> None:
         try:
             update(self._path, changes, nul=self._ends_in_nul is not False)
-        except (lmdb.Error, OSError) as error:
-            raise TableError(f"{self.name}: {error}") from None
+        except OSError as error:
+            raise TableError(f"{self.name}: {error.strerror}") from None
 
     def _look(self) -> None:
         if self._watch.is_another_file:
@@ -278,13 +280,15 @@ def write_all(path: str, contents: dict[str, str], *, nul: bool = True, mode: in
 def _transact(
     path: str, wanted: list[tuple[bytes, bytes | None]], *, fresh: bool, size: int, mode: int = 0o644
 ) -> None:
-    """Hold Postfix's lock (fcntl, the whole file) and commit. Raises lmdb.Error, OSError."""
+    """Hold Postfix's lock (fcntl, the whole file) and commit. Raises TableError, OSError."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
         status = os.fstat(descriptor)
         reader = _shared.get((status.st_dev, status.st_ino))
         with contextlib.nullcontext() if reader is None else reader.closed():
             _commit(path, descriptor, wanted, fresh=fresh, room=max(MAP_SIZE, _GROWTH * size))
+    except lmdb.Error as error:
+        raise TableError(f"{path}: {str(error).rpartition(': ')[2]}") from None
     finally:
         os.close(descriptor)
 

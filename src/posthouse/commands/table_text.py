@@ -1,0 +1,66 @@
+"""What postmap(1) and postalias(1) read and print: queries from standard input, header and body lines, JSON."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+from posthouse.tables.source import decode
+
+_HEADER: Final = re.compile(r"[!-9;-~]+[ \t]*:")
+
+
+def write(text: str) -> None:
+    """Write to standard output; octets that are no UTF-8 go out as they came in."""
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+
+
+def format_entry(key: str, value: str, *, separator: str = "\t", as_json: bool = False) -> str:
+    """Write one entry as a line."""
+    if as_json:
+        return json.dumps({key: value}, ensure_ascii=False) + "\n"
+    return f"{key}{separator}{value}\n"
+
+
+def read_input() -> str:
+    """Read all of standard input."""
+    return decode(sys.stdin.buffer.read())
+
+
+def input_lines() -> Iterator[str]:
+    """Give the lines of standard input, without newline."""
+    text = read_input()
+    yield from text.removesuffix("\n").split("\n") if text else ()
+
+
+def message_lines(*, headers: bool, body: bool) -> Iterator[str]:
+    """Give the logical header lines and/or the body lines of a message on standard input, without empty lines."""
+    lines = list(input_lines())
+    at, logical = 0, list[str]()
+    while at < len(lines) and (_HEADER.match(lines[at]) or (logical and lines[at][:1] in (" ", "\t") and lines[at])):
+        if lines[at][:1] in (" ", "\t"):
+            logical[-1] += "\n" + lines[at]
+        else:
+            logical.append(lines[at])
+        at += 1
+    if headers:
+        yield from logical
+    if body:
+        yield from (line for line in lines[at:] if line)
+
+
+class StderrSink:
+    """Where a command's warnings go: standard error, each line with the command's name and without a process number."""
+
+    def __init__(self, program: str) -> None:
+        self._head = re.compile(rb"%s\[[0-9]+\]: " % program.encode(), re.ASCII)
+        self._name = program.encode() + b": "
+
+    def write(self, lines: list[tuple[int, bytes]]) -> int:
+        """Write all lines."""
+        sys.stdout.flush()
+        for _, line in lines:
+            sys.stderr.buffer.write(self._head.sub(self._name, line, count=1) + b"\n")
+        sys.stderr.flush()
+        return len(lines)
