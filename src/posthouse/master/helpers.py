@@ -7,9 +7,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
 from posthouse.ipc.orders_wire import MAX_SETTINGS, Orders, OrdersFailed, WireError, read_orders
 from posthouse.ipc.warm_wire import ANSWER, REQUEST, Answer, Ask, Request, Said, send_record
@@ -20,16 +19,15 @@ MAX_ORDERS: Final = 64 * 1024 * 1024  # octets of the whole stream
 PYTHON: Final = (sys.executable, "-I", "-m")
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(NamedTuple):
     """What to start; tests put their own here."""
 
     orders: tuple[str, ...] = (*PYTHON, "posthouse.commands.orders")
     warm: tuple[str, ...] = (*PYTHON, "posthouse.warm")
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = {}
 
 
-def spawn(argv: tuple[str, ...], descriptor: int, environment: dict[str, str]) -> int:
+def spawn(argv: tuple[str, ...], descriptor: int, environment: Mapping[str, str]) -> int:
     """Start a program with `descriptor` as its CONTROL_FD."""
     defaults = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGQUIT)
     actions = [(os.POSIX_SPAWN_DUP2, descriptor, CONTROL_FD)]
@@ -104,7 +102,7 @@ class Warm:
         """Ask for a process. A request that cannot be sent is answered FAILED at once."""
         self._number += 1
         try:
-            send_record(self._control, REQUEST.pack(replace(request, number=self._number)), descriptors)
+            send_record(self._control, REQUEST.pack(request._replace(number=self._number)), descriptors)
         except OSError as error:
             answered(Answer(Said.FAILED, self._number, reason=f"asking warm: {error.strerror}"))
             return

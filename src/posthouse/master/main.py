@@ -7,7 +7,6 @@
 
 import contextlib
 import ctypes
-import getopt
 import os
 import sys
 from collections.abc import Callable
@@ -28,7 +27,7 @@ PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 def main(argv: list[str], launch: Launch | None = None) -> int:
     """Run until stopped; returns the exit status."""
-    options = dict(getopt.getopt(argv, "c:r:")[0])
+    options = dict(zip(argv[::2], argv[1::2], strict=False))
     config_directory, outcome = options.get("-c", "/etc/postfix"), -1
     if options.get("-r", "").isascii() and options.get("-r", "").isdecimal():
         outcome = int(options["-r"])

@@ -9,7 +9,6 @@ import fcntl
 import os
 import socket
 import time
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -21,17 +20,19 @@ FIRST_DELAY_S: Final = 1.0
 _SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
-@dataclass(slots=True, eq=False)
 class Process:
     """One process of a service, from the request to warm until it is reaped."""
 
-    service: "Service"
-    status: socket.socket  # our end
-    pid: int = 0  # 0: warm has not answered yet
-    state: State | None = None  # None: not ready yet
-    clients: int = 0
-    asked_to_go: bool = False
-    started: float = field(default_factory=time.monotonic)
+    __slots__ = ("asked_to_go", "clients", "pid", "service", "started", "state", "status")
+
+    def __init__(self, service: "Service", status: socket.socket) -> None:
+        self.service = service
+        self.status = status  # our end
+        self.pid = 0  # 0: warm has not answered yet
+        self.state: State | None = None  # None: not ready yet
+        self.clients = 0
+        self.asked_to_go = False
+        self.started = time.monotonic()
 
     @property
     def leaving(self) -> bool:

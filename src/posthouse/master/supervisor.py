@@ -8,7 +8,6 @@ goes on as before. At start there is nothing before, so there the failure is the
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from posthouse.ipc.orders_wire import LogKind, Orders
@@ -26,13 +25,15 @@ RETRY_S: Final = 1.0  # before another warm process is tried when one failed
 MAX_RETRY_S: Final = 60.0
 
 
-@dataclass(slots=True)
 class Candidate:
     """What is being prepared."""
 
-    warm: Warm
-    run: OrdersRun | None  # None: only warm is replaced
-    orders: Orders | None = None
+    __slots__ = ("orders", "run", "warm")
+
+    def __init__(self, warm: Warm, run: OrdersRun | None, orders: Orders | None = None) -> None:
+        self.warm = warm
+        self.run = run  # None: only warm is replaced
+        self.orders = orders
 
 
 class Supervisor:

@@ -14,6 +14,7 @@ import sys
 import traceback
 from typing import Final, NoReturn
 
+from posthouse.config import catalog
 from posthouse.config.parameters import LOG_FORMAT, MAILLOG_FILE, MAX_IDLE, MAX_USE, MYHOSTNAME, QUEUE_DIRECTORY
 from posthouse.config.settings import Settings
 from posthouse.config.wire import parse_settings
@@ -27,6 +28,9 @@ from posthouse.util.loop import new_event_loop
 
 SWITCH_INTERVAL_S: Final = 0.0005  # a writer thread must not wait 5 ms for a busy loop (design: group commit)
 MAX_SETTINGS: Final = 16 * 1024 * 1024  # bytes
+
+catalog.entries()  # read now, in the warm image: 1 MB that all daemons share
+catalog.families()
 
 
 def run_child(  # noqa: PLR0913 - the arguments are one fork record

@@ -13,8 +13,7 @@ import signal
 import socket
 import sys
 import traceback
-from dataclasses import dataclass, replace
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from posthouse.ipc.warm_wire import (
     ANSWER,
@@ -29,10 +28,11 @@ from posthouse.ipc.warm_wire import (
 )
 
 CONTROL_FD: Final = 3
+# What the standard library would import later, by itself: codecs by name, asyncio's threads.
+LATE_IMPORTS: Final = ("encodings.ascii", "encodings.idna", "encodings.latin_1", "concurrent.futures.thread")
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(NamedTuple):
     """The modules of the image, by name: they are warmed up here, and called only in a child."""
 
     daemons: str = "posthouse.daemons"  # package X is <daemons>.X.daemon
@@ -76,6 +76,8 @@ def _import(control: socket.socket, names: Names) -> None:
                 break
             module = f"{names.daemons}.{request.package}.daemon"
             importlib.import_module(module)
+        for module in LATE_IMPORTS:
+            importlib.import_module(module)
         for module in (names.runas, names.as_user):
             with contextlib.suppress(ModuleNotFoundError):  # a system without local delivery
                 importlib.import_module(module)
@@ -105,7 +107,7 @@ def _serve_one(control: socket.socket, names: Names) -> bool:
 def _answer(control: socket.socket, answer: Answer) -> None:
     """Send an answer; a reason may be any text."""
     reason = "".join(character if " " <= character <= "~" else "?" for character in answer.reason)
-    control.send(ANSWER.pack(replace(answer, reason=reason[: MAX_REASON - 1])))
+    control.send(ANSWER.pack(answer._replace(reason=reason[: MAX_REASON - 1])))
 
 
 def _fork(request: Request, descriptors: list[int], names: Names) -> int:

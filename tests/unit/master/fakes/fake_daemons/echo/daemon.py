@@ -1,5 +1,6 @@
 """Echo: says who it is, then gives every byte back until the client goes."""
 
+import contextlib
 import os
 import socket
 
@@ -18,7 +19,8 @@ class Echo(Service):
         sock.setblocking(False)
         self._context.session_started()
         self._context.loop.add_reader(sock.fileno(), self._readable, sock)
-        sock.send(self._greeting)
+        with contextlib.suppress(OSError):
+            sock.send(self._greeting)
 
     def _readable(self, sock: socket.socket) -> None:
         try:
