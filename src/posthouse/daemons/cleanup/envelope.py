@@ -1,0 +1,126 @@
+"""EnvelopeEditor: the final sender and recipients: rewritten, copied (bcc), expanded (virtual aliases), without doubles.
+
+Sources: facts B07.01, B07.02, B07.05, B07.07, B07.20, B07.21; RFC 3461 5.2.7 (aliases and NOTIFY).
+"""
+
+from posthouse.config.parameters import PROPAGATE_UNMATCHED_EXTENSIONS, VIRTUAL_ALIAS_MAPS
+from posthouse.config.settings import Settings
+from posthouse.daemons.cleanup.addresses import ENVELOPE_RECIPIENT, ENVELOPE_SENDER, AddressMappings
+from posthouse.daemons.cleanup.outcome import NO_RECIPIENTS, RefusedError
+from posthouse.daemons.cleanup.parameters import (
+    ALWAYS_BCC,
+    DUPLICATE_FILTER_LIMIT,
+    ENABLE_ORIGINAL_RECIPIENT,
+    RECIPIENT_BCC_MAPS,
+    SENDER_BCC_MAPS,
+)
+from posthouse.ipc.message import NOTIFY_NEVER, NOTIFY_SUCCESS, Envelope, Recipient
+from posthouse.protocol.address import MAILER_DAEMON
+from posthouse.rewriting.local import Rewriter
+from posthouse.rewriting.virtual_alias import (
+    VIRTUAL_ALIAS_ADDRESS_LENGTH_LIMIT,
+    VIRTUAL_ALIAS_EXPANSION_LIMIT,
+    VIRTUAL_ALIAS_RECURSION_LIMIT,
+    Limits,
+    VirtualAliases,
+)
+from posthouse.tables.open import Opener, open_maps
+from posthouse.tables.search_order import SearchRules, find_address
+
+
+class EnvelopeEditor:
+    """One for the life of a process."""
+
+    def __init__(
+        self, settings: Settings, opener: Opener, rules: SearchRules, rewriter: Rewriter, mappings: AddressMappings
+    ) -> None:
+        """Open the tables. Raises ConfigError."""
+        self._rules = rules
+        self._sender = mappings.mapping(ENVELOPE_SENDER)
+        self._recipient = mappings.mapping(ENVELOPE_RECIPIENT)
+        self._aliases = VirtualAliases(
+            open_maps(settings[VIRTUAL_ALIAS_MAPS], opener),
+            rules,
+            rewriter,
+            propagate="virtual" in settings[PROPAGATE_UNMATCHED_EXTENSIONS],
+            limits=Limits(
+                settings[VIRTUAL_ALIAS_RECURSION_LIMIT],
+                settings[VIRTUAL_ALIAS_EXPANSION_LIMIT],
+                settings[VIRTUAL_ALIAS_ADDRESS_LENGTH_LIMIT],
+            ),
+        )
+        self._always_bcc = settings[ALWAYS_BCC]
+        self._sender_bcc = open_maps(settings[SENDER_BCC_MAPS], opener)
+        self._recipient_bcc = open_maps(settings[RECIPIENT_BCC_MAPS], opener)
+        self._keeps_original = settings[ENABLE_ORIGINAL_RECIPIENT]
+        self._duplicate_limit = settings[DUPLICATE_FILTER_LIMIT]
+        self._own_daemon = f"{MAILER_DAEMON}@{rewriter.local.origin}".lower()
+
+    async def sender(self, address: str) -> str:
+        """Give the final envelope sender. Raises TemporaryError."""
+        if not address:
+            return ""
+        address = await self._sender(address)
+        return "" if address.lower() == self._own_daemon else address
+
+    async def recipients(self, envelope: Envelope, given: list[Recipient]) -> list[Recipient]:
+        """Give the final recipients. Raises RefusedError, TemporaryError (and so ExpansionError)."""
+        final = _Recipients(self._duplicate_limit, keeps_original=self._keeps_original)
+        for recipient in given:
+            address = await self._recipient(recipient.address)
+            await self._add(final, recipient, address)
+            if self._recipient_bcc and not envelope.internal:
+                found = await find_address(self._recipient_bcc, address, self._rules)
+                if found is not None:
+                    await self._copy(final, found.value)
+        if not final.list:
+            raise RefusedError(NO_RECIPIENTS)
+        if not envelope.internal:
+            if self._sender_bcc and envelope.sender:
+                found = await find_address(self._sender_bcc, envelope.sender, self._rules)
+                if found is not None:
+                    await self._copy(final, found.value)
+            if self._always_bcc:
+                await self._copy(final, self._always_bcc)
+        return final.list
+
+    async def _copy(self, final: "_Recipients", address: str) -> None:
+        """Add somebody who gets a copy, and about whom nobody is told."""
+        recipient = Recipient(address, "", "", NOTIFY_NEVER)
+        await self._add(final, recipient, await self._recipient(address))
+
+    async def _add(self, final: "_Recipients", given: Recipient, address: str) -> None:
+        if not self._aliases:
+            final.add(given, address, given.notify)
+            return
+        results = await self._aliases.expand(address)
+        notify = given.notify
+        if len(results) > 1 and notify & NOTIFY_SUCCESS:
+            # Several people: "delivered" cannot be said for the one address that was given.
+            notify = notify & ~NOTIFY_SUCCESS or NOTIFY_NEVER
+        for result in results:
+            final.add(given, result, notify)
+
+
+class _Recipients:
+    """Collects recipients and drops doubles, as far as the limit lets it remember."""
+
+    def __init__(self, limit: int, *, keeps_original: bool) -> None:
+        self.list: list[Recipient] = []
+        self._limit = limit
+        self._keeps_original = keeps_original
+        self._seen: set[tuple[str, str, str, int]] = set()
+
+    def add(self, given: Recipient, address: str, notify: int) -> None:
+        original = given.original or given.address
+        if not self._keeps_original:
+            original = ""
+        key = (address.lower(), original.lower(), given.dsn_orcpt, notify)
+        if key in self._seen:
+            return
+        if len(self._seen) < self._limit:
+            self._seen.add(key)
+        if address == given.address and notify == given.notify and not given.original:
+            self.list.append(given)
+        else:
+            self.list.append(Recipient(address, original if original != address else "", given.dsn_orcpt, notify))

@@ -1,0 +1,148 @@
+"""HeaderEditor: make the header of a message complete, as cleanup(8) does, in one pass over the header section.
+
+Dropped: message_drop_headers. Added in the local context (or always_add_missing_headers): Message-Id, Date, From, and
+To when undisclosed_recipients_header says so; with Resent- headers, the Resent- forms. Never a Sender: header.
+Refused: too many Received headers. Sources: RFC 5322 3.6, facts B07.03 and B07.09 to B07.14.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from posthouse.config.parameters import (
+    HEADER_SIZE_LIMIT,
+    MYHOSTNAME,
+    UNDISCLOSED_RECIPIENTS_HEADER,
+)
+from posthouse.config.settings import Settings
+from posthouse.daemons.cleanup.header_addresses import AddressHeaders
+from posthouse.daemons.cleanup.header_scan import RESENT, Field, HeaderScanner, HeaderSection
+from posthouse.daemons.cleanup.outcome import CONTENT_REJECTED, TOO_MANY_HOPS, RefusedError
+from posthouse.daemons.cleanup.parameters import (
+    ALWAYS_ADD_MISSING_HEADERS,
+    DETECT_8BIT_ENCODING_HEADER,
+    HOPCOUNT_LIMIT,
+    MESSAGE_DROP_HEADERS,
+    NON_EMPTY_END_OF_HEADER_ACTION,
+)
+from posthouse.ipc.message import Envelope
+from posthouse.protocol.message.date import format_date
+from posthouse.util import log
+from posthouse.util.clock import local_zone
+
+_ENCODINGS: Final = {b"7bit": "7bit", b"8bit": "8bit", b"binary": "8bit"}
+MAILER_DAEMON: Final = "MAILER-DAEMON"
+
+
+@dataclass(slots=True)
+class Edited:
+    """The message with its new header, and what the header says of it."""
+
+    content: bytes
+    message_id: str
+    encoding: str
+
+
+class HeaderEditor:
+    """One for the life of a process. local, remote: rewriting of addresses by context; None leaves headers alone."""
+
+    def __init__(self, settings: Settings, *, local: AddressHeaders, remote: AddressHeaders | None) -> None:
+        self._addresses = {"local": local, "remote": remote}
+        self._scanner = HeaderScanner(settings[MESSAGE_DROP_HEADERS], settings[HEADER_SIZE_LIMIT])
+        self._size_limit = settings[HEADER_SIZE_LIMIT]
+        self._hop_limit = settings[HOPCOUNT_LIMIT]
+        self._myhostname = settings[MYHOSTNAME]
+        self._always_add = settings[ALWAYS_ADD_MISSING_HEADERS]
+        self._undisclosed = settings[UNDISCLOSED_RECIPIENTS_HEADER]
+        self._detect_encoding = settings[DETECT_8BIT_ENCODING_HEADER]
+        self._end_action = settings[NON_EMPTY_END_OF_HEADER_ACTION]
+
+    async def edit(self, content: bytes, envelope: Envelope) -> Edited:
+        """Edit the header section, which must be complete in `content`. Raises RefusedError, TemporaryError."""
+        section = self._scanner.scan(content)
+        if section.received >= self._hop_limit:
+            log.warning(f"{envelope.queue_id}: message rejected: hopcount exceeded")
+            raise RefusedError(TOO_MANY_HOPS)
+        context = envelope.client.rewrite_context
+        edits: list[tuple[int, int, bytes]] = [(field.start, field.end, b"") for field in section.dropped]
+        rewriter = self._addresses["local" if context == "local" else "remote"]
+        if rewriter is not None:
+            for field in section.addresses:
+                if (new := await rewriter.rewrite(content, field)) is not None:
+                    edits.append((field.start, field.end, new))
+        for field in section.oversized:
+            edits.append(self._cut(content, field))
+        adds = self._always_add or context == "local"
+        added, message_id = self._missing(content, section, envelope, adds=adds)
+        added += self._end_of_header(content, section.end)
+        if added:
+            edits.append((section.end, section.end, added))
+        encoding = envelope.encoding
+        if section.encoding is not None and self._detect_encoding:
+            encoding = _ENCODINGS.get(_value(content, section.encoding).lower(), encoding)
+        return Edited(_apply(content, edits) if edits else content, message_id, encoding)
+
+    def _missing(self, content: bytes, section: HeaderSection, envelope: Envelope, *, adds: bool) -> tuple[bytes, str]:
+        """Make the headers that are missing, and log the message ID."""
+        names = section.names
+        resent, prefix = (RESENT, "Resent-") if section.resent else (b"", "")
+        lines = []
+        if section.message_id is not None:
+            message_id = _value(content, section.message_id).decode("utf-8", "surrogateescape")
+        else:
+            message_id = f"<{envelope.queue_id}@{self._myhostname}>" if adds else "<>"
+        if adds:
+            if resent + b"message-id" not in names:
+                message_id = f"<{envelope.queue_id}@{self._myhostname}>"
+                lines.append(f"{prefix}Message-Id: {message_id}\n")
+            if resent + b"date" not in names:
+                lines.append(f"{prefix}Date: {_date()}\n")
+            if resent + b"from" not in names:
+                lines.append(f"{prefix}From: {envelope.sender or MAILER_DAEMON}\n")
+            if self._undisclosed and names.isdisjoint(_RECIPIENT_HEADERS):
+                lines.append(f"{self._undisclosed}\n")
+        log.info(
+            f"{envelope.queue_id}: {'resent-' if resent and section.message_id is None else ''}message-id={message_id}",
+            event="message-id",
+            queue_id=envelope.queue_id,
+            message_id=message_id,
+        )
+        return "".join(lines).encode("utf-8", "surrogateescape"), "" if message_id == "<>" else message_id
+
+    def _end_of_header(self, content: bytes, end: int) -> bytes:
+        """What must come between the header and a line that is neither header nor empty."""
+        if end >= len(content) or content[end] == 10:
+            return b""
+        if self._end_action == "reject":
+            raise RefusedError(CONTENT_REJECTED)
+        notice = b"MIME-Error: message header was not terminated by empty line\n"
+        return b"\n" if self._end_action == "fix_quietly" else notice + b"\n"
+
+    def _cut(self, content: bytes, field: Field) -> tuple[int, int, bytes]:
+        return field.start, field.end, content[field.start : field.start + self._size_limit].rstrip(b"\n") + b"\n"
+
+
+_RECIPIENT_HEADERS: Final = frozenset({b"to", b"cc", b"bcc", b"resent-to", b"resent-cc", b"resent-bcc"})
+
+
+def _date() -> str:
+    now = int(time.time())
+    return format_date(now, *local_zone(now))
+
+
+def _value(content: bytes, field: Field) -> bytes:
+    return b" ".join(content[field.value : field.end].split())
+
+
+def _apply(content: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+    """Replace parts of the content; of two edits of one header the first in the list counts."""
+    edits.sort(key=lambda edit: edit[0])
+    pieces: list[bytes] = []
+    position = 0
+    for start, end, new in edits:
+        if start < position:
+            continue
+        pieces += (content[position:start], new)
+        position = end
+    pieces.append(content[position:])
+    return b"".join(pieces)

@@ -1,0 +1,282 @@
+"""CleanupService: the clients of cleanup(8), their transactions, and the way of each message to qmgr.
+
+A message is answered 250 only after qmgr has said that it is durable. What cannot be done now (a table, qmgr, no room)
+is answered 4xx, and the client still has the message.
+"""
+
+import os
+import socket
+from typing import Final
+
+import msgspec
+
+from posthouse.config.parameters import (
+    IPC_TIMEOUT,
+    MESSAGE_SIZE_LIMIT,
+    PROXYMAP_SERVICE_NAME,
+    QUEUE_SERVICE_NAME,
+)
+from posthouse.daemons.cleanup.addresses import AddressMappings
+from posthouse.daemons.cleanup.envelope import EnvelopeEditor
+from posthouse.daemons.cleanup.header import HeaderEditor
+from posthouse.daemons.cleanup.leases import BLOCK, LeasePool, LentNumbers
+from posthouse.daemons.cleanup.outcome import (
+    ALIAS_ERROR,
+    BAD_TRANSACTION,
+    QUEUE_FULL,
+    WRITE_ERROR,
+    Refusal,
+    RefusedError,
+)
+from posthouse.daemons.cleanup.parameters import CLEANUP_REPLACE_STRAY_CR_LF
+from posthouse.daemons.cleanup.queue_client import QueueClient
+from posthouse.daemons.cleanup.transaction import Transaction
+from posthouse.ipc.cleanup import (
+    SERVER,
+    Abort,
+    Committed,
+    Content,
+    Done,
+    End,
+    Lease,
+    Leased,
+    Open,
+    ToCleanup,
+    WasCommitted,
+)
+from posthouse.ipc.queue import CommitResult
+from posthouse.ipc.stream import Channel
+from posthouse.rewriting.classes import LocalDomains, search_rules
+from posthouse.rewriting.local import Rewriter
+from posthouse.rewriting.mapping import ExpansionError
+from posthouse.skeleton.daemon import Context, Service
+from posthouse.tables.open import Opener
+from posthouse.tables.proxy import ProxyClient
+from posthouse.util import log
+from posthouse.util.errors import TemporaryError
+
+MAX_TRANSACTIONS: Final = 10_000  # open at once on one connection; a client with more is out of its mind
+
+
+class CleanupService(Service):
+    """Raises ConfigError from its constructor: a table that cannot be opened."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        settings, loop = context.settings, context.loop
+        self._proxy = ProxyClient(loop, context.private(settings[PROXYMAP_SERVICE_NAME]))
+        self._opener = opener = Opener(settings, proxy=self._proxy)
+        rewriter = Rewriter(settings)
+        rules = search_rules(settings, LocalDomains(settings, opener))
+        mappings = AddressMappings(settings, opener, rules, rewriter)
+        local = mappings.headers("local")
+        assert local is not None, "the local context always rewrites"
+        self.headers = HeaderEditor(settings, local=local, remote=mappings.headers("remote"))
+        self.envelopes = EnvelopeEditor(settings, opener, rules, rewriter, mappings)
+        queue = context.public(settings[QUEUE_SERVICE_NAME])
+        self.queue = QueueClient(loop, queue, timeout_s=settings[IPC_TIMEOUT])
+        self.leases = LeasePool(loop, self.queue.lease)
+        self.size_limit = settings[MESSAGE_SIZE_LIMIT]
+        self.replace_cr = settings[CLEANUP_REPLACE_STRAY_CR_LF]
+        self.finishing = 0  # messages on their way to qmgr; their client may be gone
+
+    def accept(self, sock: socket.socket, listener: int) -> None:
+        """Take a client."""
+        self.context.session_started()
+        _Client(self, sock)
+
+    @property
+    def busy(self) -> bool:
+        """Whether messages are on their way to qmgr."""
+        return self.finishing > 0
+
+    def closing(self) -> None:
+        """Close what was opened."""
+        self.queue.close()
+        self._opener.close()
+
+
+class _Client:
+    """One connection: any number of transactions."""
+
+    def __init__(self, service: CleanupService, sock: socket.socket) -> None:
+        self._service = service
+        self._numbers = LentNumbers()
+        self._open: dict[int, Transaction] = {}
+        self._channel: Channel[ToCleanup] = Channel(service.context.loop, sock, SERVER, self._on_record, self._on_close)
+
+    def _on_record(self, channel: Channel[ToCleanup], record: ToCleanup) -> None:
+        kind = type(record)
+        if kind is Content:
+            self._content(record)  # type: ignore[arg-type]
+        elif kind is Open:
+            self._begin(record)  # type: ignore[arg-type]
+        elif kind is End:
+            self._end(record.id)
+        elif kind is Abort:
+            self._abort(record.id)
+        elif kind is Lease:
+            channel.run(self._lease(record.id), self._send)
+        elif kind is WasCommitted:
+            channel.run(self._was_committed(record), self._send)  # type: ignore[arg-type]
+
+    def _send(self, record: msgspec.Struct | None) -> None:
+        if record is not None:
+            self._channel.send(record)
+
+    def _begin(self, record: Open) -> None:
+        transaction = Transaction(
+            record.envelope,
+            record.recipients,
+            size_limit=self._service.size_limit,
+            replace_cr=self._service.replace_cr,
+        )
+        if record.id in self._open or len(self._open) >= MAX_TRANSACTIONS:
+            log.warning("cleanup protocol: a transaction number twice, or too many transactions; connection closed")
+            self._channel.abort()
+            return
+        self._open[record.id] = transaction
+        if not self._numbers.use(record.envelope.queue_id):
+            log.warning(f"cleanup protocol: queue ID {record.envelope.queue_id[:40]} is not from this client's lease")
+            transaction.refuse(BAD_TRANSACTION)
+
+    def _content(self, record: Content) -> None:
+        transaction = self._open.get(record.id)
+        if transaction is not None and transaction.add(record.data):
+            transaction.spooling = self._channel.loop.create_future()
+            self._channel.run(self._service_spool(transaction), _ignore)
+
+    def _end(self, number: int) -> None:
+        transaction = self._open.pop(number, None)
+        if transaction is None:
+            self._channel.send(_done(number, BAD_TRANSACTION))
+            return
+        self._service.finishing += 1
+        self._channel.run(self._finish(number, transaction), self._send)
+
+    def _abort(self, number: int) -> None:
+        transaction = self._open.pop(number, None)
+        if transaction is not None:
+            transaction.refuse(BAD_TRANSACTION)
+            self._drop_spool(transaction)
+
+    async def _lease(self, number: int) -> Leased | None:
+        pool = self._service.leases
+        try:
+            first = await pool.take_block()
+        except TemporaryError as error:
+            log.warning(f"no queue ID numbers from qmgr: {error}")
+            return None  # the client's own time limit speaks
+        self._numbers.lend(first)
+        if pool.low:
+            self._channel.run(pool.refill(), _ignore)
+        return Leased(number, first, BLOCK)
+
+    async def _was_committed(self, record: WasCommitted) -> Committed | None:
+        try:
+            return Committed(record.id, await self._service.queue.is_committed(record.queue_id))
+        except TemporaryError as error:
+            log.warning(f"qmgr does not say whether {record.queue_id[:40]} was committed: {error}")
+            return None
+
+    async def _service_spool(self, transaction: Transaction) -> None:
+        """Edit the header, borrow a spool file, and write what has come so far."""
+        spooling = transaction.spooling
+        assert spooling is not None
+        try:
+            await self._edit_header(transaction)
+            spool = await self._service.queue.open_spool()
+        except RefusedError as refused:
+            transaction.refuse(refused.refusal)
+        except ExpansionError:
+            transaction.refuse(ALIAS_ERROR)
+        except TemporaryError as error:
+            log.warning(f"{transaction.envelope.queue_id}: no spool file: {error}")
+            transaction.refuse(WRITE_ERROR)
+        else:
+            transaction.spool = spool
+            transaction.write(transaction.take())
+            if transaction.refusal is not None:  # given up meanwhile
+                self._drop_spool(transaction)
+        spooling.set_result(None)
+
+    async def _edit_header(self, transaction: Transaction) -> None:
+        content = transaction.take()
+        edited = await self._service.headers.edit(content, transaction.envelope)
+        transaction.message_id = edited.message_id
+        transaction.envelope = msgspec.structs.replace(transaction.envelope, encoding=edited.encoding)
+        transaction.put_back(edited.content)
+
+    async def _finish(self, number: int, transaction: Transaction) -> Done:
+        try:
+            if transaction.spooling is not None:
+                await transaction.spooling
+            transaction.end()
+            if transaction.refusal is None:
+                await self._commit(transaction)
+        except RefusedError as refused:
+            transaction.refuse(refused.refusal)
+        except ExpansionError:
+            transaction.refuse(ALIAS_ERROR)
+        except TemporaryError as error:
+            log.warning(f"{transaction.envelope.queue_id}: {error}")
+            transaction.refuse(WRITE_ERROR)
+        finally:
+            self._service.finishing -= 1
+            self._drop_spool(transaction)
+        queue_id = transaction.envelope.queue_id
+        if transaction.refusal is not None:
+            return _done(number, transaction.refusal, queue_id)
+        return Done(number, 250, "2.0.0", f"Ok: queued as {queue_id}", queue_id)
+
+    async def _commit(self, transaction: Transaction) -> None:
+        """Make the message durable. Raises RefusedError, TemporaryError."""
+        service, envelope = self._service, transaction.envelope
+        content, size = b"", 0
+        if transaction.spool is None:
+            edited = await service.headers.edit(transaction.take(), envelope)
+            content, size = edited.content, len(edited.content)
+            message_id, encoding = edited.message_id, edited.encoding
+        else:
+            message_id, encoding = transaction.message_id, envelope.encoding
+            size = await self._sync(transaction.spool.descriptor)
+        sender = await service.envelopes.sender(envelope.sender)
+        envelope = msgspec.structs.replace(envelope, sender=sender, size=size, message_id=message_id, encoding=encoding)
+        recipients = await service.envelopes.recipients(envelope, transaction.recipients)
+        if transaction.spool is None:
+            result = await service.queue.commit(envelope, recipients, content)
+        else:
+            spool, transaction.spool = transaction.spool, None
+            os.close(spool.descriptor)
+            result = await service.queue.commit_spool(envelope, recipients, spool)
+        _check(result, envelope.queue_id)
+
+    async def _sync(self, descriptor: int) -> int:
+        """Sync the spool file, in a thread: that waits for the disk."""
+        await self._channel.loop.run_in_executor(None, os.fdatasync, descriptor)
+        return os.fstat(descriptor).st_size
+
+    def _drop_spool(self, transaction: Transaction) -> None:
+        if transaction.spool is not None:
+            spool, transaction.spool = transaction.spool, None
+            os.close(spool.descriptor)
+            self._service.queue.drop_spool(spool)
+
+    def _on_close(self, channel: Channel[ToCleanup]) -> None:
+        for number in list(self._open):
+            self._abort(number)
+        self._service.context.session_ended()
+
+
+def _check(result: CommitResult, queue_id: str) -> None:
+    if result.error:
+        log.warning(f"{queue_id}: queue file write error: {result.error}")
+        raise RefusedError(QUEUE_FULL if result.full else WRITE_ERROR)
+
+
+def _done(number: int, refusal: Refusal, queue_id: str = "") -> Done:
+    return Done(number, refusal.code, refusal.dsn, refusal.text, queue_id)
+
+
+def _ignore(_: None) -> None:
+    """Nothing is to be done at the end."""

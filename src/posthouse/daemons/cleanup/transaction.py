@@ -1,0 +1,105 @@
+"""Transaction: one message while cleanup(8) receives it: content gathered in memory, or in a spool file when large.
+
+The header section is edited as soon as it is complete and the content has outgrown memory; a small message is edited
+as a whole at its end. What was wrong is kept (`refusal`) and answered at the end, as SMTP wants it.
+"""
+
+import asyncio
+import errno
+import os
+from typing import Final
+
+from posthouse.daemons.cleanup.header_scan import is_complete
+from posthouse.daemons.cleanup.outcome import QUEUE_FULL, TOO_BIG, WRITE_ERROR, Refusal
+from posthouse.daemons.cleanup.queue_client import Spool
+from posthouse.ipc.message import Envelope, Recipient
+from posthouse.ipc.queue import SPOOL_FROM
+from posthouse.util import log
+
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Transaction:
+    """See the module's docstring."""
+
+    __slots__ = (
+        "_check_at",
+        "_last",
+        "_pieces",
+        "_replace_cr",
+        "_size_limit",
+        "envelope",
+        "message_id",
+        "recipients",
+        "refusal",
+        "size",
+        "spool",
+        "spooling",
+    )
+
+    def __init__(self, envelope: Envelope, recipients: list[Recipient], *, size_limit: int, replace_cr: bool) -> None:
+        self.envelope = envelope
+        self.recipients = recipients
+        self.refusal: Refusal | None = None
+        self.message_id = ""
+        self.size = 0  # bytes of content that has come
+        self.spool: Spool | None = None
+        self.spooling: asyncio.Future[None] | None = None  # the header is being edited and a spool file opened
+        self._pieces: list[bytes] = []
+        self._size_limit = size_limit
+        self._replace_cr = replace_cr
+        self._check_at = SPOOL_FROM
+        self._last = b"\n"
+
+    def add(self, data: bytes) -> bool:
+        """Take content; True: it is time to begin a spool file."""
+        self.size += len(data)
+        self._last = data[-1:] or self._last
+        if self.refusal is not None:
+            return False
+        if 0 < self._size_limit < self.size:
+            self.refuse(TOO_BIG)
+            log.warning(f"{self.envelope.queue_id}: queue file size limit exceeded")
+            return False
+        if self._replace_cr and b"\r" in data:
+            data = data.replace(b"\r", b" ")
+        if self.spool is not None:
+            self.write(data)
+            return False
+        self._pieces.append(data)
+        if self.size <= self._check_at or self.spooling is not None:
+            return False
+        self._check_at *= 2  # a header section of this size is rare: look again when twice as much is there
+        self._pieces = [b"".join(self._pieces)]
+        return is_complete(self._pieces[0])
+
+    def end(self) -> None:
+        """All content has come; a last line without line end gets one."""
+        if self._last != b"\n" and self.refusal is None:
+            self.add(b"\n")
+
+    def take(self) -> bytes:
+        """Take all content that is in memory."""
+        content = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces = []
+        return content
+
+    def put_back(self, content: bytes) -> None:
+        """Put content in front of what has come since it was taken."""
+        if self.refusal is None:
+            self._pieces.insert(0, content)
+
+    def write(self, data: bytes) -> None:
+        """Write to the spool file."""
+        assert self.spool is not None, "no spool file"
+        try:
+            while data:
+                data = data[os.write(self.spool.descriptor, data) :]
+        except OSError as error:
+            log.warning(f"{self.envelope.queue_id}: write spool file: {error.strerror}")
+            self.refuse(QUEUE_FULL if error.errno in FULL else WRITE_ERROR)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Remember why the message is not taken (the first reason counts); its content is not needed any more."""
+        self.refusal = self.refusal or refusal
+        self._pieces = []

@@ -1,0 +1,102 @@
+"""SmtpdService: what all sessions of an smtpd(8) process share, and the taking of new connections."""
+
+import socket
+
+from posthouse.config.own_addresses import own_addresses
+from posthouse.config.parameters import (
+    CLEANUP_SERVICE_NAME,
+    MAIL_NAME,
+    MYHOSTNAME,
+    MYNETWORKS,
+    PROXYMAP_SERVICE_NAME,
+    REWRITE_SERVICE_NAME,
+    SENDER_DEPENDENT_DEFAULT_TRANSPORT_MAPS,
+    SENDER_DEPENDENT_RELAYHOST_MAPS,
+    stress_variants,
+)
+from posthouse.config.settings import Settings
+from posthouse.daemons.smtpd import parameters as p
+from posthouse.daemons.smtpd.access.environment import Environment
+from posthouse.daemons.smtpd.access.policy import AccessPolicy, HeaderRewriting
+from posthouse.daemons.smtpd.access.recipients import RecipientTables
+from posthouse.daemons.smtpd.client import client_of
+from posthouse.daemons.smtpd.connection import Shared, SmtpConnection
+from posthouse.daemons.smtpd.settings import Limits, SmtpdSettings
+from posthouse.ipc.cleanup import CleanupClient
+from posthouse.net.dns_client import DnsClient
+from posthouse.protocol.message.received import Server
+from posthouse.rewriting.classes import LocalDomains, search_rules
+from posthouse.rewriting.client import RewriteClient
+from posthouse.skeleton.daemon import Context, Service
+from posthouse.tables.matchlist import open_host_list
+from posthouse.tables.open import Opener
+from posthouse.tables.proxy import ProxyClient
+
+
+class SmtpdService(Service):
+    """Raises ConfigError from its constructor: a table that cannot be opened, no protection against relaying."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        settings, loop = context.settings, context.loop
+        self._proxy = ProxyClient(loop, context.private(settings[PROXYMAP_SERVICE_NAME]))
+        self._opener = Opener(settings, proxy=self._proxy)
+        self._rewrite = RewriteClient(
+            loop, context.private(settings[REWRITE_SERVICE_NAME]), sender_matters=_sender_matters(settings)
+        )
+        self._cleanup = CleanupClient(loop, context.public(settings[CLEANUP_SERVICE_NAME]))
+        self._dns = DnsClient(loop, context.private("dns"))
+        normal, stressed = stress_variants(settings)
+        self._stressed_limits = Limits.read(stressed)
+        env = self._environment(settings)
+        own = SmtpdSettings.read(normal)
+        self._shared = Shared(
+            settings=own,
+            limits=own.limits,
+            policy=AccessPolicy(env),
+            header_rewriting=HeaderRewriting(env),
+            bare_newline_exclusions=open_host_list(p.SMTPD_FORBID_BARE_NEWLINE_EXCLUSIONS, settings, self._opener),
+            cleanup=self._cleanup,
+            dns=self._dns,
+            server=Server(settings[MYHOSTNAME], settings[MAIL_NAME]),
+            ended=context.session_ended,
+        )
+
+    def accept(self, sock: socket.socket, listener: int) -> None:
+        """Begin a session."""
+        client = client_of(sock)
+        if client is None:  # gone before we looked
+            sock.close()
+            return
+        context, shared = self._context, self._shared
+        context.session_started()
+        limits = shared.limits
+        if context.lifetime.sessions >= context.client_limit:  # the last free place: be short with everybody
+            limits = self._stressed_limits
+        SmtpConnection(context.loop, sock, client, shared, limits)
+
+    @property
+    def busy(self) -> bool:
+        """Messages handed to cleanup whose sessions are gone are still followed to their end."""
+        return not self._cleanup.idle
+
+    def closing(self) -> None:
+        """Close what was opened."""
+        self._opener.close()
+
+    def _environment(self, settings: Settings) -> Environment:
+        opener = self._opener
+        domains = LocalDomains(settings, opener)
+        return Environment(
+            settings=settings,
+            opener=opener,
+            networks=open_host_list(MYNETWORKS, settings, opener),
+            own_addresses=frozenset(str(address) for address in own_addresses(settings.text)),
+            resolver=self._rewrite,
+            dns=self._dns,
+            listed=RecipientTables(settings, opener, self._rewrite, search_rules(settings, domains)),
+        )
+
+
+def _sender_matters(settings: Settings) -> bool:
+    return bool(settings[SENDER_DEPENDENT_RELAYHOST_MAPS] or settings[SENDER_DEPENDENT_DEFAULT_TRANSPORT_MAPS])

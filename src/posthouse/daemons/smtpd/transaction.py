@@ -1,0 +1,157 @@
+"""Transaction: one message from MAIL to the end of its content, on its way to cleanup(8)."""
+
+import time
+from typing import Final
+
+from posthouse.daemons.smtpd.client import Client
+from posthouse.ipc import message
+from posthouse.ipc.cleanup import CleanupClient, Done
+from posthouse.ipc.cleanup import Transaction as CleanupTransaction
+from posthouse.ipc.message import ClientInfo, Envelope, Recipient
+from posthouse.protocol.smtp.events import Mail, Rcpt
+from posthouse.util import log
+
+_NOTIFY: Final = {
+    "NEVER": message.NOTIFY_NEVER,
+    "SUCCESS": message.NOTIFY_SUCCESS,
+    "FAILURE": message.NOTIFY_FAILURE,
+    "DELAY": message.NOTIFY_DELAY,
+}
+MAX_FIRST_LINE: Final = 2048  # bytes looked at before the first line is complete
+TOO_BIG: Final = Done(0, 552, "5.3.4", "Error: message file too big", "")
+DISCARDED: Final = "Ok: queued as"
+
+
+class Transaction:
+    """Holds the envelope; streams the content. Knows no reply but the last."""
+
+    def __init__(self, mail: Mail, size_limit: int) -> None:
+        self.mail = mail
+        self.arrival = time.time()
+        self.queue_id = ""
+        self.recipients: list[Recipient] = []
+        self.overshoot = 0  # recipients beyond smtpd_recipient_limit
+        self.actions: list[tuple[str, str]] = []  # of access tables: HOLD, PREPEND ...
+        self.size = 0  # bytes of content, LF line ends
+        self._size_limit = size_limit
+        self._too_big = False
+        self._first: bytes | None = b""  # content until its first line is complete; None: it was
+        self._cleanup: CleanupTransaction | None = None
+        self._discard = False
+
+    def add(self, rcpt: Rcpt) -> None:
+        """Take a recipient that was accepted."""
+        notify = 0
+        for word in rcpt.notify:
+            notify |= _NOTIFY[word]
+        self.recipients.append(Recipient(rcpt.recipient, "", rcpt.orcpt, notify))
+
+    def begin(self, cleanup: CleanupClient, info: ClientInfo, received: bytes) -> None:
+        """Open the message at cleanup. Raises TemporaryError."""
+        mail = self.mail
+        hold, prepended = "", b""
+        for action, argument in self.actions:
+            if action == "HOLD":
+                hold = argument or "access table"
+            elif action == "PREPEND":
+                prepended += argument.encode("utf-8", "surrogateescape") + b"\n"
+            elif action == "REDIRECT":
+                self.recipients = [Recipient(argument)]
+            elif action == "BCC":
+                self.recipients.append(Recipient(argument, "", "", message.NOTIFY_NEVER))
+            elif action == "DISCARD":
+                self._discard = True
+        if self._discard:
+            return
+        envelope = Envelope(
+            queue_id=self.queue_id,
+            sender=mail.sender,
+            arrival=self.arrival,
+            size=mail.size or 0,
+            encoding=_ENCODINGS[mail.body],
+            smtputf8=mail.smtputf8,
+            dsn_ret=mail.ret,
+            dsn_envid=mail.envid,
+            client=info,
+            hold=hold,
+        )
+        self._cleanup = cleanup.begin(envelope, self.recipients)
+        self._cleanup.content(prepended + received)
+
+    def write(self, data: bytes) -> None:
+        """Pass content on."""
+        self.size += len(data)
+        if self._too_big or self._cleanup is None:
+            return
+        if 0 < self._size_limit < self.size:
+            self._too_big = True
+            log.warning(f"{self.queue_id}: queue file size limit exceeded")
+            self._cleanup.abort()
+            return
+        if self._first is not None:
+            data = self._begin_content(data)
+        if data:
+            self._cleanup.content(data)
+
+    @property
+    def congested(self) -> bool:
+        """Whether cleanup takes content more slowly than it comes."""
+        return self._cleanup is not None and self._cleanup.congested
+
+    async def end(self) -> Done:
+        """The content is complete; returns when the message is durable, or is not taken."""
+        if self._discard:
+            return Done(0, 250, "2.0.0", f"{DISCARDED} {self.queue_id}", self.queue_id)
+        if self._too_big:
+            return TOO_BIG
+        assert self._cleanup is not None, "end before begin"
+        if self._first:
+            self._cleanup.content(self._first)
+        return await self._cleanup.end()
+
+    def abort(self) -> None:
+        """Forget the message."""
+        if self._cleanup is not None and not self._cleanup.ended:
+            self._cleanup.abort()
+
+    def _begin_content(self, data: bytes) -> bytes:
+        """See to it that the first line cannot be taken for part of our own header.
+
+        A "From " line of a mailbox becomes a header; a line that begins with a blank would continue our Received:.
+        """
+        assert self._first is not None
+        data = self._first + data
+        while True:
+            if data[:1] not in _SUSPECT:
+                self._first = None
+                return data
+            line, newline, rest = data.partition(b"\n")
+            if not newline and len(data) < MAX_FIRST_LINE:
+                self._first = data
+                return b""
+            if not line.lstrip(b">").startswith(b"From "):
+                self._first = None
+                return b"\n" + data if line[:1] in b" \t" else data
+            assert self._cleanup is not None
+            self._cleanup.content(b"X-Mailbox-Line: " + line + newline)
+            data = rest
+            if not data:
+                self._first = b""
+                return b""
+
+
+_SUSPECT: Final = frozenset({b"F", b">", b" ", b"\t", b""})
+_ENCODINGS: Final = {"": "", "7BIT": "7bit", "8BITMIME": "8bit"}
+
+
+def client_info(client: Client, helo: str | None, protocol: str, *, local_headers: bool) -> ClientInfo:
+    """Say who the client is, for cleanup and those behind it."""
+    return ClientInfo(
+        name=client.name,
+        address=client.address,
+        port=client.port,
+        reverse_name=client.reverse_name,
+        helo=helo or "",
+        protocol=protocol,
+        rewrite_context="local" if local_headers else "remote",
+    )
