@@ -1,0 +1,69 @@
+"""ProxymapService: lookups in approved tables."""
+
+import socket
+from functools import partial
+
+from posthouse.config.parameters import PROXY_READ_MAPS
+from posthouse.ipc.proxymap import DENIED, FOUND, NOT_FOUND, RETRY, SERVER, Lookup, LookupResult
+from posthouse.ipc.stream import Channel
+from posthouse.skeleton.daemon import Context, Service
+from posthouse.tables.open import Opener
+from posthouse.tables.served import served_tables
+from posthouse.tables.table import is_utf8
+from posthouse.util import eager, log
+from posthouse.util.errors import TableError
+
+
+class ProxymapService(Service):
+    """See the module's docstring."""
+
+    def __init__(self, context: Context) -> None:
+        """Open the approved tables; one that cannot be opened answers "try again"."""
+        self._context = context
+        self._approved = served_tables(context.settings[PROXY_READ_MAPS])
+        opener = Opener(context.settings)
+        self._opener = opener
+        self._tables = {name: opener.open_or_fail(name) for name in sorted(self._approved)}
+        self._channels: set[Channel[Lookup]] = set()
+
+    def accept(self, sock: socket.socket, listener: int) -> None:
+        """Take a client."""
+        self._channels.add(Channel(self._context.loop, sock, SERVER, self._on_record, self._on_close))
+        self._context.session_started()
+
+    def retire(self) -> None:
+        """Let clients go to another process: a request on its way here is sent again there."""
+        for channel in list(self._channels):
+            channel.flush()
+            channel.close()
+
+    def closing(self) -> None:
+        """Close the tables."""
+        self._opener.close()
+
+    def _on_close(self, channel: Channel[Lookup]) -> None:
+        self._channels.discard(channel)
+        self._context.session_ended()
+
+    def _on_record(self, channel: Channel[Lookup], record: Lookup) -> None:
+        eager.start(self._look_up(record), partial(self._answered, channel))
+
+    async def _look_up(self, record: Lookup) -> LookupResult:
+        table = self._tables.get(record.table)
+        if table is None:
+            log.warning(f'request for unapproved table: "{record.table}"')
+            log.warning(f"to approve this table for read-only access, list proxy:{record.table} in proxy_read_maps")
+            return LookupResult(record.id, DENIED, "")
+        try:
+            value = await table.lookup(record.key)
+        except TableError as error:
+            return LookupResult(record.id, RETRY, str(error))
+        if value is None:
+            return LookupResult(record.id, NOT_FOUND, "")
+        if not is_utf8(value):  # the records between daemons are UTF-8
+            return LookupResult(record.id, RETRY, f"{record.table}: the value is not UTF-8")
+        return LookupResult(record.id, FOUND, value)
+
+    def _answered(self, channel: Channel[Lookup], outcome: "eager.Outcome[LookupResult]") -> None:
+        if channel in self._channels:
+            channel.send(outcome.result())
