@@ -1,0 +1,43 @@
+"""posthouse: the umbrella command, for what Postfix has no command for."""
+
+import sys
+from importlib import import_module, metadata
+from typing import Final
+
+USAGE: Final = """\
+usage: posthouse COMMAND [options]
+
+  run                  try it: a mail system in ./var, in the foreground, without root, on 127.0.0.1:2525
+  check [-c DIR]       look for mistakes in main.cf, master.cf and tables
+  status [-c DIR]      is it running, and what is in the queue (--json)
+  NAME ...             any of Postfix's commands: postfix, postconf, postqueue, postsuper, postcat, postmap, ...
+  --version            the version
+"""
+OWN: Final = {"run": "run", "status": "status"}
+POSTFIX: Final = frozenset(
+    {
+        "mailq", "newaliases", "postalias", "postcat", "postconf", "postfix",
+        "postlog", "postmap", "postqueue", "postsuper", "sendmail",
+    }
+)  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    words = (sys.argv if argv is None else argv)[1:]
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(USAGE)
+        return 0 if words else 64
+    name, rest = words[0], words[1:]
+    if name == "--version":
+        sys.stdout.write(f"posthouse {metadata.version('posthouse')}\n")
+        return 0
+    if name == "check":
+        name, rest = "postfix", [*rest, "check"]
+    if name in OWN:
+        return int(import_module(f"posthouse.commands.posthouse.{OWN[name]}").main(rest))
+    if name in POSTFIX:
+        sys.argv = [name, *rest]
+        return int(import_module(f"posthouse.commands.{name}").main())
+    sys.stderr.write(f"posthouse: no such command: {name}\n{USAGE}")
+    return 64

@@ -1,0 +1,43 @@
+"""posthouse status: is it running, and how much mail is where."""
+
+import asyncio
+import getopt
+import json
+import sys
+
+from posthouse.commands.queue_client import EX_UNAVAILABLE, QueueClient, QueueUnavailableError, RefusedError
+from posthouse.ipc.showq import Count, Counts
+
+
+def main(words: list[str]) -> int:
+    """Run; 0 when it is running."""
+    try:
+        options, _ = getopt.getopt(words, "c:", ["json"])
+    except getopt.GetoptError as error:
+        sys.stderr.write(f"posthouse status: {error}\n")
+        return 64
+    values = dict(options)
+    try:
+        counts = asyncio.run(count(values.get("-c", "")))
+    except (QueueUnavailableError, RefusedError) as error:
+        if "--json" in values:
+            sys.stdout.write(json.dumps({"running": False, "reason": str(error)}) + "\n")
+        else:
+            sys.stdout.write(f"not running: {error}\n")
+        return EX_UNAVAILABLE
+    if "--json" in values:
+        sys.stdout.write(json.dumps({"running": True, "queues": counts}) + "\n")
+        return 0
+    sys.stdout.write("running\n")
+    for name, number in counts.items():
+        sys.stdout.write(f"  {name:<10} {number:>9}\n")
+    return 0
+
+
+async def count(config_directory: str) -> dict[str, int]:
+    """Ask the queue manager."""
+    client = QueueClient(config_directory)
+    answer = await client.ask(Count(client.next_id()))
+    client.close()
+    assert isinstance(answer, Counts)
+    return answer.counts
