@@ -6,10 +6,20 @@ A longer line is cut, and what follows the cut begins with a blank, so that a he
 import re
 
 
+def has_long_line(content: bytes, limit: int) -> bool:
+    """Whether a line has more than `limit` octets; looks at a few places of the content only."""
+    # A line longer than the limit covers some multiple of it: only lines at those places are measured.
+    for place in range(limit, len(content), limit):
+        start = content.rfind(b"\n", 0, place) + 1
+        end = content.find(b"\n", place)
+        if (end if end >= 0 else len(content)) - start > limit:
+            return True
+    return False
+
+
 def split_long_lines(content: bytes, limit: int) -> bytes:
     """Cut the lines of whole content; `limit` 0: never."""
-    # Measuring the pieces of one split is the cheapest way to see that nothing needs to be done.
-    if not limit or len(content) <= limit or max(map(len, content.split(b"\n"))) <= limit:
+    if not limit or not has_long_line(content, limit):
         return content
     return re.sub(rb"[^\n]{%d}(?=[^\n])" % limit, rb"\g<0>\n ", content)
 

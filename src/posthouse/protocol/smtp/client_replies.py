@@ -7,11 +7,13 @@ Sources: RFC 5321 4.2.1, 4.5.3.1.5; RFC 2034.
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 MAX_LINE: Final = 2048  # octets; RFC 5321 4.5.3.1.5 asks for 512, Postfix takes line_length_limit
 MAX_REPLY: Final = 65_536  # octets of one reply
 MAX_LINES: Final = 1000  # of one reply
+MAX_CACHED_LINE: Final = 100  # octets of a line whose meaning is remembered
 
 # Reply-line = 3 digits, "-" or SP, textstring (RFC 5321 4.2); codes run from 200 to 559
 _LINE: Final = re.compile(rb"([2-5][0-5][0-9])(?:([ -])(.*))?", re.DOTALL)
@@ -81,19 +83,14 @@ class ReplyReader:
 
     def _add(self, line: bytes) -> ServerReply | None:
         """Take one line; return the reply that it completes."""
-        match = _LINE.fullmatch(line)
-        if match is None:
+        parsed = _parse_short_line(line) if len(line) < MAX_CACHED_LINE else _parse_line(line)
+        if parsed is None:
             self.error = "reply without a reply code"
             return None
-        digits, mark, rest = match.groups()
-        code = int(digits)
-        text = "" if rest is None else _text(rest)
-        status = ""
-        if (found := _STATUS.match(text)) is not None and found[1][0] == digits.decode("ascii")[0]:
-            status, text = found[1], text[found.end() :]
-        if mark == b"-" or self._lines:
-            return self._add_to_many(code, status, text, last=mark != b"-", size=len(line) + 2)
-        return ServerReply(code, status, (text,))
+        if parsed.last and not self._lines:
+            return parsed.reply
+        reply = parsed.reply
+        return self._add_to_many(reply.code, reply.status, reply.text, last=parsed.last, size=len(line) + 2)
 
     def _add_to_many(self, code: int, status: str, text: str, *, last: bool, size: int) -> ServerReply | None:
         if not self._lines:
@@ -112,6 +109,29 @@ class ReplyReader:
         reply = ServerReply(code, self._status, tuple(self._lines))
         self._lines = []
         return reply
+
+
+class _Line(NamedTuple):
+    """One line: the reply it is when it stands alone, and whether it ends a reply."""
+
+    reply: ServerReply
+    last: bool
+
+
+def _parse_line(line: bytes) -> _Line | None:
+    match = _LINE.fullmatch(line)
+    if match is None:
+        return None
+    digits, mark, rest = match.groups()
+    text = "" if rest is None else _text(rest)
+    status = ""
+    if (found := _STATUS.match(text)) is not None and found[1][0] == digits.decode("ascii")[0]:
+        status, text = found[1], text[found.end() :]
+    return _Line(ServerReply(int(digits), status, (text,)), mark != b"-")
+
+
+# Most lines of all sessions are the same few.
+_parse_short_line: Final = lru_cache(maxsize=256)(_parse_line)
 
 
 def _text(octets: bytes) -> str:
