@@ -34,7 +34,8 @@ class Verdict(IntEnum):
 class Limits(NamedTuple):
     """Whom runas never becomes: our own users and groups; and groups it gives to nobody."""
 
-    own: tuple[int, ...]
+    own_uids: tuple[int, ...]
+    own_gids: tuple[int, ...]
     denied_groups: tuple[int, ...]
 
 
@@ -74,7 +75,7 @@ def _all_possible(numbers: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(map(possible, numbers))
 
 
-LIMITS: Final = Layout(Limits, b"PRl1", own=f"{MAX_OWN}I", denied_groups=f"{MAX_DENIED}I")
+LIMITS: Final = Layout(Limits, b"PRl1", own_uids=f"{MAX_OWN}I", own_gids=f"{MAX_OWN}I", denied_groups=f"{MAX_DENIED}I")
 RULE: Final = RUNAS_RULE
 JOB: Final = Layout(
     Job,

@@ -20,8 +20,8 @@ class RunasLink:
         if not settings.owners or self._control is not None:
             return
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        own = {number for owner in settings.owners for number in (owner.uid, owner.gid)}
-        limits = Limits(tuple(own), settings.denied_groups)
+        uids, gids = {owner.uid for owner in settings.owners}, {owner.gid for owner in settings.owners}
+        limits = Limits(tuple(uids), tuple(gids), settings.denied_groups)
         self._control.send(LIMITS.pack(limits))
         warm.request(Request(Ask.RUNAS), [theirs.fileno()], self._answered)
         theirs.close()

@@ -106,7 +106,7 @@ class Runas:
             os._exit(code)
 
     def _forbidden_groups(self) -> frozenset[int]:
-        return frozenset((0, *self._limits.own, *self._limits.denied_groups))
+        return frozenset((0, *self._limits.own_gids, *self._limits.denied_groups))
 
     def _reap(self) -> None:
         while self._children:
@@ -122,11 +122,10 @@ class Runas:
 
 def permitted(rule: RunasRule, job: Job, limits: Limits) -> bool:
     """Tell whether a client with this rule may have this done."""
-    forbidden = {0, *limits.own}
     return (
         bool(job.kind & rule.kinds)
-        and job.uid not in forbidden
-        and job.gid not in forbidden | {*limits.denied_groups}
+        and job.uid not in (0, *limits.own_uids)
+        and job.gid not in (0, *limits.own_gids, *limits.denied_groups)
         and job.uid >= rule.minimum
         and (rule.uid == 0 or (job.uid == rule.uid and job.gid == rule.gid))
     )
