@@ -1,7 +1,7 @@
 """What all tests share: servers in directories of their own, and the rule that CI skips nothing."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,8 @@ from tests.support.peers import find_peer
 from tests.support.servers import Postfix, Posthouse
 
 Start = Callable[..., Instance]
+FAILED = pytest.StashKey[list[str | None]]()
+LOG_SHOWN = 6000  # octets of the mail log that a failed test shows
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
 
@@ -58,12 +60,22 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(SkipsAreFailures(), "skips-are-failures")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let fixtures know whether their test failed."""
+    report = yield
+    item.stash.setdefault(FAILED, []).extend([report.when] if report.failed else [])
+    return report
+
+
 @pytest.fixture
-def instances() -> Iterator[list[Instance]]:
-    """Collect the servers of one test, to be removed after it."""
+def instances(request: pytest.FixtureRequest) -> Iterator[list[Instance]]:
+    """Collect the servers of one test, to be removed after it; a failed test shows the ends of their logs."""
     started: list[Instance] = []
     yield started
     for instance in started:
+        if request.node.stash.get(FAILED, []):
+            print(f"--- {instance.kind} on port {instance.port}, {instance.maillog}\n{instance.log()[-LOG_SHOWN:]}")
         instance.destroy()
 
 
