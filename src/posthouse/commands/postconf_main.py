@@ -171,8 +171,6 @@ def change_parameters(directory: str, names: list[str], change: edit.Change) -> 
         raise UsageError("missing service argument")
     for name in names:
         _refuse_odd_text(name)
-        if "=" in name:
-            raise UsageError(f'-X or -# requires names without value: "{printable(name)}"')
     with edit.editing(Path(directory) / FILE_NAME) as file:
         file.new = edit.change_parameters(file.old, frozenset(name.strip() for name in names), change)
 

@@ -44,9 +44,15 @@ _DAEMONS: Final = "posthouse.daemons"
 def program_package(program: str) -> str | None:
     """Give the package of a program of master.cf; None when it is not built."""
     package = PROGRAMS.get(program)
-    if package is None or importlib.util.find_spec(f"{_DAEMONS}.{package}.daemon") is None:
-        return None
-    return package
+    return package if package and _exists(f"{_DAEMONS}.{package}.daemon") else None
+
+
+def _exists(module: str) -> bool:
+    """Tell whether a module is there, without importing it."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # its package is not there either
+        return False
 
 
 def registry() -> Registry:
@@ -54,7 +60,7 @@ def registry() -> Registry:
     rows: list[Parameter[object]] = []
     for package in dict.fromkeys(PROGRAMS.values()):
         name = f"{_DAEMONS}.{package}.parameters"
-        if importlib.util.find_spec(name) is not None:
+        if _exists(name):
             rows += importlib.import_module(name).PARAMETERS
     programs = [program for program in PROGRAMS if program_package(program) is not None]
     return Registry.of(rows, programs, TABLE_TYPES)

@@ -92,6 +92,7 @@ class _Check:
         self._main = configuration.main
         self._registry = registry
         self._settings = configuration.settings("postfix")
+        self._bad: set[str] = set()  # settings with wrong values
 
     def run(self) -> Iterator[Finding]:
         """Give all findings."""
@@ -151,11 +152,14 @@ class _Check:
 
     def _check_setting(self, settings: Settings, name: str) -> Iterator[Finding]:
         """Check one explicit setting: syntax, value, tables, and whether it does anything."""
+        if name in catalog.READ_ONLY:
+            return
         built = self._registry.find(name)
         row = built or row_of(name)
         try:
             value = settings.text(name) if row is None else settings[row]
         except ConfigError as error:
+            self._bad.add(name)
             yield _of_error(error)
             return
         origin = settings.origins[name]
@@ -192,11 +196,21 @@ class _Check:
     def _check_defaults(self) -> Iterator[Finding]:
         """Check the values that are defaults: their references may lead to bad settings, the host may be odd."""
         for row in self._registry.parameters.values():
-            if row.name not in self._main.values and not (row.default == "" and row.name not in derived.NAMES):
-                try:
-                    self._settings[row]
-                except ConfigError as error:
-                    yield _of_error(error)
+            if row.name in self._main.values or row.default == "":
+                continue
+            try:
+                self._settings[row]
+            except ConfigError as error:
+                causes = [name for name in self._reached_from(row.default) if name in self._main.values]
+                if not self._bad.intersection(causes):
+                    yield self._find(Severity.ERROR, causes[0] if causes else "", f"{row.name}: {error.why}")
+
+    def _reached_from(self, text: str) -> list[str]:
+        """Give the names that a text leads to, through other values too."""
+        found = references(text)
+        for name in found:  # grows while it is walked
+            found += [more for more in references(self._settings.raw(name) or "") if more not in found]
+        return found
 
     def _check_names(self) -> Iterator[Finding]:
         """Find names that nobody reads, and references to names that nobody sets."""
@@ -212,6 +226,8 @@ class _Check:
             )
         for name in usage.undefined:
             users = [user for user, text in self._main.values.items() if name in references(text)]
+            if self._bad.intersection(users):
+                continue
             what = f"{users[0] if users else 'a value'} refers to ${name}, which is not set"
             yield self._find(Severity.WARNING, users[0] if users else "", what, "it is empty", _guess(name, macros))
         for name in sorted(catalog.READ_ONLY & self._main.values.keys()):
@@ -265,7 +281,10 @@ class _Check:
     def _check_classes(self) -> Iterator[Finding]:
         """A domain belongs to one address class."""
         seen: dict[str, str] = {}
-        for row in (MYDESTINATION, VIRTUAL_ALIAS_DOMAINS, VIRTUAL_MAILBOX_DOMAINS, RELAY_DOMAINS):
+        rows = [MYDESTINATION, VIRTUAL_ALIAS_DOMAINS, VIRTUAL_MAILBOX_DOMAINS]
+        if self._settings.is_set(RELAY_DOMAINS.name):  # its old default is mydestination
+            rows.append(RELAY_DOMAINS)
+        for row in rows:
             for domain in dict.fromkeys(item.lower() for item in self._settings[row]):
                 first = seen.setdefault(domain, row.name)
                 if first != row.name and not domain.startswith(("/", "!")) and ":" not in domain:

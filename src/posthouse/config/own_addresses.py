@@ -40,10 +40,10 @@ def parse_protocols(text: str) -> frozenset[int]:
     versions: set[int] = set()
     for word in split_tokens(text.lower()):
         if word not in ("all", "ipv4", "ipv6"):
-            raise ConfigValueError(f'"{word}" is not one of: all, ipv4, ipv6')
+            raise ConfigValueError(f'"{word}" is not one of: all, ipv4, ipv6', "inet_protocols")
         versions |= {"all": {4, 6}, "ipv4": {4}, "ipv6": {6}}[word]
     if not versions:
-        raise ConfigValueError("no protocol is enabled; write all, ipv4 or ipv6")
+        raise ConfigValueError("no protocol is enabled; write all, ipv4 or ipv6", "inet_protocols")
     return frozenset(versions)
 
 
@@ -71,14 +71,15 @@ def addresses_of(name: str) -> list[Address]:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except OSError as error:
         reason = error.strerror or "no address"
-        raise ConfigValueError(f'cannot find the address of "{name}": {reason}; write the address itself') from None
+        why = f'cannot find the address of "{name}": {reason}; write the address itself'
+        raise ConfigValueError(why, "inet_interfaces") from None
     return [ipaddress.ip_address(str(row[4][0]).partition("%")[0]) for row in found]
 
 
 def networks(interfaces: Iterable[InterfaceAddress], style: str) -> list[str]:
     """Give the networks of mynetworks_style, each once, in the order of the interfaces."""
     if style not in ("host", "subnet", "class"):
-        raise ConfigValueError(f'"{style}" is not one of: class, subnet, host')
+        raise ConfigValueError(f'"{style}" is not one of: class, subnet, host', "mynetworks_style")
     found: dict[str, None] = {}
     for item in interfaces:
         prefix_length = item.prefix_length

@@ -25,7 +25,14 @@ _TABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*:", re.ASCII)
 
 
 class ConfigValueError(ValueError):
-    """A parameter's text is no legal value. The reason says what to write instead."""
+    """A parameter's text is no legal value. The reason says what to write instead.
+
+    parameter: whose value it is, when that is another one than was asked for.
+    """
+
+    def __init__(self, reason: str, parameter: str = "") -> None:
+        super().__init__(reason)
+        self.parameter = parameter
 
 
 def parse_number(text: str) -> int:

@@ -32,7 +32,9 @@ class Registry:
         row = self.parameters.get(name)
         if row is not None:
             return row
-        for family in self.families:
-            if name.endswith(family.template.name) and len(name) > len(family.template.name):
-                return family.of(name.removesuffix(family.template.name))
-        return None
+        ends = [(family, family.template.name) for family in self.families]
+        fitting = [family for family, end in ends if name.endswith(end) and name != end]
+        if not fitting:
+            return None
+        family = max(fitting, key=lambda fit: len(fit.template.name))
+        return family.of(name.removesuffix(family.template.name))

@@ -170,7 +170,7 @@ class Settings:
             try:
                 text = self._facts[name] = derived.compute(name, self.is_set, self.text)
             except ConfigValueError as error:
-                raise self.error(name, str(error)) from None
+                raise self.error(error.parameter or name, str(error)) from None
         return text
 
     def _expanded(self, text: str) -> str:

@@ -7,14 +7,18 @@ from hypothesis import strategies as st
 from posthouse.config.level import LAST_LEVEL, LEVEL_OPERATORS, MAX_MAJOR, MAX_MINOR, CompatLevel
 
 
-@pytest.mark.parametrize(("text", "number", "shown"), [("2", 0x200000, "2"), ("3.2.1", 0x300801, "3.2.1"), ("3.0", 0x300000, "3")])
+@pytest.mark.parametrize(
+    ("text", "number", "shown"), [("2", 0x200000, "2"), ("3.2.1", 0x300801, "3.2.1"), ("3.0", 0x300000, "3")]
+)
 def test_levels_pack_into_numbers(text: str, number: int, shown: str) -> None:
     """A level is a number and a shortest text."""
     assert int(CompatLevel.parse(text)) == number
     assert str(CompatLevel.parse(text)) == shown
 
 
-@pytest.mark.parametrize("text", ["", "3.", ".1", "a", "3.2a", "-3", "3.-1", "3.2.1.0", "3.1024", "3.2.1024", "2048", " 3", "\u0663"])
+@pytest.mark.parametrize(
+    "text", ["", "3.", ".1", "a", "3.2a", "-3", "3.-1", "3.2.1.0", "3.1024", "3.2.1024", "2048", " 3", "\u0663"]
+)
 def test_other_text_is_refused(text: str) -> None:
     """Anything that is not up to three small numbers."""
     with pytest.raises(ValueError, match="malformed compatibility level syntax"):

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -203,24 +204,30 @@ def test_an_edit_that_fails_changes_nothing(tmp_path: Path) -> None:
 def test_a_failed_rename_is_told(tmp_path: Path) -> None:
     """Something may be in the way at the end."""
     path = tmp_path / "main.cf"
-    with pytest.raises(ConfigError, match="cannot write"), edit.editing(path) as file:
-        file.new = b"a = b\n"
-        (path / "x").mkdir(parents=True)
+
+    def edit_and_obstruct() -> None:
+        with edit.editing(path) as file:
+            file.new = b"a = b\n"
+            (path / "x").mkdir(parents=True)
+
+    with pytest.raises(ConfigError, match="cannot write"):
+        edit_and_obstruct()
 
 
 def test_an_edit_waits_for_another_one(tmp_path: Path) -> None:
-    """Two edits at once: the second works on what the first made."""
+    """Several edits at once: each works on what the one before made."""
     path = tmp_path / "main.cf"
     path.write_bytes(b"count = 0\n")
-    children = []
-    for _ in range(4):
-        child = os.fork()
-        if child == 0:
-            for _ in range(10):
-                with edit.editing(path) as file:
-                    count = int(parse_main_cf(file.old, "main.cf").values["count"])
-                    file.new = f"count = {count + 1}\n".encode()
-            os._exit(0)
-        children.append(child)
-    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+
+    def count_up() -> None:
+        for _ in range(10):
+            with edit.editing(path) as file:
+                count = int(parse_main_cf(file.old, "main.cf").values["count"])
+                file.new = f"count = {count + 1}\n".encode()
+
+    threads = [threading.Thread(target=count_up) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert path.read_bytes() == b"count = 40\n"

@@ -95,7 +95,9 @@ def test_a_wrong_column_is_named(entry: str, message: str) -> None:
 
 def test_too_few_columns_stop_with_file_and_line() -> None:
     """The message tells the columns."""
-    with pytest.raises(ConfigError, match=r"^master\.cf:3: bad field count: 2 instead of 8; an entry is: service, type"):
+    with pytest.raises(
+        ConfigError, match=r"^master\.cf:3: bad field count: 2 instead of 8; an entry is: service, type"
+    ):
         parse_master_cf(b"#\n\nsmtp inet\n", "master.cf")
 
 
@@ -132,7 +134,9 @@ def test_long_columns_push_the_next_ones() -> None:
 
 WORDS = st.text(alphabet="abc$/=.", min_size=1, max_size=6)
 ARGUMENTS = st.one_of(WORDS, st.lists(WORDS, min_size=2, max_size=3).map(" ".join))
-OVERRIDES = st.tuples(st.text(alphabet="abc_", min_size=1, max_size=4), st.text(alphabet="ab $", max_size=5).map(str.strip))
+OVERRIDES = st.tuples(
+    st.text(alphabet="abc_", min_size=1, max_size=4), st.text(alphabet="ab $", max_size=5).map(str.strip)
+)
 
 
 @given(
