@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from posthouse.ipc.orders_wire import MAX_SETTINGS, Orders, OrdersFailed, WireError, read_orders
@@ -25,6 +25,20 @@ class Launch(NamedTuple):
     orders: tuple[str, ...] = (*PYTHON, "posthouse.commands.orders")
     warm: tuple[str, ...] = (*PYTHON, "posthouse.warm")
     environment: Mapping[str, str] = {}
+    # What warm imports while the configuration is still being read: nearly every system needs these.
+    early: tuple[str, ...] = (
+        "smtpd",
+        "cleanup",
+        "trivial_rewrite",
+        "qmgr",
+        "smtp",
+        "dns",
+        "bounce",
+        "local",
+        "pickup",
+        "proxymap",
+        "error",
+    )
 
 
 def spawn(argv: tuple[str, ...], descriptor: int, environment: Mapping[str, str]) -> int:
@@ -87,12 +101,14 @@ class Warm:
         self.closed = False
         loop.watch(self._control, self._readable)
 
-    def import_daemons(self, packages: set[str]) -> None:
-        """Name the daemons to hold; it becomes ready after that."""
-        records = [REQUEST.pack(Request(Ask.IMPORT, package=package)) for package in sorted(packages)]
+    def import_daemons(self, packages: Iterable[str], *, last: bool = True) -> None:
+        """Name daemons to hold; after the last ones it becomes ready."""
+        records = [REQUEST.pack(Request(Ask.IMPORT, package=package)) for package in packages]
+        if last:
+            records.append(REQUEST.pack(Request(Ask.SEAL)))
         self._control.setblocking(True)  # more records than the socket holds while warm still imports
         try:
-            for record in (*records, REQUEST.pack(Request(Ask.SEAL))):
+            for record in records:
                 self._control.send(record)
         except OSError:
             pass  # it is gone: read that from the socket

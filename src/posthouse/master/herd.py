@@ -68,7 +68,7 @@ class Herd:
     def begin(self) -> None:
         """Warm is there: start what must be there and watch for the rest."""
         assert self.settings is not None, "orders first"
-        if self.warm is not None and any(service.order.runas.kinds for service in self.services.values()):
+        if self.warm is not None:
             self.runas.begin(self.warm, self.settings)
         self._begin_wakeups()
         self.tend_all()
@@ -207,8 +207,7 @@ class Herd:
         self.runas.close()
         if self.stopping or self.warm is None or self.settings is None:
             return
-        log.warning("runas died; starting another")
-        self.runas.begin(self.warm, self.settings)
+        log.warning("runas died; the next one starts when it is needed")
         for process in list(self.processes):
             if process.service.order.runas.kinds:
                 self.dismiss(process)

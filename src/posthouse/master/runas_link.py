@@ -12,13 +12,16 @@ class RunasLink:
     """Without owners (not root) there is no runas: the services are the one user they can be."""
 
     def __init__(self) -> None:
+        self._source: tuple[Warm, GlobalOrders] | None = None
         self._control: socket.socket | None = None
         self.pid = 0
 
     def begin(self, warm: Warm, settings: GlobalOrders) -> None:
+        """From now on it can be started, by the first process that may ask for something."""
+        self._source = (warm, settings) if settings.owners else None
+
+    def _start(self, warm: Warm, settings: GlobalOrders) -> None:
         """Have warm fork it, and say whom it never becomes."""
-        if not settings.owners or self._control is not None:
-            return
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         uids, gids = {owner.uid for owner in settings.owners}, {owner.gid for owner in settings.owners}
         limits = Limits(tuple(uids), tuple(gids), settings.denied_groups)
@@ -28,8 +31,11 @@ class RunasLink:
 
     def client(self, rule: RunasRule) -> int:
         """Make the socket by which one process may ask; -1: this service asks for nothing, or runas is not there."""
-        if not rule.kinds or self._control is None:
+        if not rule.kinds or self._source is None:
             return -1
+        if self._control is None:
+            self._start(*self._source)
+            assert self._control is not None, "just made"
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             send_record(self._control, RULE.pack(rule), [theirs.fileno()])

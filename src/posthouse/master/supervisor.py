@@ -62,14 +62,20 @@ class Supervisor:
         """Begin to start, or to reload."""
         self._abandon()
         warm = Warm(self._loop, self._launch, self._complete, self._lost)
+        warm.import_daemons(self._packages or self._launch.early, last=False)
         run = OrdersRun(self._loop, self._launch, self._config_directory, self._ordered)
         self._candidate = Candidate(warm, run)
+
+    @property
+    def _packages(self) -> list[str]:
+        """The daemons in force."""
+        return sorted({order.package for order in self._orders.services}) if self._orders is not None else []
 
     def _prepare_warm(self) -> None:
         """Replace a warm process that died."""
         if self._candidate is None and self._stop is None and self._orders is not None:
             self._candidate = Candidate(Warm(self._loop, self._launch, self._complete, self._lost), None, self._orders)
-            self._candidate.warm.import_daemons({order.package for order in self._orders.services})
+            self._candidate.warm.import_daemons(self._packages)
 
     def _ordered(self, outcome: Orders | str) -> None:
         """The orders process has ended."""
@@ -79,7 +85,7 @@ class Supervisor:
             self._failed(outcome)
             return
         candidate.orders = outcome
-        candidate.warm.import_daemons({order.package for order in outcome.services})
+        candidate.warm.import_daemons(sorted({order.package for order in outcome.services}))
         if self._orders is None:
             try:
                 self._first_orders(outcome)
