@@ -65,92 +65,92 @@ def test_a_directory_without_files_is_good(tmp_path: Path) -> None:
     assert [finding for finding in check_directory(str(tmp_path), REGISTRY) if "alias" not in finding.what] == []
 
 
-@pytest.mark.parametrize(
-    ("main", "finding"),
-    [
-        ("smtpd_timeout = ten\n", 'main.cf:5: error: smtpd_timeout: "ten" is not a time; write a number and one of'),
-        ("max_use = 0\n", "main.cf:5: error: max_use: 0 is too small; the least is 1"),
-        ("max_use = $a\na = 0\n", "main.cf:5: error: max_use: 0 is too small"),
-        ("relayhost = ${x\n", 'main.cf:5: error: relayhost: truncated macro reference: "${x"'),
-        ("mynetworks_style = all\n", 'main.cf:5: error: mynetworks_style: "all" is not one of: class, subnet, host'),
-        ("  x = y\n", ""),
-        ("relayhost = a\nrelayhost = b\n", "main.cf:6: warning: relayhost is set here and on line 5; the later one"),
-        (
-            "relayhots = a\n",
-            'main.cf:5: warning: unused parameter: relayhots; it has no effect; did you mean "relayhost"?',
-        ),
-        ("zzz = a\n", "main.cf:5: warning: unused parameter: zzz; it has no effect"),
-        ("relayhost = $relay_hosts\n", "main.cf:5: warning: relayhost refers to $relay_hosts, which is not set; it is"),
-        ("process_name = x\n", "main.cf:5: warning: process_name cannot be set; it has no effect; take it out"),
-        ("virtual_maps =\n", 'main.cf:5: note: virtual_maps will be removed; instead, specify "virtual_alias_maps"'),
-        ("always_bcc = x\n", "main.cf:5: note: always_bcc is not built yet; it has no effect"),
-        ("always_bcc =\n", ""),
-        (
-            "smtpd_helo_restrictions = reject\n",
-            "main.cf:5: error: smtpd_helo_restrictions is not built yet; without it",
-        ),
-        (
-            "transport_maps = lmbd:/x\n",
-            'main.cf:5: error: transport_maps: there is no table type "lmbd" (lmbd:/x); did you mean "lmdb"?',
-        ),
-        (
-            "canonical_maps = xyzzy:/x\n",
-            'main.cf:5: error: canonical_maps: there is no table type "xyzzy" (xyzzy:/x); see "postconf -m"',
-        ),
-        (
-            "canonical_maps = ldap:x\n",
-            'main.cf:5: warning: canonical_maps: table type "ldap" is not built yet (ldap:x);',
-        ),
-        ("transport_maps = ldap:x\n", 'main.cf:5: error: transport_maps: table type "ldap" is not built yet (ldap:x);'),
-        (
-            "transport_maps = proxy:texthash:/no/file\n",
-            "main.cf:5: error: transport_maps: texthash:/no/file: there is no such file",
-        ),
-        ("mydestination = /no/file\n", "main.cf:5: error: mydestination: /no/file: there is no such file"),
-        ("mydestination = !/no/file\n", "main.cf:5: error: mydestination: /no/file: there is no such file"),
-        (
-            "canonical_maps = lmdb:/no/file\n",
-            "main.cf:5: error: canonical_maps: lmdb:/no/file: neither /no/file.lmdb nor /no/file exists",
-        ),
-        (
-            "smtpd_recipient_restrictions = check_client_access { hasch:/x, a=b }\n",
-            'main.cf:5: error: smtpd_recipient_restrictions: there is no table type "hasch"',
-        ),
-        ("mail_owner = root\n", "main.cf:5: error: mail_owner must not be root; name a user of its own"),
-        ("default_privs = posthouse\n", "main.cf: error: mail_owner and default_privs are the same user, posthouse"),
-        (
-            "maillog_file = /etc/x\n",
-            "main.cf:5: error: maillog_file: /etc/x is below none of maillog_file_prefixes (/var",
-        ),
-        ("maillog_file = /var/log/x\n", ""),
-        ("maillog_file = /dev/stdout\n", ""),
-        (
-            "message_size_limit = 0\n",
-            "main.cf:5: error: mailbox_size_limit (51200000) is smaller than message_size_limit (0)",
-        ),
-        (
-            "mailbox_size_limit = 5\n",
-            "main.cf:5: error: mailbox_size_limit (5) is smaller than message_size_limit (10240000)",
-        ),
-        ("mailbox_size_limit = 0\n", ""),
-        ("minimal_backoff_time = 2h\n", "main.cf:5: error: minimal_backoff_time is longer than maximal_backoff_time"),
-        (
-            "bounce_queue_lifetime = 5s\n",
-            "main.cf:5: warning: bounce_queue_lifetime is shorter than minimal_backoff_time",
-        ),
-        (
-            "virtual_alias_domains = Mail.example.com\n",
-            "main.cf:5: warning: do not list domain mail.example.com in BOTH mydestination",
-        ),
-        ("virtual_maps = x\n", 'main.cf:5: error: virtual_maps: "x" is no lookup table; write type:name'),
-        ("multi_instance_name = $e\ne =\n", "main.cf:5: error: syslog_name: the value must not be empty"),
-        (
-            "relay_domains = mail.example.com\n",
-            "main.cf:5: warning: do not list domain mail.example.com in BOTH mydestination and relay_domains",
-        ),
-        ("compatibility_level = x\n", ""),
-    ],
-)
+MISTAKES = [
+    ("smtpd_timeout = ten\n", 'main.cf:5: error: smtpd_timeout: "ten" is not a time; write a number and one of'),
+    ("max_use = 0\n", "main.cf:5: error: max_use: 0 is too small; the least is 1"),
+    ("max_use = $a\na = 0\n", "main.cf:5: error: max_use: 0 is too small"),
+    ("relayhost = ${x\n", 'main.cf:5: error: relayhost: truncated macro reference: "${x"'),
+    ("mynetworks_style = all\n", 'main.cf:5: error: mynetworks_style: "all" is not one of: class, subnet, host'),
+    ("  x = y\n", ""),
+    ("relayhost = a\nrelayhost = b\n", "main.cf:6: warning: relayhost is set here and on line 5; the later one"),
+    (
+        "relayhots = a\n",
+        'main.cf:5: warning: unused parameter: relayhots; it has no effect; did you mean "relayhost"?',
+    ),
+    ("zzz = a\n", "main.cf:5: warning: unused parameter: zzz; it has no effect"),
+    ("relayhost = $relay_hosts\n", "main.cf:5: warning: relayhost refers to $relay_hosts, which is not set; it is"),
+    ("process_name = x\n", "main.cf:5: warning: process_name cannot be set; it has no effect; take it out"),
+    ("virtual_maps =\n", 'main.cf:5: note: virtual_maps will be removed; instead, specify "virtual_alias_maps"'),
+    ("always_bcc = x\n", "main.cf:5: note: always_bcc is not built yet; it has no effect"),
+    ("always_bcc =\n", ""),
+    (
+        "smtpd_helo_restrictions = reject\n",
+        "main.cf:5: error: smtpd_helo_restrictions is not built yet; without it",
+    ),
+    (
+        "transport_maps = lmbd:/x\n",
+        'main.cf:5: error: transport_maps: there is no table type "lmbd" (lmbd:/x); did you mean "lmdb"?',
+    ),
+    (
+        "canonical_maps = xyzzy:/x\n",
+        'main.cf:5: error: canonical_maps: there is no table type "xyzzy" (xyzzy:/x); see "postconf -m"',
+    ),
+    (
+        "canonical_maps = ldap:x\n",
+        'main.cf:5: warning: canonical_maps: table type "ldap" is not built yet (ldap:x);',
+    ),
+    ("transport_maps = ldap:x\n", 'main.cf:5: error: transport_maps: table type "ldap" is not built yet (ldap:x);'),
+    (
+        "transport_maps = proxy:texthash:/no/file\n",
+        "main.cf:5: error: transport_maps: texthash:/no/file: there is no such file",
+    ),
+    ("mydestination = /no/file\n", "main.cf:5: error: mydestination: /no/file: there is no such file"),
+    ("mydestination = !/no/file\n", "main.cf:5: error: mydestination: /no/file: there is no such file"),
+    (
+        "canonical_maps = lmdb:/no/file\n",
+        "main.cf:5: error: canonical_maps: lmdb:/no/file: neither /no/file.lmdb nor /no/file exists",
+    ),
+    (
+        "smtpd_recipient_restrictions = check_client_access { hasch:/x, a=b }\n",
+        'main.cf:5: error: smtpd_recipient_restrictions: there is no table type "hasch"',
+    ),
+    ("mail_owner = root\n", "main.cf:5: error: mail_owner must not be root; name a user of its own"),
+    ("default_privs = posthouse\n", "main.cf: error: mail_owner and default_privs are the same user, posthouse"),
+    (
+        "maillog_file = /etc/x\n",
+        "main.cf:5: error: maillog_file: /etc/x is below none of maillog_file_prefixes (/var",
+    ),
+    ("maillog_file = /var/log/x\n", ""),
+    ("maillog_file = /dev/stdout\n", ""),
+    (
+        "message_size_limit = 0\n",
+        "main.cf:5: error: mailbox_size_limit (51200000) is smaller than message_size_limit (0)",
+    ),
+    (
+        "mailbox_size_limit = 5\n",
+        "main.cf:5: error: mailbox_size_limit (5) is smaller than message_size_limit (10240000)",
+    ),
+    ("mailbox_size_limit = 0\n", ""),
+    ("minimal_backoff_time = 2h\n", "main.cf:5: error: minimal_backoff_time is longer than maximal_backoff_time"),
+    (
+        "bounce_queue_lifetime = 5s\n",
+        "main.cf:5: warning: bounce_queue_lifetime is shorter than minimal_backoff_time",
+    ),
+    (
+        "virtual_alias_domains = Mail.example.com\n",
+        "main.cf:5: warning: do not list domain mail.example.com in BOTH mydestination",
+    ),
+    ("virtual_maps = x\n", 'main.cf:5: error: virtual_maps: "x" is no lookup table; write type:name'),
+    ("multi_instance_name = $e\ne =\n", "main.cf:5: error: syslog_name: the value must not be empty"),
+    (
+        "relay_domains = mail.example.com\n",
+        "main.cf:5: warning: do not list domain mail.example.com in BOTH mydestination and relay_domains",
+    ),
+    ("compatibility_level = x\n", ""),
+]
+
+
+@pytest.mark.parametrize(("main", "finding"), MISTAKES)
 def test_each_mistake_is_found(check: Checker, main: str, finding: str) -> None:
     """With severity, place and advice; nothing else is found."""
     if not finding:
