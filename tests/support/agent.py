@@ -85,6 +85,8 @@ class AgentHarness:
     ) -> None:
         """End everything."""
         self.agent.closing()
+        for service in self._services:
+            service.retire()
         self.channel.close()
         self.run_for(0.02)
         for listener in self._listeners:
@@ -106,7 +108,7 @@ class AgentHarness:
         self._listeners.append(listener)
         self.loop.add_reader(listener.fileno(), lambda: service.accept(listener.accept()[0], 0))
 
-    def request(  # noqa: PLR0913 - a delivery request has that much to it
+    def request(
         self,
         nexthop: str,
         recipients: Sequence[str | DeliverTo] = ("to@there.test",),

@@ -74,7 +74,7 @@ def test_cname_is_followed_and_named() -> None:
 def test_chain_left_open_by_the_server_is_asked_on() -> None:
     """A server that gives the CNAME alone is asked for its target."""
 
-    def only_cname(question: bytes, way: str) -> list[bytes] | None:
+    def only_cname(question: bytes, _way: str) -> list[bytes] | None:
         query = dns.message.from_wire(question)
         if query.question[0].name.to_text() != "alias.example.org.":
             return None
@@ -141,14 +141,14 @@ def raw_reply(question: bytes, *rdatas: bytes, rrtype: int, owner: bytes = b"\xc
 )
 def test_dn07_malformed_rdata_is_not_an_exception(rrtype: str, number: int, bad: bytes) -> None:
     """DN-07: record data that is cut short is left out; alone it makes the answer invalid."""
-    with FakeDns(hook=lambda question, way: [raw_reply(question, bad, rrtype=number)]) as server:
+    with FakeDns(hook=lambda question, _way: [raw_reply(question, bad, rrtype=number)]) as server:
         assert look_up(server, "x.example", rrtype).status == INVALID
 
 
 def test_dn07_good_records_beside_bad_ones_count() -> None:
     """DN-07: one bad record does not spoil the answer."""
     good = b"\0\x0a\2mx\7example\0"
-    with FakeDns(hook=lambda question, way: [raw_reply(question, b"\0", good, rrtype=15)]) as server:
+    with FakeDns(hook=lambda question, _way: [raw_reply(question, b"\0", good, rrtype=15)]) as server:
         found = look_up(server, "x.example", "MX")
     assert [(each.preference, each.data) for each in found.records] == [(10, "mx.example")]
 
@@ -156,7 +156,7 @@ def test_dn07_good_records_beside_bad_ones_count() -> None:
 @pytest.mark.parametrize("owner", [b"\xc0\x1f", b"\xc0\xff", b"\x7f" + b"a" * 100 + b"\0", b"\x40a\0"])
 def test_dn08_compression_loops_and_long_labels_are_bounded(owner: bytes) -> None:
     """DN-08: the reply is ignored; nothing hangs."""
-    with FakeDns(hook=lambda question, way: [raw_reply(question, b"\1\2\3\4", rrtype=1, owner=owner)]) as server:
+    with FakeDns(hook=lambda question, _way: [raw_reply(question, b"\1\2\3\4", rrtype=1, owner=owner)]) as server:
         assert look_up(server, "x.example", "A", timeout_s=0.3).status in (TEMPORARY, INVALID)
 
 
@@ -164,7 +164,7 @@ def test_dn09_forged_replies_are_ignored() -> None:
     """DN-09: wrong id, wrong question; the true reply after them wins."""
     with FakeDns({("x.example", "A"): ["192.0.2.1"]}) as server:
 
-        def forge(question: bytes, way: str) -> list[bytes]:
+        def forge(question: bytes, _way: str) -> list[bytes]:
             query = dns.message.from_wire(question)
             other = dns.message.make_query("other.example", "A", id=query.id)
             forged = dns.message.make_response(other)
@@ -222,7 +222,7 @@ def test_a_failing_server_is_temporary(rcode: dns.rcode.Rcode) -> None:
 
 def test_a_silent_server_is_temporary_and_asked_as_often_as_told() -> None:
     """Time limit and attempts of resolv.conf are honoured."""
-    with FakeDns(hook=lambda question, way: []) as server:
+    with FakeDns(hook=lambda _question, _way: []) as server:
         assert look_up(server, "example.org", "MX", timeout_s=0.1, attempts=3).status == TEMPORARY
     assert len(server.questions) == 3
 

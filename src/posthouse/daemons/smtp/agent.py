@@ -44,6 +44,7 @@ class SmtpAgent(AgentService):
     def closing(self) -> None:
         """Take leave of servers that still wait."""
         self._pool.close()
+        self._dns.close()
 
     # One delivery.
 

@@ -234,7 +234,9 @@ class Session(Connection):
 
     def _on_recipient(self, event: ClientEvent) -> None:
         assert isinstance(event, RecipientDone)
-        if self.job is not None:
+        if self.uses > 1 and event.stage is Stage.MAIL and event.reply is not None and event.reply.code == 421:
+            self._heard = False  # it was about to leave anyway; this mail need not know
+        elif self.job is not None:
             self.job.recipient_done(event, self)
 
     def _on_idle(self, event: ClientEvent) -> None:
