@@ -86,16 +86,34 @@ class Connection:
 
     def run(self, coroutine: Coroutine[object, None, T], then: Callable[[T], None]) -> "eager.Running[T] | None":
         """Run policy code eagerly (util/eager.py); `then` gets its value, `failed` any exception."""
+        try:
+            waits_for = coroutine.send(None)
+        except StopIteration as stop:  # the normal case, and so the short way
+            if not self.closed:
+                self._take(then, stop.value)
+            return None
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a session's end, not the process's
+            if not self.closed:
+                self.failed(error)
+            return None
 
-        def done(outcome: eager.Outcome[T]) -> None:
+        def done(outcome: "eager.Outcome[T]") -> None:
             if self.closed:
                 return
-            try:
-                then(outcome.result())
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a session's end, not the process's
-                self.failed(error)
+            if outcome.error is not None:
+                self.failed(outcome.error)
+            else:
+                self._take(then, outcome.result())
 
-        return eager.start(coroutine, done)
+        running = eager.Running(coroutine, done)
+        running.wait(waits_for)
+        return running
+
+    def _take(self, then: Callable[[T], None], value: T) -> None:
+        try:
+            then(value)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a session's end, not the process's
+            self.failed(error)
 
     @property
     def congested(self) -> bool:

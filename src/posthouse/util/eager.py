@@ -62,11 +62,15 @@ class Running(Generic[T]):
             self._done = None
             done(Outcome(None, error))
             return True
+        self.wait(waits_for)
+        return False
+
+    def wait(self, waits_for: object) -> None:
+        """Go on when the future is done that the coroutine waits for."""
         assert isinstance(waits_for, asyncio.Future), "eager code awaits futures only"
-        waits_for._asyncio_future_blocking = False  # the protocol between Future.__await__ and its driver
+        waits_for._asyncio_future_blocking = False  # noqa: SLF001 - the protocol of Future.__await__
         self._future = waits_for
         waits_for.add_done_callback(self.step)
-        return False
 
 
 def start(coroutine: Coroutine[object, None, T], done: Callable[[Outcome[T]], None]) -> Running[T] | None:
