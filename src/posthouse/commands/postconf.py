@@ -160,9 +160,9 @@ def _run(options: Options) -> None:
         case "M" | "F" | "P":
             _master_cf(options)
         case "m":
-            from posthouse.commands.registry import TABLE_TYPES
+            from posthouse.tables.open import TYPES
 
-            _print_all(sorted(TABLE_TYPES))
+            _print_all(TYPES)
         case "l":
             _print_all(LOCK_METHODS)
         case "T":
