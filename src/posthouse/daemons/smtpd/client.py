@@ -51,7 +51,7 @@ def client_of(sock: socket.socket) -> Client | None:
         peer, local = sock.getpeername(), sock.getsockname()
     except OSError:
         return None
-    if sock.family == socket.AF_UNIX:
+    if isinstance(peer, str):  # a UNIX socket
         return Client("127.0.0.1", "0", "localhost", OK, "localhost", OK)
     server = plain_address(local[0])
     return Client(plain_address(peer[0]), str(peer[1]), server_address=server, server_port=str(local[1]))

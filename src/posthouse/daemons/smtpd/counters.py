@@ -2,8 +2,10 @@
 
 from typing import Final
 
-ORDER: Final = ("helo", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "bdat", "rset", "noop", "vrfy", "etrn",
-                "xclient", "xforward", "quit", "unknown")  # fmt: skip
+_ORDER: Final = ("HELO", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "VRFY", "ETRN",
+                 "XCLIENT", "XFORWARD", "QUIT", "UNKNOWN")  # fmt: skip
+_PLACES: Final = {verb: place for place, verb in enumerate(_ORDER)}
+_LAST: Final = len(_ORDER)
 
 
 class Counters:
@@ -15,25 +17,21 @@ class Counters:
         self._total: dict[str, int] = {}
         self._good: dict[str, int] = {}
 
-    def count(self, name: str) -> None:
+    def count(self, verb: str) -> None:
         """A command has come."""
-        self._total[name] = self._total.get(name, 0) + 1
+        self._total[verb] = self._total.get(verb, 0) + 1
 
-    def succeeded(self, name: str) -> None:
+    def succeeded(self, verb: str) -> None:
         """It went well."""
-        self._good[name] = self._good.get(name, 0) + 1
+        self._good[verb] = self._good.get(verb, 0) + 1
 
     def text(self) -> str:
         """Write "ehlo=1 mail=1 rcpt=0/1 ... commands=4/5"."""
         parts = []
-        total_good = total = 0
-        for name in ORDER:
-            count = self._total.get(name)
-            if count is None:
-                continue
-            good = self._good.get(name, 0)
-            total_good += good
-            total += count
-            parts.append(f"{name}={count}" if good == count else f"{name}={good}/{count}")
-        parts.append(f"commands={total}" if total_good == total else f"commands={total_good}/{total}")
+        total, good = self._total, self._good
+        for verb in sorted(total, key=lambda verb: _PLACES.get(verb, _LAST)):
+            count, well = total[verb], good.get(verb, 0)
+            parts.append(f"{verb.lower()}={count}" if well == count else f"{verb.lower()}={well}/{count}")
+        commands, well = sum(total.values()), sum(good.values())
+        parts.append(f"commands={commands}" if well == commands else f"commands={well}/{commands}")
         return " ".join(parts)

@@ -20,7 +20,8 @@ from posthouse.daemons.smtpd.access.environment import Environment
 from posthouse.daemons.smtpd.access.policy import AccessPolicy, HeaderRewriting
 from posthouse.daemons.smtpd.access.recipients import RecipientTables
 from posthouse.daemons.smtpd.client import client_of
-from posthouse.daemons.smtpd.connection import Shared, SmtpConnection
+from posthouse.daemons.smtpd.connection import SmtpConnection
+from posthouse.daemons.smtpd.conversation import Shared
 from posthouse.daemons.smtpd.settings import Limits, SmtpdSettings
 from posthouse.ipc.cleanup import CleanupClient
 from posthouse.net.dns_client import DnsClient

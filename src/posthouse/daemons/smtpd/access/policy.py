@@ -69,13 +69,28 @@ class AccessPolicy:
             names = ", ".join(sorted(env.not_built))
             log.warning(f"restrictions that are not built yet, answered with 451: {names}")
 
+    @property
+    def has_helo(self) -> bool:
+        """Whether HELO is decided about when it comes."""
+        return bool(self._helo) and not self._delay
+
+    @property
+    def has_mail(self) -> bool:
+        """Whether MAIL is decided about when it comes."""
+        return bool(self._at_mail)
+
+    @property
+    def has_data(self) -> bool:
+        """Whether there are restrictions for DATA."""
+        return bool(self._data)
+
     async def connect(self, check: Check) -> Reply | None:
         """Decide about a connection."""
-        return None if self._delay else await self._run(check, "CONNECT", [self._client])
+        return None if self._delay or not self._client else await self._run(check, "CONNECT", [self._client])
 
     async def helo(self, check: Check, verb: str) -> Reply | None:
         """Decide about HELO or EHLO."""
-        return None if self._delay or not self._helo else await self._run(check, verb, [self._helo])
+        return await self._run(check, verb, [self._helo]) if self.has_helo else None
 
     async def mail(self, check: Check) -> Reply | None:
         """Decide about a sender."""

@@ -1,0 +1,307 @@
+"""Conversation: what each SMTP command means to smtpd(8): restrictions, the transaction, and the reply.
+
+Knows no socket. A handler returns its Reply at once where it can, and a coroutine where somebody may have to be asked;
+the connection runs both. ServerSession has checked syntax and sequence before. Facts: B04.*.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from posthouse.daemons.smtpd.access.check import Check
+from posthouse.daemons.smtpd.access.policy import AccessPolicy, HeaderRewriting
+from posthouse.daemons.smtpd.client import TEMPORARY, UNKNOWN, Client
+from posthouse.daemons.smtpd.settings import Limits, SmtpdSettings
+from posthouse.daemons.smtpd.transaction import Transaction, client_info
+from posthouse.ipc.cleanup import CleanupClient
+from posthouse.net.dns_client import DnsClient
+from posthouse.protocol.address import split_address
+from posthouse.protocol.message.date import format_date
+from posthouse.protocol.message.received import Client as Origin
+from posthouse.protocol.message.received import Server, format_received, with_protocol
+from posthouse.protocol.smtp import replies
+from posthouse.protocol.smtp.events import (
+    Data,
+    EndOfContent,
+    Event,
+    Helo,
+    Help,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Rset,
+    Vrfy,
+)
+from posthouse.protocol.smtp.replies import Reply
+from posthouse.tables.matchlist import MatchList
+from posthouse.util import log
+from posthouse.util.clock import local_zone
+from posthouse.util.errors import TemporaryError
+
+TOO_MANY_RECIPIENTS: Final = Reply(452, "4.5.3", "Error: too many recipients")
+NO_QUEUE: Final = Reply(451, "4.3.0", "Error: queue file write error")
+HELP: Final = Reply(214, "2.0.0", "Commands: DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET VRFY")
+# What of a HELO name could look like another part of our Received: header or of a log line.
+_NEUTER: Final = str.maketrans(dict.fromkeys(' <>()\\";@', "?"))
+
+Answer = Reply | Coroutine[object, None, Reply]
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all sessions of a process share."""
+
+    settings: SmtpdSettings
+    limits: Limits
+    policy: AccessPolicy
+    header_rewriting: HeaderRewriting
+    bare_newline_exclusions: MatchList
+    cleanup: CleanupClient
+    dns: DnsClient
+    server: Server
+    ended: Callable[[], None]
+
+
+class Conversation:
+    """Of one client."""
+
+    __slots__ = ("_limits", "_local_headers", "_settings", "_shared", "bare_lf", "check", "client", "transaction",
+                 "trusted")  # fmt: skip
+
+    def __init__(self, client: Client, shared: Shared, limits: Limits) -> None:
+        self.client = client
+        self.check = Check(client, soft_bounce=shared.settings.soft_bounce)
+        self.transaction: Transaction | None = None
+        self.trusted = False  # one of smtpd_forbid_bare_newline_exclusions
+        self.bare_lf = False  # the client has sent a bare LF
+        self._shared = shared
+        self._settings = shared.settings
+        self._limits = limits
+        self._local_headers: bool | None = None
+
+    async def open(self) -> Reply:
+        """Find out who the client is and greet it."""
+        client, shared = self.client, self._shared
+        if shared.settings.peername_lookup and client.name == UNKNOWN:
+            await self._look_up_names()
+        client.make_log_name(with_port=shared.settings.port_logging)
+        log.info(f"connect from {client.log_name}", event="connect", client=client.log_name)
+        if shared.bare_newline_exclusions:
+            with suppress(TemporaryError):  # a table does not answer: the strict way of reading is the safe one
+                self.trusted = await shared.bare_newline_exclusions.matches_client(client.known_name, client.address)
+        return await shared.policy.connect(self.check) or shared.settings.greeting
+
+    async def _look_up_names(self) -> None:
+        client = self.client
+        try:
+            found = await self._shared.dns.peer_name(client.address)
+        except TemporaryError:
+            client.set_names(UNKNOWN, TEMPORARY, UNKNOWN, TEMPORARY)
+        else:
+            client.set_names(found.name, found.name_status, found.reverse_name, found.reverse_status)
+
+    @property
+    def overshoots(self) -> bool:
+        """Whether recipients beyond the limit have become errors (facts B04.07)."""
+        return self.transaction is not None and self.transaction.overshoot > self._limits.overshoot
+
+    # Commands.
+
+    def helo(self, event: Helo) -> Answer:
+        """HELO and EHLO; a transaction that was open is forgotten."""
+        check = self.check
+        before = check.helo
+        name = event.name
+        check.helo = name if name.isalnum() else name.translate(_NEUTER)
+        check.protocol = "ESMTP" if event.verb == "EHLO" else "SMTP"
+        if self._shared.policy.has_helo:
+            return self._decide_helo(event, before)
+        self.end_transaction()
+        return self._settings.ehlo if event.verb == "EHLO" else self._settings.helo
+
+    async def _decide_helo(self, event: Helo, before: str | None) -> Reply:
+        refusal = await self._shared.policy.helo(self.check, event.verb)
+        if refusal is not None:
+            self.check.helo = before
+            return refusal
+        self.end_transaction()
+        return self._settings.ehlo if event.verb == "EHLO" else self._settings.helo
+
+    def mail(self, event: Mail) -> Answer:
+        """MAIL FROM."""
+        check, limit = self.check, self._limits.message_size
+        check.sender, check.recipient, check.queue_id = event.sender, None, ""
+        check.recipient_count, check.size = 0, event.size or 0
+        check.actions.clear()
+        if not event.smtputf8 and not _is_ascii_domain(event.sender):
+            return self._bad_address("MAIL", event.argument, replies.BAD_SENDER)
+        if 0 < limit < check.size:
+            check.begin("MAIL")
+            refusal = check.refuse(552, "5.3.4", "Message size exceeds fixed limit")
+            assert isinstance(refusal, Reply), "nothing softens this refusal"
+            check.sender = None
+            return refusal
+        if self._shared.policy.has_mail:
+            return self._decide_mail(event)
+        self.transaction = Transaction(event, limit)
+        return replies.SENDER_OK
+
+    async def _decide_mail(self, event: Mail) -> Reply:
+        refusal = await self._shared.policy.mail(self.check)
+        if refusal is not None:
+            self.check.sender = None
+            return refusal
+        self.transaction = Transaction(event, self._limits.message_size)
+        self.transaction.actions += self.check.actions
+        return replies.SENDER_OK
+
+    async def rcpt(self, event: Rcpt) -> Reply:
+        """RCPT TO. The first recipient gets the message its queue ID (facts B04.04)."""
+        check, transaction = self.check, self.transaction
+        assert transaction is not None, "RCPT outside of a transaction"
+        if not transaction.mail.smtputf8 and not _is_ascii_domain(event.recipient):
+            return self._bad_address("RCPT", event.argument, replies.BAD_RECIPIENT)
+        if len(transaction.recipients) >= self._limits.recipients:
+            transaction.overshoot += 1
+            return TOO_MANY_RECIPIENTS
+        check.recipient = event.recipient
+        check.actions.clear()
+        refusal = await self._shared.policy.rcpt(check)
+        if refusal is not None:
+            return refusal
+        if not transaction.queue_id:
+            try:
+                await self._take_queue_id(transaction)
+            except TemporaryError:
+                return NO_QUEUE
+        transaction.actions += check.actions
+        transaction.add(event)
+        check.recipient_count += 1
+        return replies.RECIPIENT_OK
+
+    async def _take_queue_id(self, transaction: Transaction) -> None:
+        queue_id = await self._shared.cleanup.new_queue_id()
+        transaction.queue_id = self.check.queue_id = queue_id
+        client = self.client.log_name
+        log.info(f"{queue_id}: client={client}", event="client", queue_id=queue_id, client=client)
+        if self._local_headers is None:
+            self._local_headers = await self._shared.header_rewriting.is_local(self.check)
+
+    def data(self, event: Data) -> Answer:
+        """DATA: ask the restrictions, open the message at cleanup."""
+        check, transaction = self.check, self.transaction
+        assert transaction is not None, "DATA outside of a transaction"
+        check.recipient = transaction.recipients[0].address if len(transaction.recipients) == 1 else None
+        check.actions.clear()
+        return self._decide_data(transaction) if self._shared.policy.has_data else self._begin(transaction)
+
+    async def _decide_data(self, transaction: Transaction) -> Reply:
+        refusal = await self._shared.policy.data(self.check)
+        transaction.actions += self.check.actions
+        return refusal or self._begin(transaction)
+
+    def _begin(self, transaction: Transaction) -> Reply:
+        check, client = self.check, self.client
+        arrival = int(transaction.arrival)
+        received = format_received(
+            self._shared.server,
+            None if self._settings.hide_client else Origin(check.helo or "", client.name, client.literal),
+            with_protocol(check.protocol, smtputf8=transaction.mail.smtputf8),
+            transaction.queue_id,
+            (check.recipient or "", format_date(arrival, *local_zone(arrival))),
+        )
+        info = client_info(client, check.helo, check.protocol, local_headers=bool(self._local_headers))
+        try:
+            transaction.begin(self._shared.cleanup, info, received)
+        except TemporaryError:
+            return NO_QUEUE
+        return replies.START_CONTENT
+
+    async def end_of_content(self, event: EndOfContent) -> Reply:
+        """The final dot: the last restrictions, and then cleanup has the word."""
+        check, transaction = self.check, self.transaction
+        assert transaction is not None, "content outside of a transaction"
+        reply = self._bare_newline() if event.bare_lf else None
+        check.size = event.size_bytes
+        if reply is None:
+            reply = await self._shared.policy.end_of_data(check)
+        if reply is not None:
+            transaction.abort()
+        else:
+            done = await transaction.end()
+            code, status = done.code, done.dsn
+            if self._settings.soft_bounce and code >= 500:
+                code, status = code - 100, "4" + status[1:]
+            reply = Reply(code, status, done.text)
+        self.end_transaction()
+        return reply
+
+    def _bare_newline(self) -> Reply | None:
+        self.bare_lf = True
+        if self.trusted or not self._settings.rejects_bare_newline:
+            return None
+        self.check.stage = "END-OF-MESSAGE"
+        self.check.log("reject", str(self._settings.bare_newline_reply))
+        return self._settings.bare_newline_reply
+
+    async def vrfy(self, event: Vrfy) -> Reply:
+        """VRFY: what RCPT would say (facts B04.39)."""
+        check = self.check
+        before, check.recipient = check.recipient, event.address
+        refusal = await self._shared.policy.rcpt(check, "VRFY")
+        check.recipient = before
+        return refusal or Reply(252, "2.0.0", event.argument)
+
+    def rset(self, event: Rset) -> Answer:
+        """RSET."""
+        self.end_transaction()
+        return replies.OK
+
+    def noop(self, event: Noop) -> Answer:
+        """NOOP."""
+        return replies.OK
+
+    def help(self, event: Help) -> Answer:
+        """HELP."""
+        return HELP
+
+    def quit(self, event: Quit) -> Answer:
+        """QUIT."""
+        return replies.BYE
+
+    def end_transaction(self) -> None:
+        """Forget the transaction; what was under way is dropped, what was handed over stays handed over."""
+        if self.transaction is not None:
+            self.transaction.abort()
+            self.transaction = None
+        check = self.check
+        check.sender = check.recipient = None
+        check.queue_id = ""
+        check.recipient_count = check.size = 0
+
+    def _bad_address(self, verb: str, argument: str, reply: Reply) -> Reply:
+        log.warning(f"Illegal address syntax from {self.client.log_name} in {verb} command: {argument}")
+        return reply
+
+
+def _is_ascii_domain(address: str) -> bool:
+    """Without SMTPUTF8 a domain must be ASCII (RFC 6531 3.4); a local part may pass, as in Postfix."""
+    return address.isascii() or (split_address(address).domain or "").isascii()
+
+
+END_OF_CONTENT: Final = "END-OF-MESSAGE"
+Handler = Callable[[Conversation, Event], Reply | Awaitable[Reply]]
+HANDLERS: Final[dict[type, tuple[str, Handler]]] = {
+    Helo: ("EHLO", Conversation.helo),  # type: ignore[dict-item]  # each handler gets its own kind of event
+    Mail: ("MAIL", Conversation.mail),  # type: ignore[dict-item]
+    Rcpt: ("RCPT", Conversation.rcpt),  # type: ignore[dict-item]
+    Data: ("DATA", Conversation.data),  # type: ignore[dict-item]
+    EndOfContent: (END_OF_CONTENT, Conversation.end_of_content),  # type: ignore[dict-item]
+    Rset: ("RSET", Conversation.rset),  # type: ignore[dict-item]
+    Noop: ("NOOP", Conversation.noop),  # type: ignore[dict-item]
+    Vrfy: ("VRFY", Conversation.vrfy),  # type: ignore[dict-item]
+    Help: ("HELP", Conversation.help),  # type: ignore[dict-item]
+    Quit: ("QUIT", Conversation.quit),  # type: ignore[dict-item]
+}
