@@ -175,3 +175,25 @@ def test_any_text_is_judged_without_raising(text: str) -> None:
     domain_to_unicode(text)
     unquote_address(text)
     quote_address(text)
+
+
+def test_bare_local_parts_and_eight_bit() -> None:
+    """Without a domain an at sign is text; where 8-bit text is not clean it is quoted."""
+    assert quote_address("a@b", bare_local_part=True) == '"a@b"'
+    assert quote_address("é@b", eight_bit_clean=False) == '"é"@b'
+    assert quote_address("a\nb@c") == '"a b"@c'
+
+
+def test_ipv6_literals_with_bad_ipv4_end() -> None:
+    """The last 32 bits may be written as IPv4, if they are."""
+    assert not is_ipv6_address("::ffff:1.2.3.256")
+    assert not is_ipv6_address("1.2.3.4::")
+    assert not is_ipv6_address("1:2:3:4:5:6:7:8:9")
+
+
+def test_names_that_cannot_be_decoded() -> None:
+    """A-labels that are no encoding of anything have no U-label."""
+    assert domain_to_unicode("xn--0.example") is None
+    assert domain_to_unicode("xn--\x00.example") is None
+    assert domain_to_unicode("plain.example") == "plain.example"
+    assert domain_to_unicode("a..é") is None

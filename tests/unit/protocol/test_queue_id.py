@@ -46,3 +46,8 @@ def test_other_text_is_no_queue_id() -> None:
 def test_any_text_is_read_without_raising(text: str) -> None:
     """Nothing an operator types makes the parser raise."""
     parse_queue_id(text)
+
+
+def test_seconds_of_a_far_future_get_more_characters() -> None:
+    """Six characters last until the year 2596; then there are seven."""
+    assert len(format_long_id(52**6, 0, 0)) == len(format_long_id(52**6 - 1, 0, 0)) + 1

@@ -83,7 +83,7 @@ def parse_vrfy(argument: str, syntax: Syntax) -> Vrfy | Reply:
     """Read what stands behind VRFY: an address, and maybe SMTPUTF8 (RFC 6531 3.7.4.2)."""
     words: list[CommandWord] = split_command(argument)
     if not words:
-        return replies.VRFY_SYNTAX
+        return replies.VRFY_UTF8_SYNTAX if syntax.smtputf8 else replies.VRFY_SYNTAX
     if len(words) > 1 and words[-1].text.upper() == "SMTPUTF8" and syntax.smtputf8:
         words.pop()
     text = " ".join(word.text for word in words)
@@ -121,8 +121,8 @@ def _mail_option(mail: Mail, keyword: str, value: str | None, syntax: Syntax) ->
     if keyword == "BODY":
         mail.body = value.upper()
         return None if mail.body in {"7BIT", "8BITMIME"} else _UNSUPPORTED
-    if keyword == "AUTH":
-        return replies.NO_AUTH
+    if keyword == "AUTH":  # RFC 4954 5: who does not trust the client takes it and forgets it; Postfix does
+        return None
     if keyword == "RET":
         return _ret(mail, value.upper(), syntax)
     if keyword == "ENVID":
@@ -177,7 +177,7 @@ def _notify(rcpt: Rcpt, value: str) -> bool:
     """NOTIFY=NEVER, or a list of the others (RFC 3461 4.1)."""
     names = value.upper().split(",")
     rcpt.notify = frozenset(names)
-    return rcpt.notify <= _NOTIFY and len(names) == len(rcpt.notify) and ("NEVER" not in names or rcpt.notify == _NEVER)
+    return rcpt.notify <= _NOTIFY and ("NEVER" not in names or rcpt.notify == _NEVER)
 
 
 def _orcpt(rcpt: Rcpt, value: str) -> bool:

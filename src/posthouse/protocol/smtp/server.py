@@ -126,7 +126,7 @@ class ServerSession:
     # What the daemon calls, in this order.
 
     def greet(self, reply: Reply) -> Refused | Notice | None:
-        """Send the greeting; 5xx and 421 end the session, as RFC 5321 3.1 asks.
+        """Send the greeting. One that refuses does not end the session unless it closes, as with Postfix.
 
         A client that has spoken already is refused: answer that event like any other. None: all is well.
         """
@@ -140,7 +140,7 @@ class ServerSession:
             self._send(reply)
             return event
         self._send(reply)
-        if reply.code >= 400:
+        if reply.closes:
             self.close()
         return None
 

@@ -406,3 +406,69 @@ def test_no_bytes_make_it_raise(data: bytes) -> None:
     events(session, data)
     session.lost("end")
     events(session)
+
+
+def test_helo_only_servers() -> None:
+    """smtp_never_send_ehlo: HELO, and no extensions."""
+    session = ClientSession(ClientSettings("client.example", send_ehlo=False))
+    events(session, b"220 old\r\n")
+    session.hello()
+    assert session.bytes_to_send() == b"HELO client.example\r\n"
+    assert isinstance(events(session, b"250 old\r\n")[0], HelloDone)
+
+
+def test_all_recipients_with_control_characters() -> None:
+    """Nobody can be sent to: no DATA, and the server's transaction is given up."""
+    session = ready(PLAIN)
+    session.send_envelope(Envelope("s@c", (Recipient("a\n@x"), Recipient("b\n@x"))))
+    found = events(session, b"250 Ok\r\n")
+    assert results(found) == [(0, Stage.RCPT, 0), (1, Stage.RCPT, 0)]
+    assert found[-1] == Idle()
+
+
+def test_lmtp_354_for_nobody_is_ended_without_a_reply() -> None:
+    """RFC 2033 4.2: no accepted recipient, no reply after the dot."""
+    session = ready(PIPELINING, LMTP)
+    session.send_envelope(TWO)
+    session.bytes_to_send()
+    found = events(session, b"250 Ok\r\n550 No\r\n550 No\r\n354 Go\r\n")
+    assert session.bytes_to_send() == b".\r\n"
+    assert found[-1] == Idle()
+
+
+def test_an_incomplete_refusal_while_content_is_sent_waits() -> None:
+    """Half a line is no reply yet."""
+    session = ready()
+    session.send_envelope(TWO)
+    events(session, b"250 Ok\r\n250 Ok\r\n250 Ok\r\n354 Go\r\n")
+    assert events(session, b"552 5.3") == []
+    assert results(events(session, b".4 Too big\r\n")) == [(0, Stage.CONTENT, 552), (1, Stage.CONTENT, 552)]
+
+
+def test_data_refused_by_policy_is_reset_next_time() -> None:
+    """554 to a pipelined DATA leaves the server in a transaction: RSET goes ahead of the next, in the same group."""
+    session = ready()
+    session.send_envelope(TWO)
+    session.bytes_to_send()
+    assert results(events(session, b"250 Ok\r\n250 Ok\r\n250 Ok\r\n451 4.7.1 Later\r\n")) == [
+        (0, Stage.DATA, 451),
+        (1, Stage.DATA, 451),
+    ]
+    session.send_envelope(TWO)
+    assert session.bytes_to_send().startswith(b"RSET\r\nMAIL FROM:<s@client.example>\r\n")
+    assert results(events(session, b"250 Ok\r\n550 5.7.1 No\r\n")) == [(0, Stage.MAIL, 550), (1, Stage.MAIL, 550)]
+
+
+def test_loss_after_the_end_is_nothing_new() -> None:
+    """A second loss tells nothing; a loss while idle concerns no recipient."""
+    session = ready()
+    session.lost("gone")
+    session.lost("gone again")
+    assert events(session) == [Failed(Stage.IDLE, "gone")]
+    session.hello()
+    assert session.bytes_to_send() == b""
+
+
+def test_blank_keywords_are_no_features() -> None:
+    """Empty lines in the reply to EHLO mean nothing."""
+    assert ready(b"250-mx.example\r\n250-\r\n250  DSN \r\n").features.keywords == {"DSN": ""}

@@ -165,11 +165,14 @@ def test_the_protocol_follows_the_greeting() -> None:
 
 
 def test_a_greeting_may_refuse() -> None:
-    """554 or 421 instead of 220 ends the session."""
+    """554 instead of 220 lets the client go on (to be refused again), 421 and 521 do not."""
     session = ServerSession(SETTINGS)
     assert session.greet(Reply(554, "5.7.1", "No")) is None
-    assert session.state is State.CLOSED
+    assert session.state is State.NEW
     assert session.bytes_to_send() == b"554 5.7.1 No\r\n"
+    session = ServerSession(SETTINGS)
+    assert session.greet(Reply(421, "4.7.0", "No")) is None
+    assert session.state is State.CLOSED
 
 
 def test_talking_before_the_greeting() -> None:
