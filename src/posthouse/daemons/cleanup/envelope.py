@@ -1,4 +1,4 @@
-"""EnvelopeEditor: the final sender and recipients: rewritten, copied (bcc), expanded (virtual aliases), without doubles.
+"""EnvelopeEditor: final sender and recipients: rewritten, copied (bcc), expanded (virtual aliases), without doubles.
 
 Sources: facts B07.01, B07.02, B07.05, B07.07, B07.20, B07.21; RFC 3461 5.2.7 (aliases and NOTIFY).
 """

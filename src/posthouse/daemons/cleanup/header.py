@@ -68,10 +68,10 @@ class HeaderEditor:
         rewriter = self._addresses["local" if context == "local" else "remote"]
         if rewriter is not None:
             for field in section.addresses:
-                if (new := await rewriter.rewrite(content, field)) is not None:
+                new = await rewriter.rewrite(content, field)
+                if new is not None:
                     edits.append((field.start, field.end, new))
-        for field in section.oversized:
-            edits.append(self._cut(content, field))
+        edits += [self._cut(content, field) for field in section.oversized]
         adds = self._always_add or context == "local"
         added, message_id = self._missing(content, section, envelope, adds=adds)
         added += self._end_of_header(content, section.end)

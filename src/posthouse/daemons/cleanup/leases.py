@@ -30,8 +30,7 @@ class LeasePool:
                 await self._refill()
             else:
                 await self._asking
-        block = self._blocks.pop()
-        return block
+        return self._blocks.pop()
 
     @property
     def low(self) -> bool:

@@ -1,4 +1,4 @@
-"""What cleanup(8) answers when a message is not taken: reply code, status, text. Source: facts (cleanup result codes)."""
+"""What cleanup(8) answers when a message is not taken: code, status, text. Source: facts (cleanup result codes)."""
 
 from dataclasses import dataclass
 from typing import Final
