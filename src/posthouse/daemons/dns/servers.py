@@ -49,9 +49,8 @@ def parse_resolv_conf(text: str) -> Options:
     for line in text.split("\n"):
         words = line.partition("#")[0].partition(";")[0].split()
         if len(words) > 1 and words[0] == "nameserver" and len(servers) < MAX_SERVERS:
-            address = words[1].partition("%")[0]
             try:
-                servers.append(Server(str(ipaddress.ip_address(address))))
+                servers.append(Server(str(ipaddress.ip_address(words[1]))))  # a link-local one keeps its %interface
             except ValueError:
                 continue
         elif words and words[0] == "options":
