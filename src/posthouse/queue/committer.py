@@ -7,7 +7,7 @@ under way; they pass by a queue and by call_soon_threadsafe, once each per batch
 Updates that may be lost without losing mail (a recipient marked done, a message removed) ride along. When nothing else
 comes they go by themselves after UPDATE_WAIT_S, or when UPDATE_LIMIT of them have gathered.
 
-Knows nothing of messages or SQL; what a batch means is the Engine's matter.
+Knows nothing of messages or SQL; what a batch means is the engine's matter.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from posthouse.queue.engine import Batch, Commit, Done, Engine, Request
+from posthouse.queue.engine import Batch, BatchEngine, Commit, Done, Request
 from posthouse.queue.values import Counts, StoreFailedError, StoreFullError
 
 UPDATE_WAIT_S: Final = 0.05  # how long an agent waits for the acknowledgement of its result at most, alone
@@ -30,7 +30,7 @@ SWITCH_INTERVAL_S: Final = 0.0005  # with Python's 5 ms a busy loop keeps the th
 class Committer:
     """The thread and what is on its way to it. Every public method is for the event loop's thread."""
 
-    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, engine: BatchEngine, loop: asyncio.AbstractEventLoop) -> None:
         self.gathering = Batch()
         self.counts: Counts = engine.counts()
         self.failure: StoreFailedError | None = None
@@ -93,7 +93,10 @@ class Committer:
         """Store what has gathered, end the thread, close the engine."""
         if self._closed is None:
             self._closed = self._loop.create_future()
-            self._schedule()
+            if self.failure is None:
+                self._schedule()
+            else:  # the thread has ended already
+                self._closed.set_result(None)
         return self._closed
 
     def _schedule(self) -> None:

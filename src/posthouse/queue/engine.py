@@ -105,8 +105,8 @@ class Batch:
         self.notices[:0] = other.notices
 
 
-class Engine(Protocol):
-    """A store, seen from its thread. Every method may raise StoreError; StoreFailedError is for good."""
+class BatchEngine(Protocol):
+    """What the committer asks of an engine. Every method may raise StoreError; StoreFailedError is for good."""
 
     def execute(self, batch: Batch) -> None:
         """Store a batch with one sync: fill in every commit's answer, perform the requests that write.
@@ -123,11 +123,15 @@ class Engine(Protocol):
     def close(self) -> None:
         """Give the files back."""
 
-    def next_key(self) -> int:
-        """The first message key that is free."""
-
     def counts(self) -> Counts:
         """How many messages each queue holds, as of the last batch."""
+
+
+class Engine(BatchEngine, Protocol):
+    """A store, seen from its thread."""
+
+    def next_key(self) -> int:
+        """The first message key that is free."""
 
     def lease(self, count: int) -> int:
         """Take `count` numbers for queue IDs for good; returns the first. Writes."""

@@ -54,7 +54,11 @@ class Harness:
         self.vfs = vfs
         self.reports: list[str] = []
         self.loop = asyncio.new_event_loop()
-        self.store = open_store(directory, self.loop, self.reports.append, vfs)
+        try:
+            self.store = open_store(directory, self.loop, self.reports.append, vfs)
+        except BaseException:
+            self.loop.close()
+            raise
 
     @property
     def files(self) -> StoreDirectory:

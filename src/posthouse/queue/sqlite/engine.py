@@ -6,7 +6,7 @@ a failed sync the kernel may hold pages that are not on the disk, and does not s
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, cast
 
 import apsw
@@ -72,9 +72,10 @@ class SqliteEngine:
         """Give the files back; a healthy store is left without a WAL."""
         try:
             with self._failing_for_good():
-                self._connection.close()
+                self._checkpoint()
         except StoreFailedError:
             self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        with suppress(apsw.Error):  # everything acknowledged is in the file or in its log, synced
             self._connection.close(True)
         self._spool.close()
         self._directory.close()

@@ -88,7 +88,7 @@ def _copy_table(connection: apsw.Connection, table: str, key: str, result: Salva
         except _UNREADABLE as error:
             roll_back(connection)
             if run > 1:
-                run //= 4
+                run = max(1, run // 4)
                 continue
             last = _next_readable(connection, table, key, after)
             result.unreadable.append(f"{table}: keys {after + 1} to {last}: {error}")
