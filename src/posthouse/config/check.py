@@ -68,9 +68,18 @@ def check_directory(directory: str, registry: Registry) -> list[Finding]:
             findings.append(_of_error(error, "nothing of this file is used"))
     if not findings:
         try:
-            findings = list(_Check(load(directory), registry).run())
+            return check_configuration(load(directory), registry)
         except ConfigError as error:
             findings = [_of_error(error)]
+    return _sorted(findings)
+
+
+def check_configuration(configuration: Configuration, registry: Registry) -> list[Finding]:
+    """Check a configuration that was read; errors first, then by place. Raises ConfigError."""
+    return _sorted(list(_Check(configuration, registry).run()))
+
+
+def _sorted(findings: list[Finding]) -> list[Finding]:
     return sorted(dict.fromkeys(findings), key=lambda finding: (finding.severity, finding.file, finding.line))
 
 

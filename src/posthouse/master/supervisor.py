@@ -146,12 +146,14 @@ class Supervisor:
         """The candidate is no good."""
         self._abandon()
         if self._orders is None:
-            log.fatal(reason)
+            for line in reason.split("\n"):
+                log.fatal(line)
             self._tell(reason)
             self.exit_status = 1
             self._loop.stop()
             return
-        log.error(f"reload failed, the old configuration stays in force: {reason}")
+        for line in reason.split("\n"):
+            log.error(f"reload failed, the old configuration stays in force: {line}")
         if self._herd.warm is None or self._herd.warm.closed:
             self._retry_warm()
         self._reload_again()

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from posthouse.commands.orders.accounts import denied_groups, find_owners
-from posthouse.commands.orders.checks import check_service, rows_of
-from posthouse.commands.orders.programs import PROGRAMS, STOCK_MASTER_CF, is_built
+from posthouse.commands.orders.notes import notes_of
+from posthouse.commands.orders.programs import STOCK_MASTER_CF
 from posthouse.commands.orders.services import Builder
+from posthouse.commands.registry import registry
+from posthouse.config.check import check_configuration
 from posthouse.config.load import Configuration, config_directory, host_facts, level_facts
 from posthouse.config.main_cf import MainCf, parse_main_cf
 from posthouse.config.master_cf import MasterCf, parse_master_cf
@@ -24,9 +26,9 @@ from posthouse.config.parameters import (
     SYSLOG_FACILITY,
     SYSLOG_NAME,
 )
+from posthouse.config.registry import Registry
 from posthouse.config.settings import Identity as Reader
 from posthouse.config.settings import Settings
-from posthouse.config.wire import parse_settings
 from posthouse.ipc.orders_wire import GlobalOrders, LogKind, Orders, format_failed, format_orders
 from posthouse.util.errors import ConfigError
 
@@ -53,10 +55,10 @@ def main(argv: list[str]) -> int:
     as_root = os.geteuid() == 0
     try:
         files = Files(directory, _read(f"{directory}/main.cf", directory), _read(f"{directory}/master.cf", directory))
-        _import_rows()
+        built = registry()  # imports: the unprivileged user may be unable to read the place where Python is
         if as_root:
             _drop(files)
-        data = format_orders(make_orders(files, as_root=as_root))
+        data = format_orders(make_orders(files, built, as_root=as_root))
     except ConfigError as error:
         data = format_failed(str(error))
     except ValueError as error:
@@ -66,20 +68,14 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def make_orders(files: Files, *, as_root: bool) -> Orders:
+def make_orders(files: Files, built: Registry, *, as_root: bool) -> Orders:
     """Parse and check everything. Raises ConfigError."""
     configuration = parse_configuration(files)
     settings = configuration.settings("master")
     builder = Builder(configuration, settings, as_root)
-    builder.notes += (str(problem) for problem in configuration.master.problems)
+    notes = notes_of(check_configuration(configuration, built))
     services = builder.build()
-    checked: set[tuple[str, bytes]] = set()
-    for order in services:
-        what = (order.package, order.settings)
-        if what not in checked:
-            checked.add(what)
-            check_service(parse_settings(order.settings), order.package)
-    return Orders(_global(settings, as_root=as_root), tuple(services), tuple(builder.notes))
+    return Orders(_global(settings, as_root=as_root), tuple(services), (*builder.notes, *notes))
 
 
 def parse_configuration(files: Files) -> Configuration:
@@ -131,13 +127,6 @@ def _read(path: str, directory: str) -> bytes | None:
         raise ConfigError("there is no such directory; name it with -c or MAIL_CONFIG", file=directory) from None
     except OSError as error:
         raise ConfigError(f"cannot read it: {error.strerror}", file=path) from None
-
-
-def _import_rows() -> None:
-    """Import what is needed later: the unprivileged user may be unable to read the place where Python is."""
-    for program in PROGRAMS.values():
-        if is_built(program.package):
-            rows_of(program.package)
 
 
 def _drop(files: Files) -> None:

@@ -126,7 +126,7 @@ def _reload(settings: Settings) -> None:
     pid = _running_pid(settings)
     orders = control.check_orders(settings)
     if isinstance(orders, str):
-        raise Failed(f"{orders}; the running mail system keeps its configuration")
+        raise Failed(f"{orders}\nthe running mail system keeps its configuration")
     _say("info", "refreshing the Postfix mail system")
     control.send(pid, signal.SIGHUP)
 
@@ -226,8 +226,9 @@ def _running_pid(settings: Settings) -> int:
 
 def _say(severity: str, text: str) -> None:
     prefix = "" if severity == "info" else f"{severity}: "
-    sys.stderr.write(f"postfix/postfix-script: {prefix}{text}\n")
-    getattr(log, severity)(text)
+    for line in text.split("\n"):
+        sys.stderr.write(f"postfix/postfix-script: {prefix}{line}\n")
+        getattr(log, severity)(line)
 
 
 def _open_log(settings: Settings) -> None:
