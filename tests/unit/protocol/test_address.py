@@ -10,6 +10,7 @@ from posthouse.protocol.address import (
     split_address,
     split_extension,
     unquote_address,
+    unquote_local_part,
 )
 from posthouse.protocol.domain import is_address_literal, is_hostname, is_ipv6_address, is_mail_domain
 from posthouse.protocol.idn import domain_to_ascii, domain_to_unicode, is_valid_domain
@@ -197,3 +198,9 @@ def test_names_that_cannot_be_decoded() -> None:
     assert domain_to_unicode("xn--\x00.example") is None
     assert domain_to_unicode("plain.example") == "plain.example"
     assert domain_to_unicode("a..é") is None
+
+
+def test_plain_local_parts_are_not_touched() -> None:
+    """Unquoting what has no quotes."""
+    assert unquote_local_part("a.b") == "a.b"
+    assert unquote_local_part('"a\\ b"') == "a b"

@@ -45,7 +45,7 @@ class Node:
     kind: Kind
     text: str = ""
     children: list["Node"] = field(default_factory=list)
-    blank: bool = False  # whether a blank stood before it: "J. Random" keeps its looks
+    blank: bool = field(default=False, compare=False)  # whether a blank stood before it: "J. Random" keeps its looks
 
 
 def parse_address_list(text: str, max_tokens: int | None = None) -> list[Node]:
@@ -60,8 +60,9 @@ def parse_addresses(text: str) -> list[str]:
 
 def format_internal(nodes: Sequence[Node]) -> str:
     """Write nodes in internal form: words without quotes."""
-    phrase = any(node.kind == "address" for node in nodes)  # otherwise these are the tokens of an address
-    return "".join(_join(nodes, external=False, comma=", ", phrase=phrase))
+    if _is_one_address(nodes):
+        return "".join(_join(nodes, external=False, comma=",", phrase=False))
+    return "".join(_join(nodes, external=False, comma=", "))
 
 
 def format_external(nodes: Sequence[Node], *, fold: bool = False) -> str:
@@ -69,6 +70,8 @@ def format_external(nodes: Sequence[Node], *, fold: bool = False) -> str:
 
     An element with more than MAX_PHRASE octets beside its address becomes the address alone (see `oversized`).
     """
+    if _is_one_address(nodes):
+        return "".join(_join(nodes, external=True, comma=",", phrase=False))
     comma = ",\n" if fold else ", "
     parts = []
     for element in _elements(nodes):
@@ -105,7 +108,7 @@ def _scan(text: str, max_tokens: int | None) -> Iterator[Node]:
             comment, position = _scan_comment(text, match.start("comment"))
             yield Node("comment", comment)
         elif kind == "op":
-            yield Node("op", value)
+            yield Node("op", value, [], blank)
         else:
             word = _LINE_ENDS.sub(" ", _ESCAPED.sub(r"\1", value) if "\\" in value else value)
             if kind == "literal":
@@ -216,6 +219,12 @@ class _Parser:
         self._need_comma = True
 
 
+def _is_one_address(nodes: Sequence[Node]) -> bool:
+    """Whether these are the tokens of one address, not those of a list: there, words stand inside of addresses."""
+    kinds = {node.kind for node in nodes}
+    return bool(kinds & _WORDS) and "address" not in kinds and not any(node.text == "<" for node in nodes)
+
+
 def _elements(nodes: Sequence[Node]) -> Iterator[list[Node]]:
     """Cut a list at its commas."""
     element: list[Node] = []
@@ -257,7 +266,7 @@ def _external_last_address(element: Sequence[Node]) -> str:
 
 def _needs_blank(before: Node, node: Node, *, phrase: bool) -> bool:
     if phrase and before.text == "." and node.blank:
-        return node.kind in _WORDS
+        return node.kind in _WORDS or node.text == "<"
     return _is_wordy(before, ">") and _is_wordy(node, "<")
 
 

@@ -140,6 +140,21 @@ def test_long_words_and_texts_are_folded_or_left_whole() -> None:
     assert sorted(len(line) for line in data.split(b"\n"))[-2] <= 79
 
 
+def test_least_report() -> None:
+    """Fields that have nothing to say are left out; a word longer than the line stays whole."""
+    recipient = RecipientStatus("a@b", "failed", "5.0.0", "x" * 100)
+    data = format_report(replace(REPORT, recipients=(recipient,), envelope_id="", sender=""))
+    for name in (
+        b"Original-Recipient",
+        b"Remote-MTA",
+        b"Diagnostic-Code",
+        b"Original-Envelope-Id",
+        b"X-Postfix-Sender",
+    ):
+        assert name not in data
+    assert b"<a@b>:\n    " + b"x" * 100 + b"\n" in data
+
+
 def test_original_recipient_of_dsn_wins_and_is_encoded() -> None:
     """ORCPT goes back in xtext (RFC 3464 2.3.1)."""
     data = format_report(replace(REPORT, recipients=(replace(RECIPIENT, orcpt="rfc822;a+b@c"),)))

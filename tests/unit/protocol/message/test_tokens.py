@@ -39,6 +39,8 @@ from posthouse.protocol.message.tokens import (
         ("a (x (y", "a (x (y))", "a (x (y))"),
         ('"a\\"b"@c', 'a"b@c', '"a\\"b"@c'),
         ("<>", "<>", "<>"),
+        ("J. R. <>", "J. R. <>", "J. R. <>"),
+        ("Company Inc. <a@b>", "Company Inc. <a@b>", "Company Inc. <a@b>"),
         ("a,,b", "a, , b", "a, , b"),
         ("a <b", "a <b", "a <b"),
         ("a\r\n b@c", "a, b@c", "a, b@c"),
@@ -59,12 +61,23 @@ def test_tree() -> None:
     assert parse_address_list("g: X <a@b>;") == [
         Node("atom", "g"),
         Node("group", ":"),
-        Node("atom", "X", [], True),
+        Node("atom", "X"),
         Node("op", "<"),
         Node("address", "", [Node("atom", "a"), Node("op", "@"), Node("atom", "b")]),
         Node("op", ">"),
         Node("op", ";"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "external"),
+    [("a @ b . c", "a@b.c"), ('<@x , @y : "a b" @ c . d>', '@x,@y:"a b"@c.d'), ("a@[1.2.3.4]", "a@[1.2.3.4]")],
+)
+def test_tokens_of_one_address(text: str, external: str) -> None:
+    """The children of an address give the address, without a blank that stood in it."""
+    (address,) = (node for node in parse_address_list(text) if node.kind == "address")
+    assert format_external(address.children) == external
+    assert format_internal(address.children) == external.replace('"', "")
 
 
 def test_addresses_only() -> None:

@@ -472,3 +472,12 @@ def test_loss_after_the_end_is_nothing_new() -> None:
 def test_blank_keywords_are_no_features() -> None:
     """Empty lines in the reply to EHLO mean nothing."""
     assert ready(b"250-mx.example\r\n250-\r\n250  DSN \r\n").features.keywords == {"DSN": ""}
+
+
+def test_owed_replies_are_counted() -> None:
+    """It falls with each whole reply, not with each octet."""
+    session = ready()
+    session.send_envelope(TWO)
+    assert session.owed == 4
+    events(session, b"250 Ok\r\n25")
+    assert session.owed == 3

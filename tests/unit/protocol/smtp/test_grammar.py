@@ -68,6 +68,12 @@ def test_parameters_of_mail() -> None:
     assert parse_mail("FROM:<a@1.2>", SYNTAX) is replies.BAD_SENDER
 
 
+def test_dsn_parameters_where_dsn_is_not_offered() -> None:
+    """RET and ENVID are refused by their own words."""
+    for parameter in ("RET=FULL", "ENVID=a"):
+        assert parse_mail(f"FROM:<a@b.c> {parameter}", Syntax(dsn=False)) is replies.NO_DSN
+
+
 def test_parameters_of_rcpt() -> None:
     """NOTIFY as a set, ORCPT decoded; control characters in it stay harmless."""
     assert parse_rcpt("TO:<a@b.c> NOTIFY=success,Delay ORCPT=rfc822;x+2By@z", SYNTAX) == Rcpt(
