@@ -39,7 +39,7 @@ def image(tmp_path: Path) -> Iterator[Path]:
     if subprocess.run(["mount", "-o", "loop", image, tmp_path / "mount"], check=False).returncode != 0:
         pytest.skip("loop devices cannot be mounted here")
     yield tmp_path / "mount"
-    subprocess.run(["umount", tmp_path / "mount"], check=True)
+    subprocess.run(["umount", "-l", tmp_path / "mount"], check=True)  # also when a failed test left it in use
 
 
 @pytest.mark.root
