@@ -1,7 +1,6 @@
 """Making a table from its source text, for postmap(1) and postalias(1)."""
 
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 import posthouse.tables.lmdb as lmdb_table
+from posthouse.config.parameters import MYHOSTNAME
 from posthouse.config.settings import Settings
 from posthouse.rewriting.alias_source import alias_entries
 from posthouse.tables.file_table import Origin
@@ -124,7 +124,11 @@ class TableWriter:
                     continue
             contents[key] = value
         if self._source is SourceKind.ALIASES:  # what sendmail and NIS look for in an alias table
-            contents |= {"@": "@", "YP_LAST_MODIFIED": str(int(time.time())), "YP_MASTER_NAME": socket.gethostname()}
+            contents |= {
+                "@": "@",
+                "YP_LAST_MODIFIED": str(int(time.time())),
+                "YP_MASTER_NAME": self._settings[MYHOSTNAME],
+            }
         return contents
 
 

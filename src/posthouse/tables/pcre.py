@@ -6,6 +6,7 @@ No just-in-time compiler: it needs memory that is writable and executable, which
 A pattern that goes wild ends at PCRE2's match limit and is then a temporary error, not a mismatch.
 """
 
+import re
 from typing import Final
 
 import pcre2  # type: ignore[import-untyped]
@@ -15,36 +16,27 @@ from posthouse.tables.patterns import Engine, PatternTable, inline_text
 from posthouse.util import log
 from posthouse.util.errors import TableError
 
-CASELESS: Final = 0x8  # PCRE2's option bits (pcre2api(3))
-DOLLAR_END_ONLY: Final = 0x10
-DOT_ALL: Final = 0x20
-EXTENDED: Final = 0x80
-MULTI_LINE: Final = 0x400
-UNGREEDY: Final = 0x40000
-UTF: Final = 0x80000
-ANCHORED: Final = 0x80000000
-_TOGGLES: Final = {
-    "i": CASELESS,
-    "m": MULTI_LINE,
-    "s": DOT_ALL,
-    "x": EXTENDED,
-    "A": ANCHORED,
-    "E": DOLLAR_END_ONLY,
-    "U": UNGREEDY,
-    "X": 0,
-}
+CASELESS: Final = int(pcre2.I)
+DOT_ALL: Final = int(pcre2.S)
+EXTENDED: Final = int(pcre2.X)
+MULTI_LINE: Final = int(pcre2.M)
+UTF: Final = int(pcre2.U)
+# The binding passes these four only; A, E and U are written into the pattern.
+_TOGGLES: Final = {"i": CASELESS, "m": MULTI_LINE, "s": DOT_ALL, "x": EXTENDED}
+_VERBS: Final = re.compile(rb"(?:\(\*[A-Z_]+(?:=[0-9]+)?\))*", re.ASCII)  # (*LIMIT_MATCH=1000) must stay in front
+_DOLLAR: Final = re.compile(rb"\\.|\[\^?\]?(?:\\.|\[:[a-z^]+:\]|[^\]\\])*\]|\$", re.DOTALL)
 
 
 class PcreEngine:
     """A pattern compiled by PCRE2."""
 
-    def __init__(self, pattern: bytes, options: int) -> None:
-        """Compile. Raises ValueError."""
+    def __init__(self, pattern: bytes, options: int = 0, *, added: int = 0) -> None:
+        """Compile. added: octets in front of what the administrator wrote. Raises ValueError."""
         try:
-            self._compiled = pcre2.compile(pattern, options, jit=False)
+            self._compiled = pcre2.compile(pattern, options | pcre2.ASCII, jit=False)
         except pcre2.PatternError as error:
             why = str(error).partition("; ")[2] or str(error)
-            raise ValueError(f"error in regex at offset {getattr(error, 'pos', 0)}: {why}") from None
+            raise ValueError(f"error in regex at offset {max(error.pos - added, 0)}: {why}") from None
         self._search = self._compiled.search
         self.groups: int = self._compiled.groups
 
@@ -66,7 +58,7 @@ class PcreEngine:
 class Pcre(PatternTable):
     """A table of Perl-compatible patterns."""
 
-    options = "".join(_TOGGLES)
+    options = "imsxAEUX"
 
     def compile(self, pattern: str, flags: str) -> Engine:
         """Compile one pattern. Raises ValueError."""
@@ -74,8 +66,26 @@ class Pcre(PatternTable):
         if self.flags.utf8:
             options |= UTF
         for letter in flags:
-            options ^= _TOGGLES[letter]
-        return PcreEngine(pattern.encode("utf-8", "surrogateescape"), options)
+            options ^= _TOGGLES.get(letter, 0)
+        octets = pattern.encode("utf-8", "surrogateescape")
+        edited = _with_flags(octets, flags, is_extended=bool(options & EXTENDED))
+        return PcreEngine(edited, options, added=edited.find(octets) if octets in edited else 0)
+
+
+def _with_flags(pattern: bytes, flags: str, *, is_extended: bool) -> bytes:
+    """Write the flags A, E and U into a pattern."""
+    if flags.count("E") % 2:
+        pattern = _DOLLAR.sub(lambda found: rb"\z" if found[0] == b"$" else found[0], pattern)
+    prefix = b"(?U)" if flags.count("U") % 2 else b""
+    suffix = b""
+    if flags.count("A") % 2:
+        prefix += rb"\A(?:"
+        suffix = b"\n)" if is_extended else b")"  # a comment at the end must not hide the bracket
+    if not prefix:
+        return pattern
+    verbs = _VERBS.match(pattern)
+    start = verbs.end() if verbs else 0
+    return pattern[:start] + prefix + pattern[start:] + suffix
 
 
 def open_table(origin: Origin) -> Pcre:

@@ -28,8 +28,9 @@ class Translated(NamedTuple):
 class _Translator:
     """Copies one extended regular expression, piece by piece."""
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, end: str) -> None:
         self.pattern = pattern
+        self.end = end  # what "$" becomes
         self.at = 0
         self.out: list[str] = []
         self.groups: list[int] = []  # where in `out` the open groups begin
@@ -59,7 +60,8 @@ class _Translator:
         self.put(".")
 
     def anchor(self) -> None:
-        self.put(self.pattern[self.at])
+        character = self.pattern[self.at]
+        self.put(self.end if character == "$" else character)
         self.atom = -1
 
     def escape(self) -> None:
@@ -141,9 +143,10 @@ _HANDLERS: Final = {
 }
 
 
-def translate(pattern: str, *, extended: bool = True) -> Translated:
-    """Rewrite a pattern. Raises PatternError."""
-    return _Translator(pattern if extended else _extended(pattern)).run()
+def translate(pattern: str, *, extended: bool = True, multi_line: bool = False) -> Translated:
+    """Rewrite a pattern. multi_line: "$" also holds before a newline. Raises PatternError."""
+    end = "$" if multi_line else r"\z"
+    return _Translator(pattern if extended else _extended(pattern), end).run()
 
 
 def _extended(basic: str) -> str:

@@ -11,7 +11,7 @@ import re2  # type: ignore[import-untyped]
 
 from posthouse.tables.file_table import Origin
 from posthouse.tables.patterns import Engine, PatternTable, inline_text
-from posthouse.tables.pcre import DOLLAR_END_ONLY, PcreEngine
+from posthouse.tables.pcre import PcreEngine
 from posthouse.tables.posix import PatternError, translate
 
 _ERRORS: Final = (  # what RE2 says, and what regerror(3) says to it
@@ -58,19 +58,20 @@ class Regexp(PatternTable):
     def compile(self, pattern: str, flags: str) -> Engine:
         """Compile one pattern. Raises ValueError."""
         octets = pattern.encode("utf-8", "surrogateescape").decode("latin-1")
-        translated = translate(octets, extended=flags.count("x") % 2 == 0)
-        mode = "s" if flags.count("m") % 2 == 0 else "m"
+        multi_line = flags.count("m") % 2 == 1
+        translated = translate(octets, extended=flags.count("x") % 2 == 0, multi_line=multi_line)
+        mode = "m" if multi_line else "s"
         if flags.count("i") % 2 == 0:
             mode += "i"
         text = f"(?{mode}){translated.text}".encode("latin-1")
         if translated.has_back_reference:
-            return PcreEngine(text, DOLLAR_END_ONLY)
+            return PcreEngine(text)
         try:
             return Re2Engine(text)
         except re2.error as error:
             why = error.args[0].decode("latin-1") if isinstance(error.args[0], bytes) else str(error)
             if why.startswith(_MAX_REPETITION):
-                return PcreEngine(text, DOLLAR_END_ONLY)
+                return PcreEngine(text)
             raise PatternError(next((ours for theirs, ours in _ERRORS if why.startswith(theirs)), why)) from None
 
 

@@ -37,6 +37,7 @@ class TableFlags:
 
 
 DEFAULT_FLAGS: Final = TableFlags()
+SENSITIVE: Final = TableFlags(substitution=False, proxy=False)  # alias_maps, virtual_mailbox_maps, virtual_uid_maps ..
 
 
 class Table(ABC):
