@@ -56,6 +56,8 @@ class SmtpConnection(Connection):
         self._slow = False  # the command being answered came after too many errors
         self._waiting = True  # for a decision, or to greet
         self._ended = False  # the client sends no more
+        self._due = 0.0  # with smtpd_per_request_deadline: when the request must be complete
+        self._received = 0  # bytes since the deadline was set
         super().__init__(loop, sock)
         self.run(self._conversation.open(), self._opened)
 
@@ -71,7 +73,7 @@ class SmtpConnection(Connection):
             self._log_improper(event)
             if isinstance(event, Refused):
                 self._session.reply(event.reply)
-        self._process()
+        self._process(answered=True)
 
     # Input.
 
@@ -79,6 +81,7 @@ class SmtpConnection(Connection):
         """Feed the session."""
         session = self._session
         session.receive(data)
+        self._received += len(data)
         if not self._waiting:
             self._process()
         elif session.buffered_bytes > MAX_BUFFERED:
@@ -91,8 +94,8 @@ class SmtpConnection(Connection):
         if not self._waiting:
             self.close()
 
-    def _process(self) -> None:
-        """Handle what the session has, up to the first decision that waits."""
+    def _process(self, *, answered: bool = False) -> None:
+        """Handle what the session has, up to the first decision that waits. answered: a reply is ready to be sent."""
         session = self._session
         while (event := session.next_event()) is not None:
             kind = type(event)
@@ -107,16 +110,35 @@ class SmtpConnection(Connection):
                 self._flush()
                 self.set_deadline(0)  # it is our turn, not the client's
                 return
-            if self.closed:
+            elif self.closed:
                 return
+            else:
+                answered = True
         self._flush()
         if self.closed:
             return
-        self.set_deadline(self._limits.timeout_s)
+        if answered or not self._limits.whole_requests:
+            self._new_deadline()
+        elif session.state is State.DATA:
+            self._extend_deadline()
         if session.state is State.CLOSED or self._ended:
             self.close()
         elif session.state is State.DATA:
             self._heed_congestion()
+
+    def _new_deadline(self) -> None:
+        """The next request may take smtpd_timeout."""
+        self._received = 0
+        self.set_deadline(self._limits.timeout_s)
+        if self._limits.whole_requests:
+            self._due = self.loop.time() + self._limits.timeout_s
+
+    def _extend_deadline(self) -> None:
+        """Content may take longer than a command, as long as it comes at smtpd_min_data_rate."""
+        now, limits = self.loop.time(), self._limits
+        self._due = min(self._due + self._received / limits.data_rate, now + limits.timeout_s)
+        self._received = 0
+        self.set_deadline(max(self._due - now, 0.001))
 
     def _heed_congestion(self) -> None:
         """Take nothing more of the content while cleanup is behind."""
@@ -148,7 +170,7 @@ class SmtpConnection(Connection):
         answer = handler(self._conversation, event)
         if type(answer) is Reply:
             return self._decided(answer)
-        return self.run(answer, self._decided) is None  # type: ignore[arg-type]
+        return self.run(answer, self._decided) is None and not self._waiting  # type: ignore[arg-type]
 
     def _decided(self, reply: Reply) -> bool:
         """Count how the command went; facts B04.05 to B04.07."""
@@ -183,7 +205,7 @@ class SmtpConnection(Connection):
             self._waiting = False
             if not self._ended:
                 self.resume_reading()
-            self._process()
+            self._process(answered=True)
         return True
 
     def _refused(self, event: Refused) -> Reply:

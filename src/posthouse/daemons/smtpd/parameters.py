@@ -42,6 +42,17 @@ SMTPD_TIMEOUT: Final = Time(
     doc="How long the server waits for a command, and for a reply to be taken.",
     minimum_s=1,
 )
+SMTPD_PER_REQUEST_DEADLINE: Final = Boolean(
+    "smtpd_per_request_deadline",
+    "${smtpd_per_record_deadline?{$smtpd_per_record_deadline}:{${stress?{yes}:{no}}}}",
+    doc="Whether smtpd_timeout is for a whole command, however slowly its bytes come.",
+)
+SMTPD_MIN_DATA_RATE: Final = Integer(
+    "smtpd_min_data_rate",
+    "500",
+    doc="With smtpd_per_request_deadline: bytes of content that win another second.",
+    minimum=1,
+)
 SMTPD_ERROR_SLEEP_TIME: Final = Time(
     "smtpd_error_sleep_time", "1s", doc="How long each reply waits after smtpd_soft_error_limit errors."
 )
@@ -244,9 +255,11 @@ PARAMETERS: Final = (
     SMTPD_HELO_RESTRICTIONS,
     SMTPD_HIDE_CLIENT_SESSION,
     SMTPD_JUNK_COMMAND_LIMIT,
+    SMTPD_MIN_DATA_RATE,
     SMTPD_NOOP_COMMANDS,
     SMTPD_NULL_ACCESS_LOOKUP_KEY,
     SMTPD_PEERNAME_LOOKUP,
+    SMTPD_PER_REQUEST_DEADLINE,
     SMTPD_RECIPIENT_LIMIT,
     SMTPD_RECIPIENT_OVERSHOOT_LIMIT,
     SMTPD_RECIPIENT_RESTRICTIONS,

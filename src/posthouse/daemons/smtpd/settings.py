@@ -26,6 +26,8 @@ class Limits:
     """What a client may do, and for how long."""
 
     timeout_s: float
+    whole_requests: bool  # the time is for a whole command, or content at a data rate
+    data_rate: int  # bytes per second
     error_sleep_s: float
     soft_errors: int
     hard_errors: int
@@ -39,6 +41,8 @@ class Limits:
         """Copy from the settings."""
         return cls(
             timeout_s=settings[p.SMTPD_TIMEOUT],
+            whole_requests=settings[p.SMTPD_PER_REQUEST_DEADLINE],
+            data_rate=settings[p.SMTPD_MIN_DATA_RATE],
             error_sleep_s=settings[p.SMTPD_ERROR_SLEEP_TIME],
             soft_errors=settings[p.SMTPD_SOFT_ERROR_LIMIT],
             hard_errors=settings[p.SMTPD_HARD_ERROR_LIMIT],
