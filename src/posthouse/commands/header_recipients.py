@@ -1,17 +1,23 @@
 """Recipients for sendmail -t: the addresses of To, Cc and Bcc, or of their Resent- forms when there are any."""
 
-from posthouse.protocol.message.headers import split_headers
+from typing import Final
+
+from posthouse.protocol.message.headers import split_header
 from posthouse.protocol.message.tokens import parse_addresses
+
+
+PLAIN: Final = frozenset((b"to", b"cc", b"bcc"))
+RESENT: Final = frozenset((b"resent-to", b"resent-cc", b"resent-bcc"))
+HEADER_SIZE: Final = 1024 * 1024  # bytes; a larger header names no recipients beyond this
 
 
 def header_recipients(content: bytes) -> list[str]:
     """Addresses in the header of a message, in order; Resent- headers win (RFC 5322 3.6.6)."""
     plain: list[str] = []
     resent: list[str] = []
-    for header in split_headers(content):
-        name = header.name.lower()
-        if name in (b"to", b"cc", b"bcc"):
-            plain += parse_addresses(header.value)
-        elif name in (b"resent-to", b"resent-cc", b"resent-bcc"):
-            resent += parse_addresses(header.value)
+    for field in split_header(content, HEADER_SIZE).fields:
+        if field.name in PLAIN:
+            plain += parse_addresses(field.value.decode("utf-8", "surrogateescape"))
+        elif field.name in RESENT:
+            resent += parse_addresses(field.value.decode("utf-8", "surrogateescape"))
     return resent or plain

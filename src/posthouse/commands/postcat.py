@@ -57,7 +57,7 @@ async def show(config_directory: str, queue_ids: list[str], parts: set[str], *, 
         else:
             sys.stdout.flush()
             sys.stdout.buffer.write(format_text(fetched, fetched.envelope, content, parts))
-    client.close()
+    await client.close()
     return status
 
 

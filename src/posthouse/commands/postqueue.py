@@ -66,7 +66,7 @@ async def flush(config_directory: str, *, site: str, queue_id: str) -> int:
     """Ask for a delivery attempt."""
     client = QueueClient(config_directory)
     await client.ask(Flush(client.next_id(), site, queue_id))
-    client.close()
+    await client.close()
     return 0
 
 
@@ -83,7 +83,7 @@ async def show(config_directory: str, *, as_json: bool, out: TextIO) -> int:
         out.write(format_message(message))
         messages += 1
         size += message.size
-    client.close()
+    await client.close()
     if not as_json:
         out.write(format_total(messages, size))
     out.flush()

@@ -67,5 +67,5 @@ async def steer(config_directory: str, work: list[tuple[str, str, str]], queues:
                     sys.stderr.write(f"postsuper: {queue_id}: {word.lower()}\n")
         if total:
             sys.stderr.write(f"postsuper: {word}: {total} message{'s' if total > 1 else ''}\n")
-    client.close()
+    await client.close()
     return 0

@@ -1,16 +1,21 @@
 """How queue commands reach the queue: showq(8) for anybody, qmgr(8) for root, the store itself when nobody runs."""
 
 import asyncio
-import os
+import socket
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from posthouse.config.load import config_directory as find_config_directory
 from posthouse.config.load import load_settings
 from posthouse.config.parameters import QUEUE_DIRECTORY
+from posthouse.config.settings import Settings
 from posthouse.ipc.showq import CLIENT, Fetched, FromShowq, Listed, ListedPage, ListPage, Steered, ToShowq
 from posthouse.ipc.stream import Client
+from posthouse.queue.values import StoreError
 from posthouse.util.errors import TemporaryError
+
+if TYPE_CHECKING:
+    from posthouse.commands.offline_queue import OfflineQueue
 
 ANSWER_TIMEOUT_S: Final = 60.0
 EX_USAGE, EX_UNAVAILABLE, EX_TEMPFAIL, EX_NOPERM = 64, 69, 75, 77
@@ -29,24 +34,32 @@ class QueueClient:
 
     def __init__(self, config_directory: str, *, steering: bool = False) -> None:
         self.settings = load_settings(find_config_directory(config_directory or None), "postqueue")
-        self.queue_directory = self.settings[QUEUE_DIRECTORY]
-        service = "qmgr" if steering else "showq"
-        path = f"{self.queue_directory}/public/{service}"
-        if not _is_served(path):
-            raise QueueUnavailableError("the mail system is down; start it with: postfix start")
-        self._client: Client[FromShowq] = Client(
-            asyncio.get_running_loop(), path, CLIENT, timeout_s=ANSWER_TIMEOUT_S
-        )
+        path = f"{self.settings[QUEUE_DIRECTORY]}/public/{'qmgr' if steering else 'showq'}"
+        self._client: Client[FromShowq] | None = None
+        self._offline: OfflineQueue | None = None
+        self._number = 0
+        self._descriptor = -1
+        if _is_served(path):
+            self._client = Client(asyncio.get_running_loop(), path, CLIENT, timeout_s=ANSWER_TIMEOUT_S)
+        else:
+            self._offline = _open_offline(self.settings)
 
     def next_id(self) -> int:
         """Number for the next request."""
-        return self._client.next_id()
+        if self._client is not None:
+            return self._client.next_id()
+        self._number += 1
+        return self._number
 
     async def ask(self, request: ToShowq) -> FromShowq:
         """Ask. Raises QueueUnavailableError, RefusedError."""
         try:
-            answer = await self._client.request(request)
-        except TemporaryError as error:
+            if self._client is not None:
+                answer = await self._client.request(request)
+            else:
+                assert self._offline is not None, "neither a client nor the store"
+                answer, self._descriptor = await self._offline.ask(request)
+        except (TemporaryError, StoreError) as error:
             raise QueueUnavailableError(str(error)) from error
         if isinstance(answer, Steered) and answer.error:
             raise RefusedError(answer.error)
@@ -68,26 +81,33 @@ class QueueClient:
         """Content of a fetched message, wherever it came."""
         if not fetched.with_descriptor:
             return fetched.content
-        with open(self._client.take_descriptor(), "rb") as file:
+        descriptor = self._client.take_descriptor() if self._client is not None else self._descriptor
+        with open(descriptor, "rb") as file:
             return file.read()
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
+    async def close(self) -> None:
+        """Close the connection, or the store."""
+        if self._client is not None:
+            self._client.close()
+        if self._offline is not None:
+            await self._offline.close()
+
+
+def _open_offline(settings: Settings) -> "OfflineQueue":
+    from posthouse.commands.offline_queue import OfflineQueue  # noqa: PLC0415 - only while the system is down
+
+    try:
+        return OfflineQueue(settings)
+    except (StoreError, OSError) as error:
+        why = f"the mail system is down (start it with: postfix start), and the queue cannot be opened: {error}"
+        raise QueueUnavailableError(why) from error
 
 
 def _is_served(path: str) -> bool:
     """Whether somebody listens: a socket that nobody serves refuses."""
-    import socket  # noqa: PLC0415 - asyncio has imported it anyway
-
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(path)
         except OSError:
             return False
     return True
-
-
-def uid_is_root() -> bool:
-    """Whether the caller may steer."""
-    return os.geteuid() == 0

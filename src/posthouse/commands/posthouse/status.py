@@ -38,6 +38,6 @@ async def count(config_directory: str) -> dict[str, int]:
     """Ask the queue manager."""
     client = QueueClient(config_directory)
     answer = await client.ask(Count(client.next_id()))
-    client.close()
+    await client.close()
     assert isinstance(answer, Counts)
     return answer.counts

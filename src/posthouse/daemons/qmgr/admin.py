@@ -6,14 +6,10 @@ million messages hold up nobody.
 
 import os
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
-from posthouse.daemons.qmgr.due import DueReader
-from posthouse.daemons.qmgr.manager import QueueManager
-from posthouse.daemons.qmgr.requeue import Requeuer
-from posthouse.daemons.qmgr.scheduler import Scheduler
 from posthouse.ipc import showq
 from posthouse.ipc.message import decode_envelope
 from posthouse.ipc.showq import (
@@ -36,6 +32,7 @@ from posthouse.queue.spool import SpoolContent
 from posthouse.queue.store import Store
 from posthouse.queue.values import DONE, DEFERRED, FORCED_EXPIRE, INCOMING, Change, Changed, Filter, StoredMessage, StoreError
 from posthouse.util import eager, log
+from posthouse.util.errors import TemporaryError
 
 CHANGES: Final = {
     showq.HOLD: (Change.HOLD, "placed on hold"),
@@ -49,23 +46,73 @@ ACTIVE: Final = "active"
 NOT_ALLOWED: Final = "only root may do this"
 
 
+class Live(Protocol):
+    """The running part of the queue manager, as far as operators touch it."""
+
+    def is_active(self, queue_id: str) -> bool:
+        """Whether the message is in the active queue."""
+
+    def active_count(self) -> int:
+        """How many messages are."""
+
+    def withdraw(self, queue_id: str, *, gone: bool) -> None:
+        """Start no more deliveries of it."""
+
+    def force_expire(self, queue_id: str) -> None:
+        """Return it at the end of this round."""
+
+    def look(self) -> None:
+        """Something may be due now."""
+
+    def revive(self, site: str) -> None:
+        """Forget that destinations are dead."""
+
+    async def requeue(self, stored: StoredMessage) -> int:
+        """Send it through cleanup again; 1 when that was done."""
+
+
+class Idle:
+    """Nothing runs: a command has opened the queue while the system is down."""
+
+    def is_active(self, queue_id: str) -> bool:
+        """Nothing is active."""
+        return False
+
+    def active_count(self) -> int:
+        """Nothing is active."""
+        return 0
+
+    def withdraw(self, queue_id: str, *, gone: bool) -> None:
+        """Nothing to stop."""
+
+    def force_expire(self, queue_id: str) -> None:
+        """Its flag in the store is enough."""
+
+    def look(self) -> None:
+        """The next queue manager will."""
+
+    def revive(self, site: str) -> None:
+        """Nothing is remembered."""
+
+    async def requeue(self, stored: StoredMessage) -> int:
+        """Not without cleanup."""
+        raise TemporaryError(f"{stored.queue_id}: requeueing needs the running system; start it with: postfix start")
+
+
 class Admin:
     """See the module's docstring."""
 
-    def __init__(
-        self, store: Store, manager: QueueManager, scheduler: Scheduler, due: DueReader, requeuer: Requeuer
-    ) -> None:
-        self._store, self._manager, self._scheduler, self._due = store, manager, scheduler, due
-        self._requeuer = requeuer
+    def __init__(self, store: Store, live: Live) -> None:
+        self._store, self._live = store, live
 
     def on_record(self, may_steer: bool, channel: Channel[ToShowq], record: ToShowq) -> None:
         """Answer a request."""
         if isinstance(record, (Steer, Fetch)) and not may_steer:
             channel.send(Steered(record.id, 0, NOT_ALLOWED))
             return
-        eager.start(self._answer(record), partial(_send, channel, record.id))
+        eager.start(self.answer(record), partial(_send, channel, record.id))
 
-    async def _answer(self, record: ToShowq) -> tuple[FromShowq, int]:
+    async def answer(self, record: ToShowq) -> tuple[FromShowq, int]:
         """The reply, and a descriptor that goes with it or -1."""
         if isinstance(record, ListPage):
             return await self._list(record), -1
@@ -90,10 +137,10 @@ class Admin:
 
     def _with_active(self, listed: Listed) -> Listed:
         """The store does not know which messages are active."""
-        return msgspec.structs.replace(listed, queue_name=ACTIVE) if self._manager.is_active(listed.queue_id) else listed
+        return msgspec.structs.replace(listed, queue_name=ACTIVE) if self._live.is_active(listed.queue_id) else listed
 
     def _listed(self, stored: StoredMessage) -> Listed:
-        name = ACTIVE if self._manager.is_active(stored.queue_id) else stored.queue_name
+        name = ACTIVE if self._live.is_active(stored.queue_id) else stored.queue_name
         recipients = [
             ListedRecipient(rcpt.address, rcpt.original, rcpt.text, rcpt.dsn, rcpt.due, rcpt.attempts)
             for rcpt in stored.recipients
@@ -124,29 +171,29 @@ class Admin:
         for each in changed:
             log.info(f"{each.queue_id}: {word}", event="postsuper", queue_id=each.queue_id, change=change)
             if change in (Change.HOLD, Change.DELETE):
-                self._manager.withdraw(each.queue_id, gone=change == Change.DELETE)
+                self._live.withdraw(each.queue_id, gone=change == Change.DELETE)
             elif change in (Change.EXPIRE, Change.EXPIRE_RELEASE):
-                self._manager.force_expire(each.queue_id)
+                self._live.force_expire(each.queue_id)
         if change not in (Change.HOLD, Change.DELETE):
-            self._due.scan()
+            self._live.look()
 
     async def _requeue(self, record: Steer) -> int:
         if record.queue_id != ALL:
             stored = await self._store.get(record.queue_id)
-            return await self._requeuer.requeue(stored) if stored is not None else 0
+            return await self._live.requeue(stored) if stored is not None else 0
         count = after = 0
         while True:
             page = await self._store.page(_filter(record.queue_name, ""), after, showq.PAGE)
             for listed in page.messages:
                 found = await self._store.get(listed.queue_id)
-                count += await self._requeuer.requeue(found) if found is not None else 0
+                count += await self._live.requeue(found) if found is not None else 0
             after = page.next
             if not after:
                 return count
 
     async def flush(self, site: str, queue_id: str) -> int:
         """Make deferred mail due now: of one site, one message, or all."""
-        self._scheduler.revive(site)
+        self._live.revive(site)
         count = after = 0
         if queue_id:
             count = len(await self._store.change(Change.FLUSH, [queue_id]))
@@ -157,7 +204,7 @@ class Admin:
             after = page.next
             if not after:
                 break
-        self._due.scan()
+        self._live.look()
         return count
 
     async def _fetch(self, record: Fetch) -> tuple[Fetched, int]:
@@ -165,7 +212,7 @@ class Admin:
         content = await self._store.content(stored.key) if stored is not None else None
         if stored is None or content is None:
             return Fetched(record.id, f"no such message: {record.queue_id}", None, "", [], [], b""), -1
-        name = ACTIVE if self._manager.is_active(stored.queue_id) else stored.queue_name
+        name = ACTIVE if self._live.is_active(stored.queue_id) else stored.queue_name
         listed = self._listed(stored).recipients
         done = [rcpt.address for rcpt in stored.recipients if rcpt.state == DONE]
         envelope = decode_envelope(stored.attributes)
@@ -175,7 +222,7 @@ class Admin:
 
     def _count(self, record: Count) -> Counts:
         counts = self._store.counts._asdict()
-        counts[ACTIVE] = len(self._manager.active())
+        counts[ACTIVE] = self._live.active_count()
         counts[INCOMING] = max(0, counts[INCOMING] - counts[ACTIVE])
         return Counts(record.id, counts)
 
@@ -189,7 +236,7 @@ def _filter(queue_name: str, site: str) -> Filter:
 def _send(channel: Channel[ToShowq], number: int, outcome: eager.Outcome[tuple[FromShowq, int]]) -> None:
     try:
         reply, descriptor = outcome.result()
-    except StoreError as error:
+    except (StoreError, TemporaryError) as error:
         reply, descriptor = Steered(number, 0, str(error)), -1
     if descriptor >= 0:
         channel.send_with_descriptor(reply, descriptor)

@@ -58,8 +58,8 @@ class QmgrService(Service):
         self._resolver = RewriteClient(loop, context.private("rewrite"), sender_matters=by_sender)
         self._manager = QueueManager(loop, settings, self._ledger, self._scheduler, self._resolver, self._notices)
         self._due = DueReader(loop, store.due, lambda: self._manager.room, self._take_stored)
-        requeuer = Requeuer(loop, store, context.public("cleanup"))
-        self._admin = Admin(store, self._manager, self._scheduler, self._due, requeuer)
+        self._requeuer = Requeuer(loop, store, context.public("cleanup"))
+        self._admin = Admin(store, self)
         self._manager.on_room = self._due.scan
         self._manager.on_deferred = self._due.expect
         self._own = {0, os.geteuid()}
@@ -156,6 +156,36 @@ class QmgrService(Service):
         else:
             until = time.time() + STILL_DELIVERING_S
             eager.start(self._ledger.keep_back(record.queue_id, until), lambda _outcome: taken())
+
+    # What operators touch (admin.Live).
+
+    def is_active(self, queue_id: str) -> bool:
+        """Whether the message is in the active queue."""
+        return self._manager.is_active(queue_id)
+
+    def active_count(self) -> int:
+        """How many messages are."""
+        return len(self._manager.active())
+
+    def withdraw(self, queue_id: str, *, gone: bool) -> None:
+        """Start no more deliveries of it."""
+        self._manager.withdraw(queue_id, gone=gone)
+
+    def force_expire(self, queue_id: str) -> None:
+        """Return it at the end of this round."""
+        self._manager.force_expire(queue_id)
+
+    def look(self) -> None:
+        """Something may be due now."""
+        self._due.scan()
+
+    def revive(self, site: str) -> None:
+        """Forget that destinations are dead."""
+        self._scheduler.revive(site)
+
+    async def requeue(self, stored: StoredMessage) -> int:
+        """Send it through cleanup again."""
+        return await self._requeuer.requeue(stored)
 
     # The end.
 
