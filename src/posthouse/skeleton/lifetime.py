@@ -17,6 +17,7 @@ from posthouse.util import log
 
 ACCEPTS_PER_TURN: Final = 16  # connections taken in one turn of the loop, so that sessions are not starved
 STOP_LIMIT_S: Final = 30.0  # how long a stopping process may finish what is in progress
+ORPHAN_LIMIT_S: Final = 10.0  # the same when master is gone: the next master cannot begin before we have ended
 LINGER_POLL_S: Final = 0.02  # how often a retired process looks whether it is done
 
 
@@ -142,6 +143,7 @@ class Lifetime:
             command = b""
         if not command:
             self._loop.remove_reader(self._status.fileno())
+            self._loop.call_later(ORPHAN_LIMIT_S, self._exit)
             self.retire()
         elif command == RETIRE:
             self.retire()
