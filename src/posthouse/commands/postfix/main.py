@@ -98,6 +98,7 @@ def _before_start(settings: Settings) -> None:
         raise Failed("the Postfix mail system is already running")
     prepare(settings)
     prepare_maillog(settings)
+    _open_log(settings)  # now there is a file
 
 
 def _stop(settings: Settings) -> None:

@@ -1,0 +1,112 @@
+"""From master.cf to service orders: counts, addresses, owners, what is left out."""
+
+import os
+
+import pytest
+
+from posthouse.commands.orders.main import Files, make_orders, parse_configuration
+from posthouse.commands.orders.services import Builder
+from posthouse.config.registry import Registry
+from posthouse.ipc.orders_wire import Address, Family, Owner, ServiceOrder, format_orders, read_orders
+from posthouse.util.errors import ConfigError
+
+MAIN = b"inet_interfaces = 127.0.0.1\ninet_protocols = ipv4\ncompatibility_level = 3.11\nmyhostname = a.example.test\n"
+
+
+def _build(master: bytes | None, main: bytes = MAIN) -> tuple[dict[str, ServiceOrder], list[str]]:
+    configuration = parse_configuration(Files("/etc/postfix", main, master))
+    builder = Builder(configuration, configuration.settings("master"), as_root=False)
+    return {f"{order.name}/{order.type}": order for order in builder.build()}, builder.notes
+
+
+def test_processes_and_clients_share_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """maxproc is the number of clients: so many processes as processors, each its part, rounded up."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1, 2})
+    orders, _ = _build(
+        b"2525 inet n - n - 10 smtpd\n2526 inet n - n - 1 smtpd\n2527 inet n - n - 0 smtpd\n2528 inet n - n - - smtpd\n"
+    )
+    counts = {name: (order.processes, order.clients) for name, order in orders.items() if name.endswith("/inet")}
+    assert counts == {"2525/inet": (3, 4), "2526/inet": (1, 1), "2527/inet": (3, 0), "2528/inet": (3, 34)}
+
+
+def test_a_solitary_program_has_one_process_and_any_number_of_clients() -> None:
+    """qmgr's maxproc 1 means one process; so does a "-" that somebody left there."""
+    orders, _ = _build(b"qmgr unix n - n 300 - qmgr\npickup unix n - n 60? 1 pickup\n")
+    assert (orders["qmgr/unix"].limit, orders["qmgr/unix"].processes, orders["qmgr/unix"].clients) == (1, 1, 0)
+    assert orders["qmgr/unix"].prefork
+    assert (orders["pickup/unix"].wakeup_s, orders["pickup/unix"].wakeup_if_used) == (60, True)
+    assert orders["qmgr/unix"].owner is Owner.QUEUE
+
+
+def test_internal_services_are_added_once() -> None:
+    """dns, submit, postlog ... come by themselves; an entry of the file goes before."""
+    orders, _ = _build(b"dns unix n - n - 5 dns\n")
+    assert orders["dns/unix"].addresses == (Address(Family.UNIX, path="public/dns"),)
+    assert orders["submit/unix"].addresses == (Address(Family.UNIX, path="submit/submit"),)
+    assert orders["postlog/unix-dgram"].addresses == (Address(Family.UNIX_DATAGRAM, path="public/postlog"),)
+
+
+def test_without_master_cf_a_stock_one_runs() -> None:
+    """No file at all: the services of Postfix's own."""
+    orders, _ = _build(None, b"inet_interfaces = 127.0.0.1\nmyhostname = a.example.test\n")
+    assert orders["smtp/inet"].addresses[0] == Address(Family.INET, "127.0.0.1", 25)
+    assert orders["smtp/unix"].package == "smtp"
+
+
+def test_what_is_not_built_is_named_once() -> None:
+    """One line for all of them."""
+    orders, notes = _build(b"x unix - - n - - nothere\nuucp unix - n n - - uucpd\n")
+    assert "x/unix" not in orders
+    assert notes == ["services whose program is not built yet are left out: x (unix, nothere), uucp (unix, uucpd)"]
+
+
+def test_two_services_at_one_address_are_a_mistake() -> None:
+    """The second one is named with its line."""
+    with pytest.raises(ConfigError, match=r"master.cf:2: 127.0.0.1 port 2525 is already the address of service 2525"):
+        _build(b"2525 inet n - n - - smtpd\n127.0.0.1:2525 inet n - n - - smtpd\n")
+
+
+@pytest.mark.parametrize(
+    ("disable", "left"),
+    [
+        ("", {"2525/inet", "smtp/unix"}),
+        ("inet", {"smtp/unix"}),
+        ("2525/inet", {"smtp/unix"}),
+        ("!2525/inet, inet", {"2525/inet", "smtp/unix"}),
+        ("smtp/unix", {"2525/inet"}),
+    ],
+)
+def test_master_service_disable(disable: str, left: set[str]) -> None:
+    """Types and name/type pairs; "!" takes one out; the first match counts."""
+    main = MAIN + f"master_service_disable = {disable}\n".encode()
+    orders, _ = _build(b"2525 inet n - n - - smtpd\nsmtp unix - - n - - smtp\n", main)
+    assert {"2525/inet", "smtp/unix"} & orders.keys() == left
+
+
+def test_chroot_dash_depends_on_the_level() -> None:
+    """Below level 1 "-" means y."""
+    line = b"2525 inet n - - - - smtpd\n"
+    assert not _build(line)[0]["2525/inet"].chroot
+    assert _build(line, MAIN.replace(b"3.11", b"0"))[0]["2525/inet"].chroot
+
+
+def test_orders_survive_the_pipe() -> None:
+    """What this process writes master can read."""
+    files = Files("/etc/postfix", MAIN, b"2525 inet n - n - - smtpd -o smtpd_banner=hello\n")
+    orders = make_orders(files, Registry.of(()), as_root=False)
+    assert read_orders(format_orders(orders), as_root=False) == orders
+    assert b"smtpd_banner" in orders.services[0].settings
+
+
+@pytest.mark.parametrize(
+    ("main", "says"),
+    [
+        (b"queue_directory = var/q\n", r"main.cf:1: queue_directory: .* absolute path"),
+        (b"x y z\n", r"main.cf:1: missing '='|main.cf:1"),
+        (b"default_process_limit = many\n", r"main.cf:1: default_process_limit"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(main: bytes, says: str) -> None:
+    """The operator reads file, line, parameter."""
+    with pytest.raises(ConfigError, match=says):
+        make_orders(Files("/etc/postfix", main, b""), Registry.of(()), as_root=False)
