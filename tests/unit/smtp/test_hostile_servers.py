@@ -195,7 +195,15 @@ CASES = [
         "refused to talk to me: 554 no",
         {"smtp_skip_5xx_greeting": "no"},
     ),
-    Case("552 to RCPT is soft", {"RCPT": "552 5.5.3 too many"}, DEFERRED, "4.5.3", "552 5.5.3 too many"),
+    Case("552 to the only RCPT", {"RCPT": "552 5.5.3 too many"}, BOUNCED, "5.5.3", "552 5.5.3 too many"),
+    Case(
+        "several lines",
+        {"RCPT": "550-5.1.1 no|550 5.1.1 user"},
+        BOUNCED,
+        "5.1.1",
+        "said: 550-5.1.1 no 550 5.1.1 user (",
+    ),
+    Case("EHLO not now", {"EHLO": "450 what?"}, SENT, "2.0.0", "250 2.0.0 Ok"),
     Case("status of another class", {"RCPT": "550 2.1.5 fine"}, BOUNCED, "5.0.0", "550 2.1.5 fine"),
     Case("EHLO not known", {"EHLO": "502 what?"}, SENT, "2.0.0", "250 2.0.0 Ok"),
     Case(

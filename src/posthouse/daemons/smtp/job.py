@@ -227,7 +227,9 @@ class Job:
                 action = ""  # the next server reports
             self._add(rcpt, Failure(SENT, reply.status or "2.0.0", str(reply), self.endpoint), action)
             return
-        soft, status = _classify(event.stage, reply, soft_530=self._options.soft_530)
+        # RFC 5321 4.5.3.1.10: 552 to a further recipient means too many of them. Postfix takes it for final always.
+        soft = (reply.code == 552 and event.index > 0 and event.stage is Stage.RCPT) or reply.code < 500
+        soft, status = _status_of(reply, soft=soft or (reply.code == 530 and self._options.soft_530))
         command = COMMAND_OF.get(event.stage, event.stage.value)
         text = f"host {self._label} said: {reply} (in reply to {command})"
         self._fail(rcpt, Failure(DEFERRED if soft else BOUNCED, status, text, self.endpoint, f"smtp; {reply}"))
@@ -321,12 +323,11 @@ def _outcome(dsn: str) -> int:
     return BOUNCED if dsn[0] == "5" else DEFERRED
 
 
-def _classify(stage: Stage, reply: ServerReply, *, soft_530: bool) -> tuple[bool, str]:
-    """Tell whether a reply that is no success is soft, and its status.
+def _status_of(reply: ServerReply, *, soft: bool) -> tuple[bool, str]:
+    """Give a reply that is no success the status that goes with its softness.
 
     A code that does not belong there (354 to MAIL, 250 to DATA) is the server's confusion: try again later.
     """
-    soft = reply.code < 500 or (stage is Stage.RCPT and reply.code == 552) or (reply.code == 530 and soft_530)
     if reply.code < 400:
         return True, "4.5.0"
     return soft, ("4" if soft else "5") + (reply.status[1:] or ".0.0")

@@ -352,7 +352,7 @@ class ClientSession:
 
     def _handshake_reply(self, stage: Stage, reply: ServerReply, *, good: bool) -> None:
         if not good:
-            if stage is Stage.EHLO and reply.code >= 500 and self._envelope is None:
+            if stage is Stage.EHLO and reply.code != 421 and self._envelope is None:
                 self._command(Stage.HELO, f"HELO {self.settings.helo_name}\r\n")
             else:
                 self._events.append(Refused(stage, reply))

@@ -28,6 +28,7 @@ class ServerReply:
     code: int
     status: str
     lines: tuple[str, ...]
+    shown: str = ""  # of several lines: each with its code and status, as it came
 
     @property
     def text(self) -> str:
@@ -35,19 +36,22 @@ class ServerReply:
         return self.lines[0] if len(self.lines) == 1 else " ".join(self.lines)
 
     def __str__(self) -> str:
-        """Give the reply as Postfix writes it into the log: "250 2.1.0 Ok"."""
+        """Give the reply as Postfix writes it into the log: "250 2.1.0 Ok", "550-5.1.1 No 550 5.1.1 such user"."""
+        if self.shown:
+            return self.shown
         return f"{self.code} {self.status} {self.text}" if self.status else f"{self.code} {self.text}"
 
 
 class ReplyReader:
     """Reads replies out of a stream of bytes; `error` says what was wrong with the first bad one."""
 
-    __slots__ = ("_buffer", "_code", "_lines", "_position", "_size", "_status", "error")
+    __slots__ = ("_buffer", "_code", "_lines", "_position", "_shown", "_size", "_status", "error")
 
     def __init__(self) -> None:
         self._buffer = b""
         self._position = 0
         self._lines: list[str] = []  # of the reply that is being read
+        self._shown: list[str] = []
         self._code = 0
         self._status = ""
         self._size = 0
@@ -89,25 +93,26 @@ class ReplyReader:
             return None
         if parsed.last and not self._lines:
             return parsed.reply
-        reply = parsed.reply
-        return self._add_to_many(reply.code, reply.status, reply.text, last=parsed.last, size=len(line) + 2)
+        return self._add_to_many(parsed.reply, last=parsed.last, size=len(line) + 2)
 
-    def _add_to_many(self, code: int, status: str, text: str, *, last: bool, size: int) -> ServerReply | None:
+    def _add_to_many(self, line: ServerReply, *, last: bool, size: int) -> ServerReply | None:
         if not self._lines:
-            self._code, self._size, self._status = code, 0, ""
-        elif code != self._code:
+            self._code, self._size, self._status = line.code, 0, ""
+        elif line.code != self._code:
             self.error = "reply lines with different reply codes"
             return None
-        self._status = self._status or status
+        self._status = self._status or line.status
         self._size += size
-        self._lines.append(text)
+        self._lines.append(line.text)
+        shown = str(line)
+        self._shown.append(shown if last else f"{shown[:3]}-{shown[4:]}")
         if self._size > MAX_REPLY or len(self._lines) > MAX_LINES:
             self.error = "reply too long"
             return None
         if not last:
             return None
-        reply = ServerReply(code, self._status, tuple(self._lines))
-        self._lines = []
+        reply = ServerReply(line.code, self._status, tuple(self._lines), " ".join(self._shown))
+        self._lines, self._shown = [], []
         return reply
 
 

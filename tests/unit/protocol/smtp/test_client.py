@@ -231,7 +231,7 @@ def test_addresses_cannot_carry_commands() -> None:
 
 
 def test_helo_follows_a_refused_ehlo() -> None:
-    """5xx to EHLO: try HELO; 4xx or a refused HELO: the server does not want us."""
+    """4xx or 5xx to EHLO: try HELO; 421 to EHLO or a refused HELO: the server does not want us."""
     session = ClientSession(SMTP)
     events(session, b"220 old.example\r\n")
     session.hello()
@@ -244,9 +244,16 @@ def test_helo_follows_a_refused_ehlo() -> None:
     session = ClientSession(SMTP)
     events(session, b"220 old.example\r\n")
     session.hello()
-    (refused,) = events(session, b"450 4.7.1 Later\r\n")
+    refused, _ = events(session, b"421 4.7.1 Later\r\n")
     assert isinstance(refused, Refused)
     assert refused.stage is Stage.EHLO
+    session = ClientSession(SMTP)
+    events(session, b"220 old.example\r\n")
+    session.hello()
+    assert events(session, b"450 4.7.1 Later\r\n") == []
+    (refused,) = events(session, b"450 4.7.1 Later\r\n")
+    assert isinstance(refused, Refused)
+    assert refused.stage is Stage.HELO
 
 
 def test_refused_greeting() -> None:
