@@ -7,8 +7,10 @@ import importlib
 import importlib.util
 
 from posthouse.commands.orders.programs import PROGRAMS, is_built
+from posthouse.config.check_restrictions import KNOWN
 from posthouse.config.parameter import Parameter
 from posthouse.config.registry import Registry
+from posthouse.daemons.smtpd.access.names import NOT_BUILT, NOT_BUILT_WITH_ARGUMENT
 from posthouse.tables.open import TYPES
 
 _DAEMONS = "posthouse.daemons"
@@ -24,4 +26,4 @@ def registry() -> Registry:
     programs = [
         name for name, program in PROGRAMS.items() if is_built(program.package) and name != "oqmgr"
     ]  # that scheduler is not ours
-    return Registry.of(rows, programs, TYPES)
+    return Registry.of(rows, programs, TYPES, KNOWN - NOT_BUILT - NOT_BUILT_WITH_ARGUMENT)

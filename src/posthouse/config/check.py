@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from posthouse.config import catalog, deprecated, derived
+from posthouse.config.check_restrictions import check_restrictions, tables_of
 from posthouse.config.check_services import check_services
-from posthouse.config.check_tables import check_file, check_table, tables_in
+from posthouse.config.check_tables import Problem, check_file, check_table, tables_in
 from posthouse.config.expand import expand_value
 from posthouse.config.findings import Finding, Severity
+from posthouse.config.lists import split_tokens
 from posthouse.config.load import Configuration, load
 from posthouse.config.main_cf import read_main_cf
 from posthouse.config.master_cf import read_master_cf
@@ -115,6 +117,7 @@ class _Check:
         yield from self._check_names()
         yield from self._check_host()
         yield from self._check_together()
+        yield from self._check_classes_of_restrictions()
         yield from check_services(self._configuration, self._registry)
         for service in self._configuration.master.effective():
             settings = self._configuration.settings(service.program, service)
@@ -173,7 +176,9 @@ class _Check:
             return
         origin = settings.origins[name]
         if isinstance(row, Patterns) and isinstance(value, tuple):
-            for severity, what, consequence, fix in self._table_problems(row, value):
+            for severity, what, consequence, fix in self._list_problems(settings, row, value):
+                if built is None and severity is Severity.ERROR and "there is no table type" not in what:
+                    continue  # a file that nothing reads yet
                 yield Finding(severity, origin.file, origin.line, f"{name}: {what}", consequence, fix)
         if name in deprecated.REPLACEMENTS:
             what = f"{name} will be removed"
@@ -192,7 +197,16 @@ class _Check:
         else:
             yield Finding(Severity.NOTE, origin.file, origin.line, f"{name} is not built yet", "it has no effect")
 
-    def _table_problems(self, row: NameList, value: tuple[str, ...]) -> Iterator[tuple[Severity, str, str, str]]:
+    def _list_problems(self, settings: Settings, row: NameList, value: tuple[str, ...]) -> Iterator[Problem]:
+        """Check the words and the tables of a list."""
+        if not isinstance(row, Restrictions):
+            yield from self._table_problems(row, value)
+            return
+        classes = [name.lower() for name in split_tokens(settings.text("smtpd_restriction_classes"))]
+        yield from check_restrictions(value, frozenset(classes), self._registry.restrictions)
+        yield from self._table_problems(row, tables_of(value))
+
+    def _table_problems(self, row: NameList, value: tuple[str, ...]) -> Iterator[Problem]:
         items = value if isinstance(row, (Tables, Restrictions)) else tuple(item.lstrip("!") for item in value)
         for kind, name in tables_in(items):
             for problem in check_table(kind, name, self._registry.table_types):
@@ -201,6 +215,23 @@ class _Check:
         if not isinstance(row, (Tables, Restrictions)):
             for item in items:
                 yield from check_file(item, item)
+
+    def _check_classes_of_restrictions(self) -> Iterator[Finding]:
+        """Check the lists that smtpd_restriction_classes names."""
+        classes = dict.fromkeys(split_tokens(self._settings.text("smtpd_restriction_classes")))
+        for name in classes:
+            row = Restrictions(name, "", doc="A restriction class.")
+            if name not in self._main.values:
+                what = f"smtpd_restriction_classes: there is no list {name}"
+                yield self._find(Severity.ERROR, "smtpd_restriction_classes", what, "", f"set {name}, or take it out")
+                continue
+            try:
+                value = self._settings[row]
+            except ConfigError as error:
+                yield _of_error(error)
+                continue
+            for severity, what, consequence, fix in self._list_problems(self._settings, row, value):
+                yield self._find(severity, name, f"{name}: {what}", consequence, fix)
 
     def _check_defaults(self) -> Iterator[Finding]:
         """Check the values that are defaults: their references may lead to bad settings, the host may be odd."""

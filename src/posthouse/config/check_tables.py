@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import os
+import pwd
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -97,6 +98,13 @@ def _check_index(kind: str, name: str, shown: str) -> Iterator[Problem]:
 
 
 def _unreadable(path: str, shown: str, error: OSError) -> Problem:
-    """Tell that a file cannot be read; a user who is not root may simply not be allowed to."""
-    severity = Severity.NOTE if isinstance(error, PermissionError) and os.geteuid() else Severity.ERROR
-    return severity, f"{shown}: cannot read {path}: {error.strerror}", "", "check owner and mode of the file"
+    """Tell that a file cannot be read. The check is run with the rights of the daemons, not with root's."""
+    fix = f"make it readable for user {_own_name()}, whose rights the daemons have" if os.geteuid() else ""
+    return Severity.ERROR, f"{shown}: cannot read {path}: {error.strerror}", "", fix or "check the file"
+
+
+def _own_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())

@@ -18,14 +18,20 @@ class Registry:
     families: tuple[Family[object], ...] = ()
     programs: frozenset[str] = frozenset()
     table_types: frozenset[str] = frozenset()
+    restrictions: frozenset[str] = frozenset()
 
     @classmethod
     def of(
-        cls, rows: Iterable[Parameter[object]], programs: Iterable[str] = (), table_types: Iterable[str] = ()
+        cls,
+        rows: Iterable[Parameter[object]],
+        programs: Iterable[str] = (),
+        table_types: Iterable[str] = (),
+        restrictions: Iterable[str] = (),
     ) -> "Registry":
         """Make a registry of daemons' rows; the rows of config itself are always in it."""
         known = {row.name: row for row in (*parameters.PARAMETERS, *rows)}
-        return cls(known, parameters.FAMILIES, frozenset(programs), frozenset(table_types))
+        words = frozenset(restrictions)
+        return cls(known, parameters.FAMILIES, frozenset(programs), frozenset(table_types), words)
 
     def find(self, name: str) -> Parameter[object] | None:
         """Find the row of a parameter, also one of a family such as uucp_destination_recipient_limit."""

@@ -6,17 +6,23 @@ from pathlib import Path
 import pytest
 
 from posthouse.config.check import check_directory, has_errors, service_names
+from posthouse.config.check_restrictions import KNOWN
 from posthouse.config.check_tables import check_file, check_table, tables_in
 from posthouse.config.findings import Finding, Severity
 from posthouse.config.load import load
-from posthouse.config.parameter import Restrictions, Tables
+from posthouse.config.parameter import NameList, Restrictions, Tables
 from posthouse.config.registry import Registry
 
 PROGRAMS = ("smtpd", "cleanup", "qmgr", "trivial-rewrite", "bounce", "local", "smtp", "pickup")
 REGISTRY = Registry.of(
-    [Restrictions("smtpd_recipient_restrictions", "", doc="."), Tables("smtpd_sender_login_maps", "", doc=".")],
+    [
+        Restrictions("smtpd_recipient_restrictions", "", doc="."),
+        Tables("smtpd_sender_login_maps", "", doc="."),
+        NameList("smtpd_restriction_classes", "", doc="."),
+    ],
     PROGRAMS,
     ["lmdb", "hash", "texthash", "pipemap", "inline", "static", "proxy", "unix"],
+    KNOWN - {"reject_rbl_client"},
 )
 MASTER = """\
 smtp      inet  n - n -   - smtpd
@@ -114,6 +120,35 @@ MISTAKES = [
         "smtpd_recipient_restrictions = check_client_access { hasch:/x, a=b }\n",
         'main.cf:5: error: smtpd_recipient_restrictions: there is no table type "hasch"',
     ),
+    (
+        "smtpd_recipient_restrictions = permit_mynetwork\n",
+        'main.cf:5: error: smtpd_recipient_restrictions: there is no restriction "permit_mynetwork"; did you mean "perm',
+    ),
+    (
+        "smtpd_recipient_restrictions = check_client_access\n",
+        "main.cf:5: error: smtpd_recipient_restrictions: check_client_access stands at the end, without what it needs",
+    ),
+    (
+        "smtpd_recipient_restrictions = check_relay_domains\n",
+        "main.cf:5: error: smtpd_recipient_restrictions: check_relay_domains is gone since Postfix 3.9; use permit",
+    ),
+    (
+        "smtpd_recipient_restrictions = reject_rbl_client a.b=127.0.0.[1;2]\n",
+        "main.cf:5: warning: smtpd_recipient_restrictions: the restriction reject_rbl_client is not there yet; what",
+    ),
+    (
+        "smtpd_recipient_restrictions = check_policy_service { inet:127.0.0.1:10023, timeout=5s }, qq\n",
+        'main.cf:5: error: smtpd_recipient_restrictions: there is no restriction "qq"; see SMTPD_ACCESS_README',
+    ),
+    (
+        "smtpd_restriction_classes = strict\nstrict = rejekt\n",
+        'main.cf:6: error: strict: there is no restriction "rejekt"; did you mean "reject"?',
+    ),
+    ("smtpd_restriction_classes = strict\nstrict = {\n", "main.cf:6: error: strict: missing '}'"),
+    (
+        "transport_maps = lmdb:/etc/services/x\n",
+        "main.cf:5: error: transport_maps: lmdb:/etc/services/x: cannot read /etc/services/x.lmdb: Not a directory",
+    ),
     ("mail_owner = root\n", "main.cf:5: error: mail_owner must not be root; name a user of its own"),
     ("default_privs = posthouse\n", "main.cf: error: mail_owner and default_privs are the same user, posthouse"),
     (
@@ -157,6 +192,20 @@ def test_each_mistake_is_found(check: Checker, main: str, finding: str) -> None:
         assert not [found for found in check(main) if "stray" in found.what]
     else:
         assert check.only(main).startswith(finding)
+
+
+def test_a_restriction_class_without_a_list_is_an_error(check: Checker) -> None:
+    """smtpd would know no rule of it."""
+    shown = [str(finding) for finding in check("smtpd_restriction_classes = strict\n")]
+    assert shown[0].endswith(
+        "main.cf:5: error: smtpd_restriction_classes: there is no list strict; set strict, or take it out"
+    )
+
+
+def test_files_of_parameters_that_nobody_reads_do_not_matter(check: Checker) -> None:
+    """Debian's example names tables that are not there; an unknown type is a mistake all the same."""
+    assert check.only("smtp_sasl_password_maps = texthash:/no/file\n").startswith("main.cf:5: note: smtp_sasl_password")
+    assert has_errors(check("smtp_sasl_password_maps = hasch:/no/file\n"))
 
 
 def test_a_wrong_level_is_an_error(check: Checker) -> None:
@@ -241,16 +290,15 @@ def test_files_of_another_owner_are_told(check: Checker, tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize("user", [0, 1000])
 def test_unreadable_tables(monkeypatch: pytest.MonkeyPatch, user: int) -> None:
-    """An error for root; a note for somebody who may not be allowed to."""
+    """An error for everybody: the check has the rights of the daemons, and they could not read it either."""
 
     def refuse(*_args: object) -> int:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "open", refuse)
     monkeypatch.setattr(os, "geteuid", lambda: user)
-    expected = Severity.NOTE if user else Severity.ERROR
-    assert [problem[0] for problem in check_file("/x", "/x")] == [expected]
-    assert [problem[0] for problem in check_table("lmdb", "/x", frozenset({"lmdb"}))] == [expected]
+    assert [problem[0] for problem in check_file("/x", "/x")] == [Severity.ERROR]
+    assert [problem[0] for problem in check_table("lmdb", "/x", frozenset({"lmdb"}))] == [Severity.ERROR]
 
 
 def test_tables_are_found_in_composites() -> None:

@@ -139,7 +139,7 @@ def _drop(files: Files) -> None:
         except KeyError:
             continue
         if entry.pw_uid and entry.pw_gid:
-            os.setgroups([])
+            os.setgroups([gid for gid in os.getgrouplist(name, entry.pw_gid) if gid])  # as the daemons have them
             os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
             os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
             assert os.getresuid() == (entry.pw_uid,) * 3, "setresuid did not do what it said"

@@ -22,54 +22,11 @@ from posthouse.daemons.smtpd.access.check import (
     Verdict,
 )
 from posthouse.daemons.smtpd.access.environment import Environment
+from posthouse.daemons.smtpd.access.names import NOT_BUILT, NOT_BUILT_WITH_ARGUMENT
 from posthouse.util import log
 
 SIMPLE: Final[dict[str, Callable[[Environment], Rule]]] = {**generic.SIMPLE, **address.SIMPLE}
 
-# In Postfix and not here yet. With an argument: the next item belongs to it.
-NOT_BUILT_WITH_ARGUMENT: Final = frozenset(
-    {
-        "check_policy_service",
-        "check_client_a_access",
-        "check_client_mx_access",
-        "check_client_ns_access",
-        "check_reverse_client_hostname_a_access",
-        "check_reverse_client_hostname_mx_access",
-        "check_reverse_client_hostname_ns_access",
-        "check_ccert_access",
-        "check_sasl_access",
-        "check_helo_a_access",
-        "check_helo_mx_access",
-        "check_helo_ns_access",
-        "check_sender_a_access",
-        "check_sender_mx_access",
-        "check_sender_ns_access",
-        "check_recipient_a_access",
-        "check_recipient_mx_access",
-        "check_recipient_ns_access",
-        "check_etrn_access",
-        "permit_dnswl_client",
-        "permit_rhswl_client",
-        "reject_rbl_client",
-        "reject_rbl",
-        "reject_rhsbl_client",
-        "reject_rhsbl_reverse_client",
-        "reject_rhsbl_helo",
-        "reject_rhsbl_sender",
-        "reject_rhsbl_recipient",
-    }
-)
-NOT_BUILT: Final = frozenset(
-    {
-        "reject_authenticated_sender_login_mismatch",
-        "reject_known_sender_login_mismatch",
-        "reject_unauthenticated_sender_login_mismatch",
-        "reject_sender_login_mismatch",
-        "reject_unverified_sender",
-        "reject_unverified_recipient",
-        "permit_mx_backup",
-    }
-)
 # Which relay guards a list must have one of (facts B04.24); the words count, not what they do.
 RELAY_GUARDS: Final = frozenset(
     {
