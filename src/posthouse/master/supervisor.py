@@ -236,7 +236,7 @@ class Supervisor:
         else:
             sink = SyslogSink(facility=settings.facility << 3)
         log.LOG.open(program, sink, json=settings.log_json, stamped=stamped)
-        log.LOG.attach(lambda flush: self._loop.after(0.0, flush))
+        log.LOG.attach(None)
 
     def _announce(self, what: str, orders: Orders) -> None:
         log.info(f"{what} -- version {orders.settings.version}, configuration {orders.settings.config_directory}")

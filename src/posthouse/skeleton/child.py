@@ -68,7 +68,7 @@ def _serve(  # noqa: PLR0913 - see run_child
         listener.setblocking(False)
     runas = socket.socket(fileno=runas_fd) if runas_fd >= 0 else None
     context = Context(settings, loop, lifetime, settings[QUEUE_DIRECTORY], limit, runas, listeners)
-    log.LOG.attach(loop.call_soon)
+    log.LOG.attach(loop)
 
     def retire_soon(_error: BaseException) -> None:
         loop.call_soon(lifetime.retire)

@@ -1,8 +1,9 @@
 """The log: Postfix's classic lines, or the same events as JSON lines.
 
 A record is one call: `log.info(text, event="client", queue_id=...)`. The text is what follows "program[pid]: " in
-Postfix's log; the keyword fields appear in JSON mode only. Records are gathered while one turn of the event loop
-runs and leave together, so a burst costs few system calls. A log that is full or dead never holds up mail: what
+Postfix's log; the keyword fields appear in JSON mode only. The first record after a pause leaves in the same turn of
+the event loop; those that follow closely leave together, at most GATHER_S later, so a burst costs few system calls.
+A log that is full or dead never holds up mail: what
 cannot be written is dropped and counted, and the count is logged when the log takes lines again.
 
 Sinks: syslog (/dev/log), postlogd(8)'s datagram socket (one datagram carries many lines), or a descriptor.
@@ -21,11 +22,26 @@ SEVERITY: Final = {"info": 6, "warning": 4, "error": 3, "fatal": 2, "panic": 2} 
 PREFIX: Final = {"info": "", "warning": "warning: ", "error": "error: ", "fatal": "fatal: ", "panic": "panic: "}
 MAX_TEXT: Final = 8000  # characters of one record; syslogd cuts at about 8 kB
 MAX_DATAGRAM: Final = 64 * 1024  # bytes in one datagram to postlogd; the kernel takes 200 kB by default
+GATHER_S: Final = 0.01  # how long a line may wait for company; what a kill -9 can cost the log
+GATHER_LINES: Final = 100  # lines that are enough company
 MAX_PENDING: Final = 10_000  # records kept while the log does not take them
 
 # Control characters would let a client forge log lines or drive a terminal; "?" is what Postfix writes.
 _CLEAN: Final = {code: "?" for code in (*range(32), *range(127, 160))}
 Field = str | int | float | bool | list[str] | None  # what JSON shows
+
+
+class Loop(Protocol):
+    """What the log needs of an event loop."""
+
+    def time(self) -> float:
+        """Seconds of a clock that does not jump."""
+
+    def call_soon(self, callback: Callable[[], None]) -> object:
+        """Call in the next turn."""
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> object:
+        """Call in `delay` seconds."""
 
 
 class Sink(Protocol):
@@ -124,8 +140,9 @@ class Log:
         self._sink: Sink = NullSink()
         self._pending: list[tuple[int, bytes]] = []
         self._dropped = 0
-        self._later: Callable[[Callable[[], None]], object] | None = None
+        self._loop: Loop | None = None
         self._scheduled = False
+        self._flushed = 0.0  # loop time of the last flush
         self._json = False
         self._stamped = False
         self._name = "postfix"
@@ -144,9 +161,9 @@ class Log:
         self._head = f"{program}[{os.getpid()}]: ".encode()
         self.flush()
 
-    def attach(self, later: Callable[[Callable[[], None]], object] | None) -> None:
-        """Give the event loop's call_soon: from now on one turn's lines leave together. None: at once."""
-        self._later, self._scheduled = later, False
+    def attach(self, loop: "Loop | None") -> None:
+        """Gather lines as the event loop turns. None: write each at once."""
+        self._loop, self._scheduled = loop, False
 
     def write(self, severity: str, text: str, fields: dict[str, Field]) -> None:
         """Add one record."""
@@ -164,20 +181,32 @@ class Log:
             if self._stamped:
                 line = self._time_and_host() + line
         self._pending.append((SEVERITY[severity], line))
-        if self._later is None:
+        if self._loop is None or len(self._pending) == GATHER_LINES:
             self.flush()
         elif not self._scheduled:
             self._scheduled = True
-            self._later(self.flush)
+            self._schedule(self._loop)
+
+    def _schedule(self, loop: "Loop") -> None:
+        wait = self._flushed + GATHER_S - loop.time()
+        if wait <= 0:
+            loop.call_soon(self.flush)
+        else:
+            loop.call_later(wait, self.flush)
 
     def flush(self) -> None:
         """Offer everything pending to the sink."""
         self._scheduled = False
+        if self._loop is not None:
+            self._flushed = self._loop.time()
         if self._dropped and len(self._pending) < MAX_PENDING:
             count, self._dropped = self._dropped, 0
             self.write("warning", f"{count} log lines were lost: the log did not take them", {})
         if self._pending:
             del self._pending[: self._sink.write(self._pending)]
+        if self._pending and self._loop is not None:
+            self._scheduled = True
+            self._schedule(self._loop)
 
     def _time_and_host(self) -> bytes:
         now = int(time.time())
