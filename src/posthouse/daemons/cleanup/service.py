@@ -93,6 +93,7 @@ class CleanupService(Service):
     def closing(self) -> None:
         """Close what was opened."""
         self.queue.close()
+        self._proxy.close()
         self._opener.close()
 
 

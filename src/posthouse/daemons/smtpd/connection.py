@@ -115,15 +115,18 @@ class SmtpConnection(Connection):
             else:
                 answered = True
         self._flush()
-        if self.closed:
-            return
-        if answered or not self._limits.whole_requests:
+        if not self.closed:
+            self._wait_for_client(session.state, new_request=answered or not self._limits.whole_requests)
+
+    def _wait_for_client(self, state: State, *, new_request: bool) -> None:
+        """All that came is answered."""
+        if new_request:
             self._new_deadline()
-        elif session.state is State.DATA:
+        elif state is State.DATA:
             self._extend_deadline()
-        if session.state is State.CLOSED or self._ended:
+        if state is State.CLOSED or self._ended:
             self.close()
-        elif session.state is State.DATA:
+        elif state is State.DATA:
             self._heed_congestion()
 
     def _new_deadline(self) -> None:

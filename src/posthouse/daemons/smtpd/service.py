@@ -83,6 +83,8 @@ class SmtpdService(Service):
 
     def closing(self) -> None:
         """Close what was opened."""
+        for client in (self._cleanup, self._rewrite, self._dns, self._proxy):
+            client.close()
         self._opener.close()
 
     def _environment(self, settings: Settings) -> Environment:
