@@ -121,20 +121,23 @@ class Committer:
             self._handed.put(None)
 
     def _stored(self, batch: Batch, counts: Counts) -> None:
-        """A batch is durable, or refused: start the next one, then tell who waits for this one."""
+        """A batch is durable, or refused: tell who waits for it, then start the next one.
+
+        In this order, and at the end of the turn, because what the answers set off may still share the next sync.
+        """
         self._under_way = None
         self.counts = counts
         if isinstance(batch.error, StoreFullError):
             self._keep_for_later(batch)
-        if self.gathering.is_urgent() or self._updates >= UPDATE_LIMIT or self._closed is not None:
-            self._hand_over()
-        elif self.gathering.has_updates() and self._timer is None:
-            self._timer = self._loop.call_later(UPDATE_WAIT_S, self._hand_over)
         for commit in batch.commits:
             assert commit.answer is not None, "the engine left a commit without an answer"
             commit.done(commit.answer)
         for done in batch.notices:
             done(batch.error)
+        if self.gathering.is_urgent() or self._updates >= UPDATE_LIMIT or self._closed is not None:
+            self._schedule()
+        elif self.gathering.has_updates() and self._timer is None:
+            self._timer = self._loop.call_later(UPDATE_WAIT_S, self._hand_over)
 
     def _keep_for_later(self, batch: Batch) -> None:
         """Updates that found no room are tried again; at the latest when the process ends they are simply lost."""
@@ -195,11 +198,16 @@ class Committer:
                 self._engine.execute(batch)
                 self._post(self._stored, batch, self._engine.counts())
                 if batch.requests:
-                    self._engine.read(batch)
-                    self._post(self._answered, batch)
+                    self._read(batch)
                 is_dirty = self._engine.tend(idle=False)
         except StoreFailedError as error:
             return error
+
+    def _read(self, batch: Batch) -> None:
+        try:
+            self._engine.read(batch)
+        finally:
+            self._post(self._answered, batch)
 
     def _post(self, callback: Callable[..., None], *arguments: object) -> None:
         try:

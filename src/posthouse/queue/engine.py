@@ -25,6 +25,7 @@ from posthouse.queue.values import (
     StoredMessage,
     StoredRecipient,
     StoreError,
+    StoreFailedError,
 )
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class Commit:
 class Request(Generic[T]):
     """One call of an engine's method, and the future of its result."""
 
-    __slots__ = ("error", "future", "run", "value", "writes")
+    __slots__ = ("error", "future", "is_performed", "run", "value", "writes")
 
     def __init__(self, run: "Callable[[Engine], T]", future: "asyncio.Future[T]", writes: bool) -> None:
         self.run = run
@@ -55,6 +56,7 @@ class Request(Generic[T]):
         self.writes = writes
         self.value: T | None = None
         self.error: StoreError | None = None
+        self.is_performed = False
 
     def perform(self, engine: "Engine") -> None:
         """Run it (store's thread)."""
@@ -62,6 +64,7 @@ class Request(Generic[T]):
             self.value = self.run(engine)
         except StoreError as error:
             self.error = error
+        self.is_performed = True
 
     def resolve(self) -> None:
         """Tell who waits (event loop)."""
@@ -69,6 +72,8 @@ class Request(Generic[T]):
             return
         if self.error is not None:
             self.future.set_exception(self.error)
+        elif not self.is_performed:
+            self.future.set_exception(StoreFailedError("the store's thread ended by a bug; see the traceback"))
         else:
             self.future.set_result(self.value)  # type: ignore[arg-type]  # set whenever error is None
 

@@ -38,7 +38,9 @@ class NotingEngine(BatchEngine):
     def read(self, batch: Batch) -> None:
         """Perform requests."""
         for request in batch.requests:
-            request.value = 1
+            if request.value == "bug":
+                raise KeyError("bug")
+            request.perform(self)  # type: ignore[arg-type]  # the requests of these tests ask nothing of an engine
 
     def tend(self, idle: bool) -> bool:
         """Nothing to tend."""
@@ -204,6 +206,22 @@ def test_bug_in_the_engine_fails_the_store(loop: asyncio.AbstractEventLoop) -> N
     assert "bug" in str(answer.result())
     loop.run_until_complete(committer.close())
     committer._thread.join()  # its traceback is this test's
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_bug_in_a_request_fails_the_store_too(loop: asyncio.AbstractEventLoop) -> None:
+    """Who waits for that request is told, and so is everybody later."""
+    committer = Committer(NotingEngine(), loop)
+    request: Request[object] = Request(lambda _: 1, loop.create_future(), writes=False)
+    request.value = "bug"
+    committer.request(request)
+    with pytest.raises(StoreFailedError):
+        loop.run_until_complete(asyncio.wait_for(request.future, 5))
+    answer = commit(committer, loop, 1)
+    wait(loop, answer)
+    assert isinstance(answer.result(), StoreFailedError)
+    loop.run_until_complete(committer.close())
+    committer._thread.join()
 
 
 def test_cancelled_request_is_not_resolved_twice(loop: asyncio.AbstractEventLoop) -> None:

@@ -24,7 +24,7 @@ _RecipientRow = tuple[
 ]
 
 EXAMINED: Final = 5000  # messages that one page of a filtered listing looks at
-TALLIED: Final = 20_000  # messages that one step of a tally looks at
+TALLIED: Final = 5000  # messages that one step of a tally looks at
 
 _MESSAGE: Final = "key, queue_id, state, due, arrival, size, flags, recipient_count, sender, attributes, spool"
 _RECIPIENT: Final = (
