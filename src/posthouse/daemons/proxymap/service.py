@@ -2,6 +2,7 @@
 
 import socket
 from functools import partial
+from typing import Final
 
 from posthouse.config.parameters import PROXY_READ_MAPS
 from posthouse.ipc.proxymap import DENIED, FOUND, NOT_FOUND, RETRY, SERVER, Lookup, LookupResult
@@ -14,13 +15,17 @@ from posthouse.util import eager, log
 from posthouse.util.errors import TableError
 
 
+# local asks for accounts here whatever main.cf says: the daemons that do not run as root have no other way to know them.
+ACCOUNTS: Final = frozenset({"unix:passwd.byname"})
+
+
 class ProxymapService(Service):
     """See the module's docstring."""
 
     def __init__(self, context: Context) -> None:
         """Open the approved tables; one that cannot be opened answers "try again"."""
         self._context = context
-        self._approved = served_tables(context.settings[PROXY_READ_MAPS])
+        self._approved = served_tables(context.settings[PROXY_READ_MAPS]) | ACCOUNTS
         opener = Opener(context.settings)
         self._opener = opener
         self._tables = {name: opener.open_or_fail(name) for name in sorted(self._approved)}
