@@ -8,7 +8,7 @@ from typing import Final
 
 from tests.conftest import Start
 from tests.support import daemons, maildir, net
-from tests.support.instance import Instance
+from tests.support.instance import Instance, is_same_process
 from tests.support.mailboxes import Boxes, give_away
 from tests.support.recording_sink import RecordingSink
 from tests.support.sender import Clients, Ledger, find_tokens
@@ -109,8 +109,8 @@ def test_master_alone(posthouse: Start) -> None:
             others = [process for process in server.processes() if process.name != "master"]
             daemons.kill(server, "master")
             deadline = time.monotonic() + 20
-            while any(os.path.exists(f"/proc/{process.pid}") for process in others):
-                assert time.monotonic() < deadline, "daemons outlive their master"
+            while alive := [process.name for process in others if is_same_process(process)]:
+                assert time.monotonic() < deadline, f"these outlive their master: {alive}"
                 time.sleep(0.05)
             server.start_and_greet()
             time.sleep(0.5)
