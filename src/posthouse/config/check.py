@@ -306,9 +306,8 @@ class _Check:
         if mailbox and (not message or mailbox < message):
             what = f"mailbox_size_limit ({mailbox}) is smaller than message_size_limit ({message})"
             place = MAILBOX_SIZE_LIMIT.name if settings.is_set(MAILBOX_SIZE_LIMIT.name) else MESSAGE_SIZE_LIMIT.name
-            yield self._find(
-                Severity.ERROR, place, what, "no message of that size could be delivered", "raise it, or set it to 0"
-            )
+            consequence = "a message of that size comes back from every mbox file"  # Maildirs have no such limit
+            yield self._find(Severity.WARNING, place, what, consequence, "raise it, or set it to 0")
         if settings[MINIMAL_BACKOFF_TIME] > settings[MAXIMAL_BACKOFF_TIME]:
             what = "minimal_backoff_time is longer than maximal_backoff_time"
             yield self._find(Severity.ERROR, MINIMAL_BACKOFF_TIME.name, what, "", "exchange them")
