@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
-from posthouse.ipc.orders_wire import MAX_SETTINGS, Orders, OrdersFailed, WireError, read_orders
+from posthouse.ipc.orders_wire import Orders, OrdersFailed, WireError, read_orders
 from posthouse.ipc.warm_wire import ANSWER, REQUEST, Answer, Ask, Request, Said, send_record
 from posthouse.util.select_loop import Loop
 
@@ -157,6 +157,3 @@ class Warm:
             waiting = self._waiting.pop(answer.number, None)
             if waiting is not None:
                 waiting(answer)
-
-
-assert MAX_ORDERS >= MAX_SETTINGS

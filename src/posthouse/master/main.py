@@ -45,6 +45,7 @@ def main(argv: list[str], launch: Launch | None = None) -> int:
     supervisor = Supervisor(loop, Listeners(inherited), config_directory, launch, _teller(outcome))
     supervisor.prepare()
     loop.run()
+    supervisor.end()
     log.LOG.flush()
     return supervisor.exit_status
 

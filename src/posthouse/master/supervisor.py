@@ -5,8 +5,10 @@ Only when both have succeeded does it replace what is in force; a broken configu
 goes on as before. At start there is nothing before, so there the failure is the end.
 """
 
+import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -23,6 +25,7 @@ from posthouse.util.select_loop import Loop
 
 RETRY_S: Final = 1.0  # before another warm process is tried when one failed
 MAX_RETRY_S: Final = 60.0
+END_S: Final = 0.5  # how long what was killed may take to vanish
 
 
 class Candidate:
@@ -223,6 +226,21 @@ class Supervisor:
         self._herd.stopping = True
         self._herd.kill_all(signal.SIGKILL)
         self._loop.stop()
+
+    def end(self) -> None:
+        """Leave no process behind: warm holds nothing that a kill could harm, daemons were told or killed before."""
+        self._abandon()
+        warm = self._herd.warm
+        if warm is not None and not warm.closed:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(warm.pid, signal.SIGKILL)
+        deadline = time.monotonic() + END_S
+        while time.monotonic() < deadline:
+            try:
+                if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                    time.sleep(0.005)
+            except ChildProcessError:
+                return
 
     # --- log -----------------------------------------------------------------------------------------------------
 
