@@ -102,6 +102,13 @@ def test_brackets_mean_no_mx(start_agent: StartAgent) -> None:
 @pytest.mark.parametrize(
     ("zone", "outcome", "dsn", "text"),
     [
+        (
+            ONE_MX | {("x.test", "MX"): ["0 .", "10 us.test."]},
+            BOUNCED,
+            "5.1.10",
+            "Domain x.test does not accept mail (nullMX)",
+        ),
+        ({("x.test", "MX"): ["5 ."]}, BOUNCED, "5.4.4", "no MX host for x.test has a valid name"),
         ({("x.test", "MX"): ["0 ."]}, BOUNCED, "5.1.10", "Domain x.test does not accept mail (nullMX)"),
         (
             {},

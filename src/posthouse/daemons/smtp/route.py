@@ -133,9 +133,11 @@ class Router:
             if self._lookup.ignore_mx_error:
                 return await self._find_host(domain, port)
             return _failed(_name_error(domain, "MX", answer))
-        if all(record.data == "." for record in answer.records):
+        if any(record.data == "." and record.preference == 0 for record in answer.records):
             return _failed(NoRoute(BOUNCED, "5.1.10", f"Domain {domain} does not accept mail (nullMX)"))
         records = [record for record in answer.records if record.data != "."][:MAX_HOSTS]
+        if not records:
+            return _failed(NoRoute(BOUNCED, "5.4.4", f"no MX host for {domain} has a valid name"))
         return await self._find_mx_hosts(domain, port, records)
 
     async def _find_mx_hosts(self, domain: str, port: int, records: list[DnsRecord]) -> _Addresses:
@@ -153,7 +155,7 @@ class Router:
         if not endpoints:
             log.warning(f"no MX host for {domain} has a valid address record")
             # One host that may have an address after all is reason enough to wait.
-            error = next((each for each in errors if each.outcome == DEFERRED), errors[0])
+            error = next((each for each in errors if each.outcome == DEFERRED), errors[-1])
             return _failed(error.softened() if self._lookup.defer_without_address else error)
         endpoints.sort(key=lambda endpoint: endpoint.preference)
         return self._guard(domain, endpoints, ttl_s, best=min(record.preference for record in records))
