@@ -14,8 +14,7 @@ from posthouse.tables.table import is_utf8
 from posthouse.util import eager, log
 from posthouse.util.errors import TableError
 
-
-# local asks for accounts here whatever main.cf says: the daemons that do not run as root have no other way to know them.
+# local asks for accounts here whatever main.cf says: daemons that are not root have no other way to know them.
 ACCOUNTS: Final = frozenset({"unix:passwd.byname"})
 
 
