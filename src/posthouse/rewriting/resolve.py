@@ -233,13 +233,20 @@ class Resolver:
                     log.warning("transport_maps lookup failure")
                     raise
         if self._relocated:
-            found = await find_address(self._relocated, recipient, self._rules)
-            if found is not None:
-                hop = Hop("error", self._relocated_prefix + found.value)
+            hop = await self._relocate(recipient) or hop
         if recipient[0] == "-" or recipient.startswith('"-'):
             # External commands could take the address for an option; no table can lift this.
             flags |= 0 if self._min_user else ERROR
         return Resolved(flags, hop.transport, hop.nexthop, recipient)
+
+    async def _relocate(self, recipient: str) -> Hop | None:
+        """Give the way back for people who moved, whatever the class of their address."""
+        try:
+            found = await find_address(self._relocated, recipient, self._rules)
+        except TableError:
+            log.warning("relocated_maps lookup failure")
+            raise
+        return None if found is None else Hop("error", self._relocated_prefix + found.value)
 
     async def _by_class(self, address_class: int, domain: str, sender: str, which: _Kind) -> Hop:
         """Give transport and nexthop as main.cf says: a nexthop written with the transport wins, then relayhost."""

@@ -97,8 +97,10 @@ class Unroller:
             if place < 0:
                 continue
             if operator != "!":
-                left, right = text[:place], text[place + 1 :]
-                text = f"{quote_local_part(left)}@{right}"
+                text = f"{quote_local_part(text[:place])}@{text[place + 1 :]}"
+            elif '"' in text or "\\" in text:  # read as tokens, quotes in it could hide the operator again
+                host, _, user = text.partition("!")
+                text = f"{quote_local_part(user)}@{host}"
             tokens[:] = scan(text)
             self._rewriter.rewrite_tokens(tokens, self._rewriter.local)
             return True

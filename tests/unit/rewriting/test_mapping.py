@@ -1,0 +1,169 @@
+"""Canonical mapping, masquerading, virtual aliases: results, loops, limits."""
+
+import pytest
+
+from posthouse.config.settings import Settings
+from posthouse.rewriting.local import Rewriter
+from posthouse.rewriting.mapping import CanonicalMapping, ExpansionError, Masquerade, map_address, map_generic
+from posthouse.rewriting.virtual_alias import Limits, VirtualAliases
+from posthouse.tables.maps import Maps
+from posthouse.tables.matchlist import MatchList
+from posthouse.tables.open import open_maps
+from posthouse.tables.search_order import SearchRules
+from posthouse.util.errors import TableError
+from tests.support.lookups import logged, now, opener
+
+REWRITER = Rewriter(
+    Settings.from_mapping({"compatibility_level": "3.6", "myhostname": "h.example", "mydomain": "example"})
+)
+
+
+async def _is_local(domain: str) -> bool:
+    return domain == "h.example"
+
+
+RULES = SearchRules("+", _is_local)
+
+
+def _maps(*specs: str) -> Maps:
+    return open_maps(specs, opener())
+
+
+@pytest.mark.parametrize(
+    ("address", "results"),
+    [
+        ("one@a.example", ["two@b.example"]),
+        ("one+x@a.example", ["two+x@b.example"]),
+        ("many+x@a.example", ["p+x@b.example", '"q r+x"@c.example']),
+        ("bare@a.example", ["bare@h.example"]),
+        ("x+y@all.example", ["x+y@new.example"]),
+        ('"x y"@all.example', ['"x y"@new.example']),
+        ("exact+x@a.example", ["e@b.example"]),
+        ("none@a.example", []),
+        ("joe@h.example", ["joe@far.example"]),
+    ],
+)
+def test_one_address(address: str, results: list[str]) -> None:
+    """Extensions go along, @domain keeps the user, results are in standard form."""
+    maps = _maps(
+        'inline:{one@a.example=two@b.example, {many@a.example = p@b.example, "q r"@c.example}, bare@a.example=bare,'
+        " @all.example=@new.example, exact+x@a.example=e@b.example, joe=joe@far.example}"
+    )
+    assert now(map_address(maps, address, RULES, REWRITER)) == results
+
+
+def test_without_propagation_the_extension_is_lost() -> None:
+    """propagate_unmatched_extensions may say so."""
+    maps = _maps("inline:{one@a.example=two@b.example}")
+    assert now(map_address(maps, "one+x@a.example", RULES, REWRITER, propagate=False)) == ["two@b.example"]
+    assert now(map_generic(maps, "one@a.example", RULES, REWRITER)) == "two@b.example"
+    assert now(map_generic(maps, "two@a.example", RULES, REWRITER)) is None
+
+
+def _canonical(*specs: str) -> CanonicalMapping:
+    return CanonicalMapping("canonical_maps", _maps(*specs), RULES, REWRITER, propagate=True)
+
+
+def test_canonical_mapping_goes_on_until_nothing_changes() -> None:
+    """Also over several tables; an address that maps to itself ends it."""
+    mapping = _canonical(
+        "inline:{a@x.example=b@x.example}", "inline:{b@x.example=c@x.example, c@x.example=C@x.example}"
+    )
+    assert now(mapping.map("a@x.example")) == "C@x.example"
+    assert now(mapping.map("z@x.example")) == "z@x.example"
+    assert now(_canonical().map("a@x.example")) == "a@x.example"
+
+
+def test_canonical_circles_are_refused() -> None:
+    """After ten rounds, with a warning."""
+    with logged() as lines, pytest.raises(ExpansionError):
+        now(_canonical("inline:{a@x.example=b@x.example, b@x.example=a@x.example}").map("a@x.example"))
+    assert lines == [
+        "warning: unreasonable canonical_maps map nesting for a@x.example -- message not accepted, try again later"
+    ]
+
+
+def test_canonical_takes_the_first_of_several() -> None:
+    """With a warning."""
+    with logged() as lines:
+        assert now(_canonical("inline:{{a@x.example = b@x.example, c@x.example}}").map("a@x.example")) == "b@x.example"
+    assert lines == ["warning: multi-valued canonical_maps entry for a@x.example"]
+
+
+def test_a_failing_table_is_no_mapping() -> None:
+    """The message is not accepted now."""
+    with logged() as lines, pytest.raises(TableError):
+        now(_canonical("fail:x").map("a@x.example"))
+    assert "lookup problem" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("domains", "address", "expected"),
+    [
+        ("example.org", "u@host.example.org", "u@example.org"),
+        ("example.org", "u@a.b.EXAMPLE.org", "u@example.org"),
+        ("example.org", "u@example.org", "u@example.org"),
+        ("example.org", "u@badexample.org", "u@badexample.org"),
+        ("example.org", "u", "u"),
+        ("a.example.org example.org", "u@x.a.example.org", "u@a.example.org"),
+        ("!keep.example.org example.org", "u@h.keep.example.org", "u@h.keep.example.org"),
+        ("!keep.example.org example.org", "u@h.example.org", "u@example.org"),
+        ("example.org", "root@host.example.org", "root@host.example.org"),
+        ("example.org", '"a b"@host.example.org', '"a b"@host.example.org'),
+    ],
+)
+def test_masquerading(domains: str, address: str, expected: str) -> None:
+    """The first domain that fits decides; exceptions are user names."""
+    exceptions = MatchList(["root", "a b"] if "root" in address or '"' in address else ["root"], opener())
+    assert now(Masquerade(domains.split(), exceptions).masquerade(address)) == expected
+
+
+def _aliases(*specs: str, limits: Limits | None = None) -> VirtualAliases:
+    return VirtualAliases(_maps(*specs), RULES, REWRITER, limits=limits or Limits())
+
+
+def test_aliases_of_aliases() -> None:
+    """Depth first, in the order of the tables, each recipient once."""
+    aliases = _aliases(
+        "inline:{{all@v.example = a@v.example, b@v.example, A@v.example}, {a@v.example = x@r.example, y@r.example},"
+        " {b@v.example = y@r.example, z@r.example}}"
+    )
+    assert now(aliases.expand("all@v.example")) == ["x@r.example", "y@r.example", "z@r.example"]
+    assert now(aliases.expand("other@v.example")) == ["other@v.example"]
+    assert now(_aliases().expand("all@v.example")) == ["all@v.example"]
+
+
+def test_an_address_may_stand_in_its_own_expansion() -> None:
+    """It stays, and is not looked up again."""
+    aliases = _aliases("inline:{{me@v.example = Me@v.example, copy@r.example}}")
+    assert now(aliases.expand("me@v.example")) == ["Me@v.example", "copy@r.example"]
+
+
+def test_catch_alls_and_extensions() -> None:
+    """As in virtual(5)."""
+    aliases = _aliases("inline:{joe@v.example=joe@r.example, @v.example=all@r.example, @w.example=@v.example}")
+    assert now(aliases.expand("joe+x@v.example")) == ["joe+x@r.example"]
+    assert now(aliases.expand("jim+x@v.example")) == ["all@r.example"]
+    assert now(aliases.expand("joe+x@w.example")) == ["joe+x@r.example"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "limits", "message"),
+    [
+        ("inline:{a@v.example=b@v.example, b@v.example=a@v.example}", Limits(), "map nesting for"),
+        ("inline:{{a@v.example = b@v.example c@v.example d@v.example}}", Limits(expansion=2), "map expansion size for"),
+        ("inline:{a@v.example=bbbbbbbbbbbbbbbbbbbbbbbbbbb@v.example}", Limits(address_length=20), "result"),
+    ],
+)
+def test_limits(spec: str, limits: Limits, message: str) -> None:
+    """What is beyond them is not accepted, and never delivered in part."""
+    with logged() as lines, pytest.raises(ExpansionError):
+        now(_aliases(spec, limits=limits).expand("a@v.example"))
+    assert message in lines[0]
+    assert lines[0].endswith("message not accepted, try again later")
+
+
+def test_a_growing_circle_ends() -> None:
+    """a → a+x → a+x+x …: stopped by the length or the depth."""
+    with logged(), pytest.raises(ExpansionError):
+        now(_aliases("regexp:{{/^(.*)@v/ $1x@v.example}}").expand("a@v.example"))
