@@ -1,7 +1,7 @@
 """HeaderEditor: make the header of a message complete, as cleanup(8) does, in one pass over the header section.
 
-Dropped: message_drop_headers. Added in the local context (or always_add_missing_headers): Message-Id, Date, From, and
-To when undisclosed_recipients_header says so; with Resent- headers, the Resent- forms. Never a Sender: header.
+Dropped: message_drop_headers. Added where headers are rewritten (or always_add_missing_headers): Message-Id, Date, From,
+and To when undisclosed_recipients_header says so; with Resent- headers, the Resent- forms. Never a Sender: header.
 Refused: too many Received headers. Sources: RFC 5322 3.6, facts B07.03 and B07.09 to B07.14.
 """
 
@@ -17,6 +17,7 @@ from posthouse.config.parameters import (
 from posthouse.config.settings import Settings
 from posthouse.daemons.cleanup.header_addresses import AddressHeaders
 from posthouse.daemons.cleanup.header_scan import RESENT, Field, HeaderScanner, HeaderSection
+from posthouse.daemons.cleanup.mailbox import format_mailbox
 from posthouse.daemons.cleanup.outcome import CONTENT_REJECTED, TOO_MANY_HOPS, RefusedError
 from posthouse.daemons.cleanup.parameters import (
     ALWAYS_ADD_MISSING_HEADERS,
@@ -71,8 +72,9 @@ class HeaderEditor:
                 new = await rewriter.rewrite(content, field)
                 if new is not None:
                     edits.append((field.start, field.end, new))
+        edits += section.blanks
         edits += [self._cut(content, field) for field in section.oversized]
-        adds = self._always_add or context == "local"
+        adds = self._always_add or rewriter is not None
         added, message_id = self._missing(content, section, envelope, adds=adds)
         added += self._end_of_header(content, section.end)
         if added:
@@ -98,7 +100,8 @@ class HeaderEditor:
             if resent + b"date" not in names:
                 lines.append(f"{prefix}Date: {_date()}\n")
             if resent + b"from" not in names:
-                lines.append(f"{prefix}From: {envelope.sender or MAILER_DAEMON}\n")
+                author = format_mailbox(envelope.full_name, envelope.sender or MAILER_DAEMON)
+                lines.append(f"{prefix}From: {author}\n")
             if self._undisclosed and names.isdisjoint(_RECIPIENT_HEADERS):
                 lines.append(f"{self._undisclosed}\n")
         log.info(

@@ -10,13 +10,16 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from posthouse.daemons.cleanup.header_scan import ROLES, Field, Role
-from posthouse.protocol.message.tokens import Node, format_external, parse_address_list
+from posthouse.protocol.address import quote_address
+from posthouse.protocol.message.tokens import Node, format_external, format_internal, parse_address_list
 
+LINE: Final = 70  # characters at which a header that is written anew goes on in another line
 MAX_TOKENS: Final = 10240  # of one header; header_address_token_limit's default
 
 # An address that rewriting to standard form cannot change: no % or ! in the local part, a dot in the domain, none at
 # its end. Possessive, so that no header makes it slow.
-_PLAIN: Final = rb"[A-Za-z0-9#$&'*+/=?^_`{|}~.-]++@(?:[A-Za-z0-9_-]++\.)++[A-Za-z0-9_-]++"
+_ATOM: Final = rb"[A-Za-z0-9#$&'*+/=?^_`{|}~-]++"
+_PLAIN: Final = _ATOM + rb"(?:\." + _ATOM + rb")*+@(?:[A-Za-z0-9_-]++\.)++[A-Za-z0-9_-]++"
 _PHRASE: Final = rb"""(?:"[^"\\\r\n]*+"|[^"(),:;<>@\[\]\\\r\n]++)?+"""
 _BLANKS: Final = rb"[ \t\n]*+"
 _MAILBOX: Final = rb"(?:%b<%b>|%b)" % (_PHRASE, _PLAIN, _PLAIN)
@@ -41,7 +44,7 @@ class AddressHeaders:
         """Give the header as it must be now, or None when it stays as it is."""
         if not self._has_tables and _COMPLETE.fullmatch(content, found.value, found.end) is not None:
             return None
-        text = content[found.value : found.end].decode("utf-8", "surrogateescape")
+        text = content[found.value : found.end].rstrip(b"\n").decode("utf-8", "surrogateescape")
         nodes = parse_address_list(text, MAX_TOKENS)
         mapping = self._senders if ROLES[found.name] is Role.SENDER else self._recipients
         changed = False
@@ -50,15 +53,17 @@ class AddressHeaders:
                 changed = True
         if not changed:
             return None
-        name = content[found.start : found.value]
-        return name + b" " + _folded(format_external(nodes, fold=True)) + b"\n"
+        name = content[found.start : found.value].rstrip(b": \t") + b":"
+        return _fold(name + b" ", format_external(nodes, fold=True).encode("utf-8", "surrogateescape").split(b"\n"))
 
 
 async def _map_address(node: Node, mapping: Mapping) -> bool:
     before = format_external(node.children)
     if not before:
         return False
-    after = await mapping(before)
+    # A route (@one,@two:user@domain) is no local part to be quoted; rewriting takes it off.
+    start = before if before.startswith("@") else quote_address(format_internal(node.children))
+    after = await mapping(start)
     if after == before:
         return False
     addresses = [found for found in parse_address_list(after) if found.kind == "address"]
@@ -68,6 +73,12 @@ async def _map_address(node: Node, mapping: Mapping) -> bool:
     return True
 
 
-def _folded(text: str) -> bytes:
-    """Indent the lines that format_external made behind each comma."""
-    return text.replace("\n", "\n    ").encode("utf-8", "surrogateescape")
+def _fold(head: bytes, pieces: list[bytes]) -> bytes:
+    """Join what may be on lines of its own, as much on a line as fits."""
+    lines = [head + pieces[0]]
+    for piece in pieces[1:]:
+        if len(lines[-1]) + 1 + len(piece) < LINE:
+            lines[-1] += b" " + piece
+        else:
+            lines.append(b"\t" + piece)
+    return b"\n".join(lines) + b"\n"

@@ -73,6 +73,7 @@ class HeaderSection:
     names: set[bytes] = field(default_factory=set)  # of ROLES, lower case
     addresses: list[Field] = field(default_factory=list)  # that stay in the message
     dropped: list[Field] = field(default_factory=list)
+    blanks: list[tuple[int, int, bytes]] = field(default_factory=list)  # before colons, as edits
     oversized: list[Field] = field(default_factory=list)
     message_id: Field | None = None
     encoding: Field | None = None
@@ -93,13 +94,15 @@ class HeaderScanner:
         roles, limit, match_field = self._roles, self._size_limit, _FIELD.match
         position = 0
         while (match := match_field(content, position)) is not None:
-            end = match.end()
+            end, name_end = match.end(), match.end(1)
             name = match[1].lower()
+            if content[name_end] != 58:  # blanks before the colon: RFC 822 had them, RFC 5322 4.5 makes them obsolete
+                section.blanks.append((name_end, content.index(b":", name_end), b""))
             role = roles.get(name)
             if role is Role.RECEIVED:
                 section.received += 1
             elif role is not None:
-                self._note(section, role, Field(name, position, end, content.index(b":", match.end(1)) + 1))
+                self._note(section, role, Field(name, position, end, content.index(b":", name_end) + 1))
             if end - position > limit:
                 section.oversized.append(Field(name, position, end, 0))
             position = end

@@ -8,8 +8,6 @@ import os
 import socket
 from typing import Final
 
-import msgspec
-
 from posthouse.config.parameters import (
     IPC_TIMEOUT,
     MESSAGE_SIZE_LIMIT,
@@ -45,7 +43,7 @@ from posthouse.ipc.cleanup import (
     WasCommitted,
 )
 from posthouse.ipc.queue import CommitResult
-from posthouse.ipc.stream import Channel
+from posthouse.ipc.stream import Channel, Request, replace
 from posthouse.rewriting.classes import LocalDomains, search_rules
 from posthouse.rewriting.local import Rewriter
 from posthouse.rewriting.mapping import ExpansionError
@@ -121,7 +119,7 @@ class _Client:
         elif kind is WasCommitted:
             channel.run(self._was_committed(record), self._send)  # type: ignore[arg-type]
 
-    def _send(self, record: msgspec.Struct | None) -> None:
+    def _send(self, record: Request | None) -> None:
         if record is not None:
             self._channel.send(record)
 
@@ -205,7 +203,7 @@ class _Client:
         content = transaction.take()
         edited = await self._service.headers.edit(content, transaction.envelope)
         transaction.message_id = edited.message_id
-        transaction.envelope = msgspec.structs.replace(transaction.envelope, encoding=edited.encoding)
+        transaction.envelope = replace(transaction.envelope, encoding=edited.encoding)
         transaction.put_back(edited.content)
 
     async def _finish(self, number: int, transaction: Transaction) -> Done:
@@ -242,7 +240,7 @@ class _Client:
             message_id, encoding = transaction.message_id, envelope.encoding
             size = await self._sync(transaction.spool.descriptor)
         sender = await service.envelopes.sender(envelope.sender)
-        envelope = msgspec.structs.replace(envelope, sender=sender, size=size, message_id=message_id, encoding=encoding)
+        envelope = replace(envelope, sender=sender, size=size, message_id=message_id, encoding=encoding)
         recipients = await service.envelopes.recipients(envelope, transaction.recipients)
         if transaction.spool is None:
             result = await service.queue.commit(envelope, recipients, content)

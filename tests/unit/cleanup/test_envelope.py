@@ -1,0 +1,147 @@
+"""What cleanup does to envelopes, and how it takes and passes on messages."""
+
+import asyncio
+
+from posthouse.ipc.cleanup import CleanupClient
+from posthouse.ipc.message import NOTIFY_NEVER, Envelope, Recipient
+from tests.support.inprocess import Client
+from tests.support.receiver import MakeReceiver, Receiver, talk
+
+START = ("EHLO c.test", "MAIL FROM:<s@b.test>")
+ALIASES = {
+    "virtual_alias_maps": "inline:{ {group@example.test = alice@example.test, bob@example.test}"
+    " {solo@example.test = alice} {loop@example.test = loop@example.test, bob@example.test}"
+    " {big@example.test = a@x.test, b@x.test, c@x.test} }",
+    "recipient_delimiter": "+",
+}
+
+
+def queued(system: Receiver, *recipients: str) -> list[Recipient]:
+    """Send to these and return the recipients that were queued."""
+    commands = [f"RCPT TO:<{recipient}>" for recipient in recipients]
+    said = talk(system, *START, *commands, "DATA", "a: b\r\n\r\n.")
+    assert said[-1].startswith("250 "), said
+    return system.queue.messages[-1][1]
+
+
+def test_virtual_aliases_expand_and_doubles_go(receiver: MakeReceiver) -> None:
+    """One address becomes several; the original is kept; equal pairs are delivered once."""
+    system = receiver(ALIASES)
+    got = [(one.address, one.original) for one in queued(system, "group@example.test", "alice@example.test")]
+    group = "group@example.test"
+    assert got == [("alice@example.test", group), ("bob@example.test", group), ("alice@example.test", "")]
+    assert [one.address for one in queued(system, "solo+x@example.test")] == ["alice+x@example.test"]
+    assert [one.address for one in queued(system, "loop@example.test")] == ["loop@example.test", "bob@example.test"]
+
+
+def test_expansion_limit_refuses_for_now(receiver: MakeReceiver) -> None:
+    """Never part of a list."""
+    system = receiver({**ALIASES, "virtual_alias_expansion_limit": "2"})
+    said = talk(system, *START, "RCPT TO:<big@example.test>", "DATA", "a: b\r\n\r\n.")
+    assert said[-1] == "451 4.6.0 Error: alias expansion error"
+    assert system.queue.messages == []
+
+
+def test_failing_alias_table_refuses_for_now(receiver: MakeReceiver) -> None:
+    """A table error in cleanup is 4xx (smtpd's own check is switched off here)."""
+    system = receiver({"virtual_alias_maps": "fail:x", "smtpd_reject_unlisted_recipient": "no"})
+    said = talk(system, *START, "RCPT TO:<alice@example.test>", "DATA", "a: b\r\n\r\n.")
+    assert said[-1] == "451 4.3.0 Error: queue file write error"
+
+
+def test_canonical_and_completion(receiver: MakeReceiver) -> None:
+    """Sender and recipient are completed and mapped; our own MAILER-DAEMON is the null sender."""
+    system = receiver(
+        {
+            "sender_canonical_maps": "inline:{s@b.test=t@c.test}",
+            "recipient_canonical_maps": "inline:{bob@example.test=alice@example.test}",
+        }
+    )
+    assert [(one.address, one.original) for one in queued(system, "bob")] == [("alice@example.test", "bob")]
+    assert system.queue.messages[0][0].sender == "t@c.test"
+    talk(system, START[0], "MAIL FROM:<mailer-daemon>", "RCPT TO:<alice>", "DATA", ".")
+    assert system.queue.messages[1][0].sender == ""
+
+
+def test_blind_copies(receiver: MakeReceiver) -> None:
+    """always_bcc, sender_bcc_maps, recipient_bcc_maps: nobody is told of them."""
+    system = receiver(
+        {
+            "always_bcc": "all@x.test",
+            "sender_bcc_maps": "inline:{s@b.test=out@x.test}",
+            "recipient_bcc_maps": "inline:{alice@example.test=in@x.test}",
+        }
+    )
+    got = [(one.address, one.notify) for one in queued(system, "alice@example.test")]
+    copies = [(f"{name}@x.test", NOTIFY_NEVER) for name in ("in", "out", "all")]
+    assert got == [("alice@example.test", 0), *copies]
+
+
+def test_large_message_goes_through_a_spool_file(receiver: MakeReceiver) -> None:
+    """Content above 64 kB: the header is edited all the same, and every byte arrives."""
+    system = receiver()
+    lines = "".join(f"line {number:06d}\r\n" for number in range(40_000))
+    said = talk(system, *START, "RCPT TO:<alice@example.test>", "DATA", f"Bcc: x\r\nTo: joe\r\n\r\n{lines}.")
+    assert said[-1].startswith("250 "), said
+    envelope, _, content = system.queue.messages[0]
+    assert envelope.size == len(content)
+    head, _, body = content.partition(b"\n\n")
+    assert body.decode() == lines.replace("\r\n", "\n")
+    assert b"\nTo: joe@example.test\nMessage-Id: <" in head
+    assert b"Bcc" not in head
+
+
+def test_too_large_for_the_header_alone(receiver: MakeReceiver) -> None:
+    """A header section larger than memory's share for content is still edited as one."""
+    system = receiver({"header_size_limit": "1000"})
+    fields = "".join(f"X-{number}: {'y' * 990}\r\n" for number in range(150))
+    message = f"{fields}X-L: {'z' * 2000}\r\nBcc: x\r\n\r\nb\r\n."
+    said = talk(system, *START, "RCPT TO:<alice@example.test>", "DATA", message)
+    assert said[-1].startswith("250 "), said
+    content = system.queue.messages[0][2]
+    assert b"\nBcc:" not in content
+    assert len(max(content.split(b"\n"), key=len)) == 1000
+
+
+def test_queue_id_of_somebody_else_is_refused(receiver: MakeReceiver) -> None:
+    """A client can only use numbers that were leased to it, each once."""
+    system = receiver()
+    loop = system.system.loop
+    path = f"{system.system.directory}/public/cleanup"
+    one, other = CleanupClient(loop, path), CleanupClient(loop, path)
+
+    async def try_ids() -> list[int]:
+        queue_id = await one.new_queue_id()
+        await other.new_queue_id()
+        codes = []
+        for client in (other, one, one):
+            transaction = client.begin(Envelope(queue_id, "", 0.0), [Recipient("alice@example.test")])
+            transaction.content(b"a: b\n\nc")
+            codes.append((await transaction.end()).code)
+        one.close()
+        other.close()
+        return codes
+
+    assert system.system.run(try_ids()) == [451, 250, 451]
+    assert system.queue.messages[0][2].endswith(b"\n\nc\n")
+
+
+def test_message_is_answered_250_when_qmgr_died_after_the_commit(receiver: MakeReceiver) -> None:
+    """The commit is sent again on the next connection, and a known queue ID is a success."""
+    system = receiver()
+    system.queue.silent = True
+
+    async def send() -> str:
+        client = await Client.connect(system.port)
+        await client.reply()
+        await client.dialog(*START, "RCPT TO:<alice@example.test>", "DATA")
+        client.send("a: b\r\n\r\n.\r\n")
+        while not system.queue.messages:
+            await asyncio.sleep(0.01)
+        system.queue.silent = False
+        for channel in list(system.queue.channels):
+            channel.abort()
+        return await client.reply()
+
+    assert system.system.run(send()).startswith("250 2.0.0 Ok: queued as ")
+    assert len(system.queue.messages) == 1
