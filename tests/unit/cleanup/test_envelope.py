@@ -130,14 +130,15 @@ def test_message_is_answered_250_when_qmgr_died_after_the_commit(receiver: MakeR
     """The commit is sent again on the next connection, and a known queue ID is a success."""
     system = receiver()
     system.queue.silent = True
+    arrived = asyncio.Event()
+    system.queue.fail = lambda _commit: arrived.set()
 
     async def send() -> str:
         client = await Client.connect(system.port)
         await client.reply()
         await client.dialog(*START, "RCPT TO:<alice@example.test>", "DATA")
         client.send("a: b\r\n\r\n.\r\n")
-        while not system.queue.messages:
-            await asyncio.sleep(0.01)
+        await arrived.wait()
         system.queue.silent = False
         for channel in list(system.queue.channels):
             channel.abort()
