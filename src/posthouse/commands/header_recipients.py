@@ -5,7 +5,6 @@ from typing import Final
 from posthouse.protocol.message.headers import split_header
 from posthouse.protocol.message.tokens import parse_addresses
 
-
 PLAIN: Final = frozenset((b"to", b"cc", b"bcc"))
 RESENT: Final = frozenset((b"resent-to", b"resent-cc", b"resent-bcc"))
 HEADER_SIZE: Final = 1024 * 1024  # bytes; a larger header names no recipients beyond this

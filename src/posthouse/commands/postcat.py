@@ -10,7 +10,14 @@ import sys
 import time
 from typing import Final
 
-from posthouse.commands.queue_client import EX_NOPERM, EX_UNAVAILABLE, EX_USAGE, QueueClient, QueueUnavailableError, RefusedError
+from posthouse.commands.queue_client import (
+    EX_NOPERM,
+    EX_UNAVAILABLE,
+    EX_USAGE,
+    QueueClient,
+    QueueUnavailableError,
+    RefusedError,
+)
 from posthouse.ipc.message import Envelope
 from posthouse.ipc.showq import Fetch, Fetched
 

@@ -29,11 +29,8 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"postlog: fatal: unknown severity {severity}; use one of {', '.join(SEVERITIES)}\n")
         return 64
     settings = load_settings(config_directory(values.get("-c")), "postlog")
-    sink: Sink
-    if settings[MAILLOG_FILE]:
-        sink = PostlogSink(f"{settings[QUEUE_DIRECTORY]}/public/postlog")
-    else:
-        sink = SyslogSink()
+    postlog = f"{settings[QUEUE_DIRECTORY]}/public/postlog"
+    sink: Sink = PostlogSink(postlog) if settings[MAILLOG_FILE] else SyslogSink()
     tag = values.get("-t") or os.environ.get("MAIL_LOGTAG") or "postlog"
     log.LOG.open(tag, sink, json=settings[LOG_FORMAT] == "json", stamped=bool(settings[MAILLOG_FILE]))
     for text in [" ".join(words)] if words else (line.rstrip("\n") for line in sys.stdin):

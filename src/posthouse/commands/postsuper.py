@@ -8,7 +8,14 @@ import getopt
 import sys
 from typing import Final
 
-from posthouse.commands.queue_client import EX_NOPERM, EX_UNAVAILABLE, EX_USAGE, QueueClient, QueueUnavailableError, RefusedError
+from posthouse.commands.queue_client import (
+    EX_NOPERM,
+    EX_UNAVAILABLE,
+    EX_USAGE,
+    QueueClient,
+    QueueUnavailableError,
+    RefusedError,
+)
 from posthouse.ipc import showq
 from posthouse.ipc.showq import Steer, Steered
 

@@ -94,7 +94,7 @@ class QueueClient:
 
 
 def _open_offline(settings: Settings) -> "OfflineQueue":
-    from posthouse.commands.offline_queue import OfflineQueue  # noqa: PLC0415 - only while the system is down
+    from posthouse.commands.offline_queue import OfflineQueue
 
     try:
         return OfflineQueue(settings)

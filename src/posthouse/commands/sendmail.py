@@ -206,13 +206,15 @@ def deliver(arguments: Arguments) -> int:
     """Read the message from standard input and submit it."""
     message = arguments.message
     if not message.recipients and not arguments.from_headers:
-        sys.stderr.write("sendmail: fatal: Recipient addresses must be specified on the command line or via the -t option\n")
+        sys.stderr.write(
+            "sendmail: fatal: Recipient addresses must be specified on the command line or via the -t option\n"
+        )
         return EX_USAGE
     message.content = read_content(dot_ends=arguments.dot_ends)
     if not message.full_name:
         message.full_name = os.environ.get("NAME", "") or login_full_name()
     if arguments.from_headers:
-        from posthouse.commands.header_recipients import header_recipients  # noqa: PLC0415 - only -t pays for it
+        from posthouse.commands.header_recipients import header_recipients
 
         message.recipients += header_recipients(message.content)
         if not message.recipients:
@@ -245,7 +247,7 @@ def read_content(*, dot_ends: bool) -> bytes:
 
 def login_full_name() -> str:
     """The submitter's name from the password file; & is the login name with a capital."""
-    import pwd  # noqa: PLC0415 - not every run needs it
+    import pwd
 
     try:
         entry = pwd.getpwuid(os.getuid())
@@ -256,7 +258,7 @@ def login_full_name() -> str:
 
 def _call(name: str, arguments: Arguments, words: list[str]) -> int:
     """Run another of our commands in this process."""
-    from importlib import import_module  # noqa: PLC0415 - only these modes pay for it
+    from importlib import import_module
 
     config = ["-c", arguments.config_directory] if arguments.config_directory else []
     result = import_module(f"posthouse.commands.{name}").main([name, *config, *words])

@@ -4,6 +4,7 @@ A file in maildrop has a random name, and is complete when its mode is 0444; tha
 and the directory is synced before success is reported.
 """
 
+import contextlib
 import os
 import socket
 from dataclasses import dataclass, field
@@ -44,23 +45,23 @@ class Answer:
 def format_submission(message: Message) -> bytes:
     """All records of a submission (ipc/submit.py)."""
     pieces = [records.format_record(records.VERSION, records.FORMAT)]
-    for kind, text in (
+    given = (
         (records.ENCODING, message.encoding),
         (records.ENVID, message.envid),
         (records.RET, message.ret),
         (records.NOTIFY, message.notify),
         (records.FULL_NAME, message.full_name),
-    ):
-        if text:
-            pieces.append(records.format_record(kind, _envelope_text(text)))
+    )
+    pieces.extend(records.format_record(kind, _envelope_text(text)) for kind, text in given if text)
     if message.flags:
         pieces.append(records.format_record(records.FLAGS, message.flags))
     if message.sender is not None:
         pieces.append(records.format_record(records.SENDER, _envelope_text(message.sender)))
     pieces.extend(records.format_record(records.RECIPIENT, _envelope_text(rcpt)) for rcpt in message.recipients)
     content = message.content
-    for start in range(0, len(content), records.MAX_CONTENT_RECORD):
-        pieces.append(records.format_record(records.CONTENT, content[start : start + records.MAX_CONTENT_RECORD]))
+    limit = records.MAX_CONTENT_RECORD
+    starts = range(0, len(content), limit)
+    pieces.extend(records.format_record(records.CONTENT, content[start : start + limit]) for start in starts)
     pieces.append(records.format_record(records.END, b""))
     return b"".join(pieces)
 
@@ -91,10 +92,8 @@ def _by_socket(path: str, submission: bytes) -> Answer | None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.connect(path)
         sock.settimeout(ANSWER_TIMEOUT_S)
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused early: the answer says why
             sock.sendall(submission)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # refused early: the answer says why
         said = b""
         while not said.endswith(b"\n") and (piece := sock.recv(4096)):
             said += piece
@@ -125,7 +124,7 @@ def _drop(directory: str, submission: bytes) -> None:
 
 def _sync_file_system(descriptor: int) -> None:
     """Sync the directory entry. The directory itself cannot be opened by users (mode 1733), its file system can."""
-    import ctypes  # noqa: PLC0415 - only while the system is down
+    import ctypes
 
     try:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -151,7 +150,7 @@ def find_queue_directory(config_directory: str) -> str:
             if name.strip() == b"queue_directory":
                 value = right.strip().decode("utf-8", "replace")
     if "$" in value:
-        from posthouse.config.load import load_settings  # noqa: PLC0415 - rarely needed
+        from posthouse.config.load import load_settings
 
         value = load_settings(config_directory, "sendmail").text("queue_directory")
     return value

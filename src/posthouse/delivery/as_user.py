@@ -10,23 +10,24 @@ import socket
 import struct
 from typing import Final
 
-import msgspec
-
 from posthouse.delivery import command, maildir, mbox, user_files
 from posthouse.delivery.ending import Ending
 from posthouse.ipc.as_user import (
     CHILD,
     NAME,
     OK,
+    REFUSED,
     TRY_LATER,
     VERSION,
     Finished,
     ReadFile,
+    RunCommand,
     ToChild,
     WriteMailbox,
     WriteMaildir,
 )
-from posthouse.ipc.stream import MAX_FRAME, Hello, encode_frame
+from posthouse.ipc.runas_wire import JobKind
+from posthouse.ipc.stream import MAX_FRAME, Hello, encode_frame, replace
 
 READ_SIZE: Final = 256 * 1024
 MAX_DESCRIPTORS: Final = 16
@@ -34,19 +35,20 @@ _LENGTH: Final = struct.Struct(">I")
 
 
 def serve(descriptor: int, kind: int) -> None:
-    """Work until the agent closes the socket. kind: what was asked of runas, which has checked it."""
+    """Work until the agent closes the socket. kind: what was asked of runas, and so all that is done (JobKind)."""
     os.umask(0o077)
     with socket.socket(fileno=descriptor) as sock:
         sock.setblocking(True)
         sock.sendall(encode_frame(Hello(NAME, VERSION)))
-        Jobs(sock).run()
+        Jobs(sock, JobKind(kind)).run()
 
 
 class Jobs:
     """The stream of jobs of one agent."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, kind: JobKind) -> None:
         self._socket = sock
+        self._kind = kind
         self._buffer = bytearray()
         self._descriptors: list[int] = []
         self._greeted = False
@@ -84,7 +86,7 @@ class Jobs:
         answers: list[Finished] = []
         written: list[tuple[Finished, str]] = []
         for job, descriptor in jobs:
-            answer = _attempt(job, _content_of(job, descriptor))
+            answer = _attempt(job, self._kind, _content_of(job, descriptor))
             if isinstance(job, WriteMaildir) and answer.ending == OK:
                 written.append((answer, job.directory))
             else:
@@ -103,10 +105,10 @@ def _content_of(job: ToChild, descriptor: int) -> bytes:
         return file.read()
 
 
-def _attempt(job: ToChild, content: bytes) -> Finished:
+def _attempt(job: ToChild, kind: JobKind, content: bytes) -> Finished:
     """Do one job; whatever the file system says becomes an ending."""
     try:
-        return _do(job, content)
+        return _do(job, kind, content)
     except Ending as ending:
         return Finished(job.id, ending.kind, ending.text, b"", 0)
     except OSError as error:
@@ -114,7 +116,9 @@ def _attempt(job: ToChild, content: bytes) -> Finished:
         return Finished(job.id, why.kind, why.text, b"", 0)
 
 
-def _do(job: ToChild, content: bytes) -> Finished:
+def _do(job: ToChild, kind: JobKind, content: bytes) -> Finished:
+    if (JobKind.COMMAND if isinstance(job, RunCommand) else JobKind.MAILBOX) not in kind:
+        raise Ending(REFUSED, "not what this process was started for")
     if isinstance(job, WriteMaildir):
         maildir.write(job.directory, job.host, job.head, content)
         return Finished(job.id, OK, "delivered to maildir", b"", 0)
@@ -136,7 +140,6 @@ def _sync_directories(written: list[tuple[Finished, str]]) -> list[Finished]:
         except OSError as error:
             failed[directory] = f"sync {directory}: {error.strerror}"
     return [
-        msgspec.structs.replace(answer, ending=TRY_LATER, text=failed[directory]) if directory in failed else answer
+        replace(answer, ending=TRY_LATER, text=failed[directory]) if directory in failed else answer
         for answer, directory in written
     ]
-

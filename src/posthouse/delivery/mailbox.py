@@ -36,7 +36,7 @@ def trace_headers(sender: str, rcpt: DeliverTo, delivered_to: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-async def deliver_to_mailbox(  # noqa: PLR0913 - delivery, recipient, place, rights, rules
+async def deliver_to_mailbox(
     users: Users, delivery: Delivery, rcpt: DeliverTo, path: str, identity: Identity, rules: MailboxRules
 ) -> RecipientResult:
     """Write the message into a mailbox as its owner; the result for the recipient. Never raises."""

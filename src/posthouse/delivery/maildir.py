@@ -11,7 +11,7 @@ _sequence = 0
 
 def write(directory: str, host: str, head: bytes, content: bytes) -> None:
     """Write a file into tmp/, sync it, move it to new/. The caller syncs new/ (`sync`). Raises OSError."""
-    temporary = f"{directory}/tmp/{_temporary_name(host)}"
+    temporary = os.path.join(directory, "tmp", _temporary_name(host))
     try:
         descriptor = os.open(temporary, _FLAGS, 0o600)
     except FileNotFoundError:

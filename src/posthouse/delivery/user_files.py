@@ -1,4 +1,4 @@
-"""Reading a user's .forward or :include: file, as that user. What it says is untrusted; here only who could write it."""
+"""Reading a user's .forward or :include: file, as that user. What it says is untrusted; who could write it counts."""
 
 import os
 import stat

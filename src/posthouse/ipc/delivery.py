@@ -45,8 +45,10 @@ class Acknowledge(Request, frozen=True, tag=2):
 
 
 class Results(Request, frozen=True, tag=11):
-    """What became of the recipients of delivery `id`. destination_dead: the fault was the destination's, not the
-    message's, and its text is `why`."""
+    """What became of the recipients of delivery `id`.
+
+    destination_dead: the fault was the destination's, not the message's, and its text is `why`.
+    """
 
     queue_id: str
     results: list[RecipientResult]

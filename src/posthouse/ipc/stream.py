@@ -59,6 +59,7 @@ class Protocol(Generic[R]):
         self.decode: Callable[[memoryview], R] = msgspec.msgpack.Decoder(receives, strict=True).decode
 
 
+replace: Final = msgspec.structs.replace  # a copy of a record with other values; nobody else need know msgspec
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_hello: Final = msgspec.msgpack.Decoder(Hello).decode
 

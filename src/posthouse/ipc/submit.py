@@ -19,6 +19,9 @@ VERSION, SENDER, RECIPIENT, FULL_NAME, ENCODING, ENVID, RET, NOTIFY, FLAGS, CONT
     b"V", b"S", b"R", b"F", b"B", b"I", b"T", b"Y", b"G", b"M", b"E",
 )  # fmt: skip
 KNOWN: Final = frozenset((VERSION, SENDER, RECIPIENT, FULL_NAME, ENCODING, ENVID, RET, NOTIFY, FLAGS, CONTENT, END))
+_FIELDS: Final = {  # of Submission, for records that say one thing each
+    SENDER: "sender", FULL_NAME: "full_name", ENCODING: "encoding", ENVID: "envid", RET: "ret", NOTIFY: "notify",
+}  # fmt: skip
 MAX_ENVELOPE_RECORD: Final = 4096  # octets; longer than any address or name that is meant
 MAX_CONTENT_RECORD: Final = 64 * 1024
 FLAG_TRACE, FLAG_VERIFY, FLAG_SMTPUTF8, FLAG_GATEWAY = b"v", b"n", b"u", b"g"  # sendmail -v, -bv, -O smtputf8, -G
@@ -103,23 +106,14 @@ class SubmissionReader:
         except UnicodeDecodeError as error:
             raise SubmissionError("envelope record is not UTF-8") from error
         envelope = self.envelope
-        if kind == SENDER:
-            envelope.sender, envelope.sender_given = text, True
-        elif kind == RECIPIENT:
+        if kind == RECIPIENT:
             envelope.recipients.append((text, envelope.notify))
-        elif kind == FULL_NAME:
-            envelope.full_name = text
-        elif kind == ENCODING:
-            if text not in ("7bit", "8bit"):
-                raise SubmissionError("unknown body type")
-            envelope.encoding = text
-        elif kind == ENVID:
-            envelope.envid = text
-        elif kind == RET:
-            envelope.ret = text
-        elif kind == NOTIFY:
-            envelope.notify = text
         elif kind == FLAGS:
             if set(value) - set(FLAG_TRACE + FLAG_VERIFY + FLAG_SMTPUTF8 + FLAG_GATEWAY):
                 raise SubmissionError("unknown flag")
             envelope.flags = value
+        else:
+            if kind == ENCODING and text not in ("7bit", "8bit"):
+                raise SubmissionError("unknown body type")
+            setattr(envelope, _FIELDS[kind], text)
+            envelope.sender_given = envelope.sender_given or kind == SENDER

@@ -33,7 +33,7 @@ catalog.entries()  # read now, in the warm image: 1 MB that all daemons share
 catalog.families()
 
 
-def run_child(  # noqa: PLR0913 - the arguments are one fork record
+def run_child(
     module: str, settings_fd: int, status_fd: int, listen_fds: list[int], client_limit: int, runas_fd: int = -1
 ) -> NoReturn:
     """Serve until retired. Never returns, never raises.
@@ -46,13 +46,13 @@ def run_child(  # noqa: PLR0913 - the arguments are one fork record
         code = 0
     except (ConfigError, Fatal, TemporaryError) as error:
         log.fatal(str(error))
-    except BaseException as error:  # noqa: BLE001 - the last line of defence, see the module's docstring
+    except BaseException as error:
         log.panic(" | ".join(traceback.format_exception(error)).replace("\n", " | "))
     log.LOG.flush()
     os._exit(code)
 
 
-def _serve(  # noqa: PLR0913 - see run_child
+def _serve(
     module: str, settings_fd: int, status_fd: int, listen_fds: list[int], client_limit: int, runas_fd: int
 ) -> None:
     assert __debug__, "daemons are never run with -O"

@@ -76,11 +76,11 @@ class Context:
         return f"{self.queue_directory}/public/{service}"
 
     def session_started(self) -> None:
-        """Count a client in; every session calls this once …"""
+        """Count a client in; every session calls this once, at its begin."""
         self.lifetime.session_started()
 
     def session_ended(self) -> None:
-        """… and this once."""
+        """Count it out; every session calls this once, at its end."""
         self.lifetime.session_ended()
 
 

@@ -27,7 +27,7 @@ GATHER_LINES: Final = 100  # lines that are enough company
 MAX_PENDING: Final = 10_000  # records kept while the log does not take them
 
 # Control characters would let a client forge log lines or drive a terminal; "?" is what Postfix writes.
-_CLEAN: Final = {code: "?" for code in (*range(32), *range(127, 160))}
+_CLEAN: Final = dict.fromkeys((*range(32), *range(127, 160)), "?")
 Field = str | int | float | bool | list[str] | None  # what JSON shows
 
 
@@ -56,7 +56,7 @@ class NullSink:
 
     def write(self, lines: list[tuple[int, bytes]]) -> int:
         """Take nothing."""
-        return 0 if lines else 0
+        return 0
 
 
 class FileSink:

@@ -14,7 +14,7 @@ import subprocess  # starts our own programs and setpriv(1)
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 2525
@@ -48,7 +48,7 @@ def main(words: list[str]) -> int:
         return 64
     state = Path.cwd() / "var"
     if os.geteuid() == 0:
-        return _as_user(state)
+        _as_user(state)
     user = pwd.getpwuid(os.geteuid()).pw_name
     etc = _write_configuration(state, user)
     if _is_taken():
@@ -161,14 +161,14 @@ def _write_configuration(state: Path, user: str) -> Path:
     if not (etc / "main.cf").exists():
         (etc / "main.cf").write_text(MAIN_CF.format(etc=etc, state=state, user=user))
     if not (etc / "master.cf").exists():
-        from posthouse.commands.orders.programs import STOCK_MASTER_CF  # noqa: PLC0415 - only the first run needs it
+        from posthouse.commands.orders.programs import STOCK_MASTER_CF
 
         stock = STOCK_MASTER_CF.decode()
         (etc / "master.cf").write_text(stock.replace("smtp       inet", f"{HOST}:{PORT} inet", 1))
     return etc
 
 
-def _as_user(state: Path) -> int:
+def _as_user(state: Path) -> NoReturn:
     """Go on as somebody without rights: who called sudo, the owner of this directory, or nobody.
 
     Where that user cannot reach the Python we run on (one in root's home, say), the run keeps the right to read files.
@@ -180,8 +180,7 @@ def _as_user(state: Path) -> int:
             os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
     setpriv = shutil.which("setpriv")
     if setpriv is None:
-        sys.stderr.write("posthouse run: started by root, and setpriv(1) is not here; run it as another user\n")
-        return 1
+        raise SystemExit("posthouse run: started by root, and setpriv(1) is not here; run it as another user")
     rights = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", "--no-new-privs"]
     python = os.path.realpath(sys.executable)
     probe = subprocess.run([setpriv, *rights, python, "-c", ""], check=False, capture_output=True)  # noqa: S603 - ours

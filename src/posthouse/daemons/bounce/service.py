@@ -194,4 +194,3 @@ def _status(about: About, kind: str, until: str) -> RecipientStatus:
         diagnostic=result.diagnostic or f"X-Postfix; {result.text}",
         retry_until=until,
     )
-

@@ -203,10 +203,8 @@ class LocalAgent:
     ) -> RecipientResult:
         """Deliver to all; what has to be tried again decides, then what failed, then success."""
         addresses = [target.value for target in targets if target.kind is Kind.ADDRESS]
-        results = []
-        for target in targets:
-            if target.kind is not Kind.ADDRESS:
-                results.append(await self._special(delivery, rcpt, target, owner))
+        special = [target for target in targets if target.kind is not Kind.ADDRESS]
+        results = [await self._special(delivery, rcpt, target, owner) for target in special]
         if addresses:
             results.append(await forward(self._cleanup, delivery, rcpt, sender, addresses))
         if not results:
@@ -270,11 +268,15 @@ class LocalAgent:
         if finished.ending != OK:
             return RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.0", finished.text, RELAY)
         if finished.status == EX_OK:
-            return RecipientResult(rcpt.rcpt_id, SENT, "2.0.0", f"delivered to command: {command}", RELAY, action="delivered")
+            return RecipientResult(
+                rcpt.rcpt_id, SENT, "2.0.0", f"delivered to command: {command}", RELAY, action="delivered"
+            )
         deferred = finished.status == EX_TEMPFAIL or finished.status < 0
         outcome, status = (DEFERRED, "4.3.0") if deferred else (BOUNCED, "5.3.0")
         text = f'Command died with status {finished.status}: "{command}"'
-        return RecipientResult(rcpt.rcpt_id, outcome, status, f"{text}. Command output: {output}" if output else text, RELAY)
+        return RecipientResult(
+            rcpt.rcpt_id, outcome, status, f"{text}. Command output: {output}" if output else text, RELAY
+        )
 
     async def _unknown(self, delivery: Delivery, rcpt: DeliverTo, person: Person) -> RecipientResult:
         if self._luser_relay:

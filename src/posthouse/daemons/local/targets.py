@@ -6,7 +6,7 @@ The text comes from the administrator or, untrusted, from a user; parsing never 
 from dataclasses import dataclass
 from enum import Enum
 
-from posthouse.protocol.message.tokens import parse_address_list, format_internal
+from posthouse.protocol.message.tokens import format_internal, parse_address_list
 
 INCLUDE = ":include:"
 
@@ -30,7 +30,7 @@ class Target:
 
 
 def parse_targets(text: str) -> list[Target]:
-    """Read a list of destinations; comments are left out. Never raises: what makes no sense is an address that fails."""
+    """Read a list of destinations, without comments. Never raises: what makes no sense is an address that fails."""
     targets = []
     for item in split_items(text):
         if item.startswith("|"):

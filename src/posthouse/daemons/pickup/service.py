@@ -1,5 +1,6 @@
 """PickupService: the submit socket and the maildrop runs. One process, one message of maildrop at a time."""
 
+import contextlib
 import os
 import pwd
 import socket
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from posthouse.config.parameters import AUTHORIZED_SUBMIT_USERS, MAIL_NAME, MESSAGE_SIZE_LIMIT, MYHOSTNAME
+from posthouse.config.parameters import MAIL_NAME, MESSAGE_SIZE_LIMIT, MYHOSTNAME
 from posthouse.daemons.pickup.maildrop import DroppedFile, Maildrop
 from posthouse.daemons.pickup.parameters import SUBMIT_BYTES_PER_USER, SUBMIT_FILES_PER_USER
 from posthouse.daemons.pickup.submission import LocalSubmission, Site, Submitter
@@ -115,10 +116,8 @@ class PickupService(Service):
             return
         log.warning(f"uid={submitter.uid}: user {submitter.login} is not in authorized_submit_users")
         sock.setblocking(False)
-        try:
+        with contextlib.suppress(OSError):
             sock.send(b"550 5.7.1 you are not allowed to submit mail (authorized_submit_users)\n")
-        except OSError:
-            pass
         sock.close()
         self.context.session_ended()
 
@@ -175,4 +174,3 @@ def login_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
-

@@ -9,7 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from posthouse.ipc.cleanup import CleanupClient, Done, Transaction
-from posthouse.ipc.message import NOTIFY_DELAY, NOTIFY_FAILURE, NOTIFY_NEVER, NOTIFY_SUCCESS, ClientInfo, Envelope, Recipient
+from posthouse.ipc.message import (
+    NOTIFY_DELAY,
+    NOTIFY_FAILURE,
+    NOTIFY_NEVER,
+    NOTIFY_SUCCESS,
+    ClientInfo,
+    Envelope,
+    Recipient,
+)
 from posthouse.ipc.submit import FLAG_SMTPUTF8, FLAG_TRACE, FLAG_VERIFY, Submission, SubmissionError, SubmissionReader
 from posthouse.protocol.message.date import format_date
 from posthouse.protocol.message.received import Server, format_received_local
@@ -175,5 +183,3 @@ def make_recipient(address: str, notify: str) -> Recipient:
         except KeyError:
             raise SubmissionError("unknown NOTIFY value") from None
     return Recipient(address, notify=bits)
-
-

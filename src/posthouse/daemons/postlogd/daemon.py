@@ -7,71 +7,11 @@ another's line, and appended. Nobody waits for it: when the disk is full lines a
 Standards: none. See also: postlog(1), master(8).
 """
 
-import os
-import socket
-from typing import Final
-
 from posthouse.config.parameters import MAILLOG_FILE
-from posthouse.skeleton.daemon import Context, Daemon, Privileges, Service
+from posthouse.daemons.postlogd.service import PostlogService
+from posthouse.skeleton.daemon import Context, Daemon, Privileges
 from posthouse.util import log
-from posthouse.util.errors import Fatal
 from posthouse.util.log import FileSink
-
-STANDARD_OUTPUT: Final = "/dev/stdout"
-DATAGRAMS_PER_TURN: Final = 256
-MAX_DATAGRAM: Final = 256 * 1024  # bytes; senders stay below 64 kB
-MAX_LINE: Final = 16_000  # bytes
-# Everything below a blank but the newline, and DEL.
-_CONTROL: Final = bytes.maketrans(bytes([*range(10), *range(11, 32), 127]), b"?" * 32)
-
-
-class PostlogService(Service):
-    """Appends what comes."""
-
-    def __init__(self, path: str) -> None:
-        self.descriptor = open_file(path)
-        self._lost = 0
-
-    def datagrams(self, sock: socket.socket) -> None:
-        """Read what is there and write it with one call."""
-        pieces = []
-        for _ in range(DATAGRAMS_PER_TURN):
-            try:
-                pieces.append(sock.recv(MAX_DATAGRAM))
-            except (BlockingIOError, InterruptedError):
-                break
-        if pieces:
-            self._write(b"".join(map(clean, pieces)))
-
-    def _write(self, lines: bytes) -> None:
-        try:
-            os.write(self.descriptor, lines)
-        except OSError:
-            self._lost += lines.count(b"\n")
-            return
-        if self._lost:
-            lost, self._lost = self._lost, 0
-            log.warning(f"{lost} lines of the log were lost: the file could not be written")
-
-
-def clean(datagram: bytes) -> bytes:
-    """Make whole printable lines of a datagram."""
-    text = datagram.translate(_CONTROL).strip(b"\n")
-    if len(text) > MAX_LINE and max(map(len, text.split(b"\n"))) > MAX_LINE:
-        text = b"\n".join(line[:MAX_LINE] for line in text.split(b"\n"))
-    return text + b"\n" if text else b""
-
-
-def open_file(path: str) -> int:
-    """Open the log for appending. Raises Fatal: it cannot be; says what to do."""
-    if path == STANDARD_OUTPUT:
-        return os.dup(1)
-    try:
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Fatal(
-            f"maillog_file = {path}: {error.strerror}; make it writable for mail_owner (postfix set-permissions does)"
-        ) from error
 
 
 def start(context: Context) -> PostlogService:

@@ -8,8 +8,6 @@ import os
 from functools import partial
 from typing import Final, Protocol
 
-import msgspec
-
 from posthouse.ipc import showq
 from posthouse.ipc.message import decode_envelope
 from posthouse.ipc.showq import (
@@ -27,10 +25,20 @@ from posthouse.ipc.showq import (
     Steered,
     ToShowq,
 )
-from posthouse.ipc.stream import Channel
+from posthouse.ipc.stream import Channel, replace
 from posthouse.queue.spool import SpoolContent
 from posthouse.queue.store import Store
-from posthouse.queue.values import DONE, DEFERRED, FORCED_EXPIRE, INCOMING, Change, Changed, Filter, StoredMessage, StoreError
+from posthouse.queue.values import (
+    DEFERRED,
+    DONE,
+    FORCED_EXPIRE,
+    INCOMING,
+    Change,
+    Changed,
+    Filter,
+    StoredMessage,
+    StoreError,
+)
 from posthouse.util import eager, log
 from posthouse.util.errors import TemporaryError
 
@@ -137,7 +145,7 @@ class Admin:
 
     def _with_active(self, listed: Listed) -> Listed:
         """The store does not know which messages are active."""
-        return msgspec.structs.replace(listed, queue_name=ACTIVE) if self._live.is_active(listed.queue_id) else listed
+        return replace(listed, queue_name=ACTIVE) if self._live.is_active(listed.queue_id) else listed
 
     def _listed(self, stored: StoredMessage) -> Listed:
         name = ACTIVE if self._live.is_active(stored.queue_id) else stored.queue_name

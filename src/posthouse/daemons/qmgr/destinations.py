@@ -42,7 +42,18 @@ class Entry:
 class Destination:
     """Entries for one nexthop, and its concurrency window."""
 
-    __slots__ = ("_failures", "dead_until", "in_flight", "name", "not_before", "queued", "todo", "transport", "why", "window")
+    __slots__ = (
+        "_failures",
+        "dead_until",
+        "in_flight",
+        "name",
+        "not_before",
+        "queued",
+        "todo",
+        "transport",
+        "why",
+        "window",
+    )
 
     def __init__(self, transport: "Transport", name: str) -> None:
         self.transport = transport

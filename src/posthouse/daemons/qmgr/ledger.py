@@ -39,7 +39,7 @@ class Ledger:
     def commit(
         self, envelope: Envelope, recipients: Sequence[Recipient], content: bytes | SpoolFile, done: CommitDone
     ) -> None:
-        """Make a message durable; done(error, full, message): the message is None when it was there before or is held."""
+        """Make a message durable; done(error, full, message), the message None when it was there before or is held."""
         if not recipients:
             done("a message without recipients", False, None)
             return
@@ -131,15 +131,19 @@ class Ledger:
         Raises StoreError: it cannot be read; a notice without the original is better than none.
         """
         content = message.content if message.content is not None else await self.store.content(message.key)
-        if isinstance(content, SpoolContent):
-            with open(content.descriptor, "rb") as file:  # large, so the header section is all that is returned
-                content = file.read(size_limit)
-            return header_section(content), True
+        if isinstance(content, SpoolContent):  # large, so the header section is all that is returned
+            return header_section(read_spooled(content, size_limit)), True
         if content is None:
             return b"", True
         if message.envelope.dsn_ret == "HDRS" or len(content) > size_limit:
             return header_section(content), True
         return content, False
+
+
+def read_spooled(content: SpoolContent, limit: int = -1) -> bytes:
+    """Read content that is in a file, all of it or so many octets, and close the descriptor."""
+    with open(content.descriptor, "rb") as file:
+        return file.read(limit)
 
 
 def header_section(content: bytes) -> bytes:
@@ -174,9 +178,7 @@ async def revive(store: Store, stored: StoredMessage, active: float) -> ActiveMe
     return message
 
 
-def _fresh(
-    key: int, envelope: Envelope, recipients: Sequence[Recipient], content: bytes | SpoolFile
-) -> ActiveMessage:
+def _fresh(key: int, envelope: Envelope, recipients: Sequence[Recipient], content: bytes | SpoolFile) -> ActiveMessage:
     to = [
         DeliverTo(number, rcpt.address, rcpt.original, rcpt.dsn_orcpt, rcpt.notify)
         for number, rcpt in enumerate(recipients, 1)

@@ -26,7 +26,6 @@ from posthouse.util import eager, log
 from posthouse.util.errors import TemporaryError
 
 
-
 class QueueManager:
     """See the module's docstring. `ledger` is the store, `scheduler` the way to the agents."""
 
@@ -158,7 +157,9 @@ class QueueManager:
         if gone:
             self._leave(message)
         elif waiting:
-            self.took(message, [RecipientResult(each, DEFERRED, "4.2.1", "on hold", "none") for each in waiting], _nothing)
+            self.took(
+                message, [RecipientResult(each, DEFERRED, "4.2.1", "on hold", "none") for each in waiting], _nothing
+            )
 
     def force_expire(self, queue_id: str) -> None:
         """Return the message to its sender at the end of this round."""

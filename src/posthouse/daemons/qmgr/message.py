@@ -11,7 +11,17 @@ from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, Envelope, RecipientRe
 class ActiveMessage:
     """One message in this round."""
 
-    __slots__ = ("active", "content", "delay_warned", "envelope", "forced_expire", "key", "pending", "recipients", "results")
+    __slots__ = (
+        "active",
+        "content",
+        "delay_warned",
+        "envelope",
+        "forced_expire",
+        "key",
+        "pending",
+        "recipients",
+        "results",
+    )
 
     def __init__(
         self, key: int, envelope: Envelope, recipients: list[DeliverTo], content: bytes | None, active: float

@@ -80,7 +80,7 @@ class Notices:
             partial(self._ask, kind, message, about, until, done),
         )
 
-    def _ask(  # noqa: PLR0913 - the parts of one request
+    def _ask(
         self,
         kind: str,
         message: ActiveMessage,

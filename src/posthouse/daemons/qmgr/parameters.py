@@ -6,7 +6,10 @@ from posthouse.config.parameter import Integer, NameList, Time
 from posthouse.config.parameters import QUEUE_PARAMETERS
 
 QMGR_MESSAGE_ACTIVE_LIMIT: Final = Integer(
-    "qmgr_message_active_limit", "20000", doc="How many messages may be in the active queue, and so in memory.", minimum=1
+    "qmgr_message_active_limit",
+    "20000",
+    doc="How many messages may be in the active queue, and so in memory.",
+    minimum=1,
 )
 QMGR_MESSAGE_RECIPIENT_LIMIT: Final = Integer(
     "qmgr_message_recipient_limit", "20000", doc="How many recipients may be in memory.", minimum=1

@@ -5,10 +5,10 @@ The old message is deleted when the new one is durable; a crash between the two 
 
 import asyncio
 
-import msgspec
-
+from posthouse.daemons.qmgr.ledger import read_spooled
 from posthouse.ipc.cleanup import CleanupClient
 from posthouse.ipc.message import Recipient, decode_envelope
+from posthouse.ipc.stream import replace
 from posthouse.queue.spool import SpoolContent
 from posthouse.queue.store import Store
 from posthouse.queue.values import WAITING, Change, StoredMessage
@@ -34,11 +34,10 @@ class Requeuer:
         if not recipients or content is None:
             return 0
         if isinstance(content, SpoolContent):
-            with open(content.descriptor, "rb") as file:
-                content = file.read()
+            content = read_spooled(content)
         try:
             queue_id = await self._cleanup.new_queue_id()
-            envelope = msgspec.structs.replace(decode_envelope(stored.attributes), queue_id=queue_id, hold="")
+            envelope = replace(decode_envelope(stored.attributes), queue_id=queue_id, hold="")
             transaction = self._cleanup.begin(envelope, recipients)
         except TemporaryError as error:
             log.warning(f"{stored.queue_id}: not requeued: {error}")
@@ -49,5 +48,7 @@ class Requeuer:
             log.warning(f"{stored.queue_id}: not requeued: {done.code} {done.dsn} {done.text}")
             return 0
         await self._store.change(Change.DELETE, [stored.queue_id])
-        log.info(f"{stored.queue_id}: requeued as {queue_id}", event="requeue", queue_id=stored.queue_id, new_id=queue_id)
+        log.info(
+            f"{stored.queue_id}: requeued as {queue_id}", event="requeue", queue_id=stored.queue_id, new_id=queue_id
+        )
         return 1

@@ -22,7 +22,10 @@ class Plan:
 
 
 def plan_round(
-    recipients: Iterable[DeliverTo], resolved: Sequence[Resolved], one_at_a_time: frozenset[str], deferred: frozenset[str]
+    recipients: Iterable[DeliverTo],
+    resolved: Sequence[Resolved],
+    one_at_a_time: frozenset[str],
+    deferred: frozenset[str],
 ) -> Plan:
     """Group recipients by where they go.
 

@@ -27,7 +27,7 @@ class Owner(Protocol):
     """What the scheduler asks of the queue manager."""
 
     def fetch_content(self, message: ActiveMessage, then: Callable[[bytes, int, str], None]) -> None:
-        """Read content that is not in memory; `then` gets content, or a descriptor that it closes (else -1), or why not."""
+        """Read content that is not in memory; `then` gets content, or a descriptor that it closes, or why not."""
 
     def took(self, message: ActiveMessage, results: list[RecipientResult], acknowledge: Callable[[], None]) -> None:
         """Take results; call `acknowledge` when they are committed."""
@@ -187,9 +187,7 @@ class Scheduler:
             self._not_reached(destination, results.why)
         else:
             destination.reached()
-        if destination.todo:
-            self._want(destination.transport)
-        elif destination.transport.turn:
+        if destination.todo or destination.transport.turn:
             self._want(destination.transport)
         message = entry.message
         wanted = set(entry.rcpt_ids)
@@ -197,7 +195,9 @@ class Scheduler:
         self.owner.took(message, good, acknowledge)
         missing = wanted.difference(result.rcpt_id for result in good)
         if missing:
-            log.warning(f"{message.queue_id}: transport {destination.transport.name} gave no result for some recipients")
+            log.warning(
+                f"{message.queue_id}: transport {destination.transport.name} gave no result for some recipients"
+            )
             self._refuse(message, sorted(missing), "4.3.0", "delivery agent gave no result")
 
     def _not_reached(self, destination: Destination, why: str) -> None:

@@ -7,10 +7,8 @@ import socket
 from functools import partial
 from typing import Final
 
-import msgspec
-
 from posthouse.ipc.showq import CLIENT, SERVER, Count, Fetch, Flush, FromShowq, ListPage, Steer, Steered, ToShowq
-from posthouse.ipc.stream import Channel, Client, peer_credentials
+from posthouse.ipc.stream import Channel, Client, peer_credentials, replace
 from posthouse.skeleton.daemon import Context, Service
 from posthouse.tables.matchlist import MatchList
 from posthouse.util import eager, log
@@ -61,7 +59,9 @@ class ShowqService(Service):
         users = self._may_flush if isinstance(record, Flush) else self._may_list
         allowed = await users.matches(login)
         if not allowed:
-            log.warning(f"user {login} (uid {uid}) may not {'flush' if isinstance(record, Flush) else 'view'} the queue")
+            log.warning(
+                f"user {login} (uid {uid}) may not {'flush' if isinstance(record, Flush) else 'view'} the queue"
+            )
         return allowed
 
     def _checked(
@@ -76,13 +76,13 @@ class ShowqService(Service):
             what = "flush the mail queue" if isinstance(record, Flush) else "view the mail queue"
             channel.send(Steered(record.id, 0, f"you are not allowed to {what}"))
             return
-        request = msgspec.structs.replace(record, id=self._qmgr.next_id())
+        request = replace(record, id=self._qmgr.next_id())
         self._qmgr.request(request).add_done_callback(partial(_pass_on, channel, record.id))
 
 
 def _pass_on(channel: Channel[ToShowq], number: int, future: "asyncio.Future[FromShowq]") -> None:
     error = future.exception()
     if error is None:
-        channel.send(msgspec.structs.replace(future.result(), id=number))
+        channel.send(replace(future.result(), id=number))
     else:
         channel.send(Steered(number, 0, str(error)))

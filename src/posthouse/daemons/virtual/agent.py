@@ -69,7 +69,9 @@ class VirtualAgent:
             except (TemporaryError, MisconfiguredError) as error:
                 if isinstance(error, MisconfiguredError):
                     log.warning(str(error))
-                results.append(RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.5", "mail system configuration error", RELAY))
+                results.append(
+                    RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.5", "mail system configuration error", RELAY)
+                )
             if len(results) == len(todo):
                 delivery.finish(results)
 
@@ -91,10 +93,14 @@ class VirtualAgent:
 
     def _path(self, address: str, value: str) -> str:
         if "\0" in value or ".." in value.split("/"):
-            raise MisconfiguredError(f"virtual_mailbox_maps: {address}: path {value!r} could leave virtual_mailbox_base")
+            raise MisconfiguredError(
+                f"virtual_mailbox_maps: {address}: path {value!r} could leave virtual_mailbox_base"
+            )
         path = f"{self._base}/{value}"
         if not path.startswith("/"):
-            raise MisconfiguredError(f"virtual_mailbox_maps: {address}: {path!r} is no absolute path; set virtual_mailbox_base")
+            raise MisconfiguredError(
+                f"virtual_mailbox_maps: {address}: {path!r} is no absolute path; set virtual_mailbox_base"
+            )
         return path
 
     async def _number(self, maps: Maps, address: str, name: str, minimum: int) -> int:

@@ -11,7 +11,9 @@ VIRTUAL_GID_MAPS: Final = Tables("virtual_gid_maps", "", doc="Tables of numeric 
 VIRTUAL_MINIMUM_UID: Final = Integer(
     "virtual_minimum_uid", "100", doc="The smallest user ID that virtual_uid_maps may give.", minimum=1
 )
-VIRTUAL_MAILBOX_LIMIT: Final = Size("virtual_mailbox_limit", "51200000", doc="Largest size of an mbox file; 0: no limit.")
+VIRTUAL_MAILBOX_LIMIT: Final = Size(
+    "virtual_mailbox_limit", "51200000", doc="Largest size of an mbox file; 0: no limit."
+)
 VIRTUAL_MAILBOX_LOCK: Final = NameList(
     "virtual_mailbox_lock", "fcntl, dotlock", doc="How mbox files are locked: fcntl, flock, dotlock."
 )
