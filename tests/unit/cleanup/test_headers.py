@@ -10,9 +10,7 @@ from tests.support.receiver import MakeReceiver, talk
 TABLES = {"canonical_maps": "inline:{ {x1@old.test = y1@new.test} {@oldest.test = @newest.test} }"}
 
 
-def header_of(
-    receiver: MakeReceiver, message: str, main: dict[str, str] | None = None, sender: str = "s@b.test"
-) -> str:
+def header_of(receiver: MakeReceiver, message: str, main: dict[str, str] | None = None) -> str:
     """Send a message and return its header without our Received:, IDs and dates made equal."""
     system = receiver({**TABLES, **(main or {})})
     body = message.replace("\n", "\r\n")
@@ -83,9 +81,7 @@ def test_headers_of_strangers_with_a_domain_for_them(receiver: MakeReceiver) -> 
 
 def test_dropped_headers(receiver: MakeReceiver) -> None:
     """Bcc would tell secrets, Content-Length and Return-Path would lie."""
-    message = (
-        "Bcc: s@x.y\nFrom: a@b.c\nContent-Length: 5\nReturn-Path: <q@q>\nResent-Bcc: f\nX-Bcc: keep\nDate: x\n\nb\n"
-    )
+    message = "Bcc: s@x.y\nFrom: a@b.c\nContent-Length: 5\nReturn-Path: <q@q>\nResent-Bcc: f\nX-Bcc: k\nDate: x\n\nb\n"
     main = {"always_add_missing_headers": "no", "local_header_rewrite_clients": ""}
     assert header_of(receiver, message, main) == "From: a@b.c\nX-Bcc: k\nDate: x\n"
 

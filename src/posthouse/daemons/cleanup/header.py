@@ -1,7 +1,7 @@
 """HeaderEditor: make the header of a message complete, as cleanup(8) does, in one pass over the header section.
 
 Dropped: message_drop_headers. Added where headers are rewritten, or with always_add_missing_headers: Message-Id, Date,
-From, and To when undisclosed_recipients_header says so; with Resent- headers, the Resent- forms. Never a Sender: header.
+From, and To when undisclosed_recipients_header says so; with Resent- headers, the Resent- forms. Never a Sender:.
 Refused: too many Received headers. Sources: RFC 5322 3.6, facts B07.03 and B07.09 to B07.14.
 """
 
