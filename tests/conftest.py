@@ -12,6 +12,7 @@ from tests.support.peers import find_peer
 from tests.support.servers import Postfix, Posthouse
 
 Start = Callable[..., Instance]
+pytest_plugins = ["tests.support.skips"]
 FAILED = pytest.StashKey[list[str | None]]()
 LOG_SHOWN = 6000  # octets of the mail log that a failed test shows
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
@@ -29,35 +30,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs root"))
         if item.get_closest_marker("shared") and not SHARED.is_dir():
             item.add_marker(pytest.mark.skip(reason="the shared cases do not lie beside this work tree"))
-
-
-class SkipsAreFailures:
-    """As root in CI everything can run: a skipped test there is one that nobody notices."""
-
-    def __init__(self) -> None:
-        self.skipped: list[str] = []
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Remember what was skipped, the tests of absent shared cases apart."""
-        if report.skipped and not hasattr(report, "wasxfail") and "shared" not in report.keywords:
-            self.skipped.append(report.nodeid)
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Fail the run when anything was skipped."""
-        if self.skipped and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Name them."""
-        for nodeid in self.skipped:
-            terminalreporter.write_line(f"skipped, which as root in CI counts as failed: {nodeid}", red=True)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Put the rule in force where it holds."""
-    if os.environ.get("CI") == "true" and os.geteuid() == 0 and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(SkipsAreFailures(), "skips-are-failures")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -82,6 +82,10 @@ def measure_paths(
                         progress(
                             f"round {number + 1}: {case.name}: {name} {one.messages_per_s:.0f}/s {one.cpu_ms:.2f} ms"
                         )
+        except (AssertionError, TimeoutError):
+            for name, instance in instances.items():
+                progress(f"--- end of the log of {name}\n{instance.log()[-3000:]}")
+            raise
         finally:
             for instance in instances.values():
                 instance.destroy()
