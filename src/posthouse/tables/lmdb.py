@@ -77,7 +77,12 @@ class Environment:
             number = self.committed()
             if self._transaction.id() != number:
                 self._renew()
-            value: bytes | None = self._transaction.get(key)
+            try:
+                value: bytes | None = self._transaction.get(key)
+            except lmdb.Error:
+                if self.committed() == number:
+                    raise
+                continue  # a page of the snapshot was written over; the next one is whole
             if self.committed() - number < 2:
                 return value
         raise TableError(f"{self.path}: is being written to all the time")
