@@ -111,14 +111,12 @@ class Masquerade:
         local_part, domain = split_address(address)
         if domain is None or not self._domains:
             return address
+        if self._exceptions and await self._exceptions.matches(unquote_address(local_part)):
+            return address
         folded = domain.lower()
         for pattern in self._domains:
             parent = pattern.removeprefix("!")
             if folded != parent and not folded.endswith("." + parent):
                 continue
-            if pattern.startswith("!") or folded == parent:
-                return address
-            if self._exceptions and await self._exceptions.matches(unquote_address(local_part)):
-                return address
-            return f"{local_part}@{parent}"
+            return address if pattern.startswith("!") or folded == parent else f"{local_part}@{parent}"
         return address
