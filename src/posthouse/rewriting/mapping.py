@@ -4,7 +4,7 @@ All addresses are in external form. Which addresses of a message are mapped by w
 Sources: canonical(5), generic(5), ADDRESS_REWRITING_README; facts B07.04, B07.08; API "Addresses in tables".
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from posthouse.protocol.address import add_extension, quote_address, split_address, unquote_address
@@ -25,11 +25,11 @@ class ExpansionError(TemporaryError):
 
 
 async def map_address(
-    maps: Maps, address: str, rules: SearchRules, rewriter: Rewriter, *, propagate: bool = True
+    maps: Maps, address: str, rules: SearchRules, rewrite: Callable[[str], str], *, propagate: bool = True
 ) -> list[str]:
-    """Give the addresses that a table has for `address`, each in standard form; [] when it is not there.
+    """Give the addresses that a table has for `address`; [] when it is not there.
 
-    propagate: an extension that was not part of the key is added to each result. "@domain" keeps the local part.
+    rewrite: what completes a result, usually Rewriter.rewrite. propagate: an extension that was not part of the key is added to each result. "@domain" keeps the local part.
     Raises TableError.
     """
     found = await find_address(maps, address, rules)
@@ -41,16 +41,16 @@ async def map_address(
         value, extension = local_part + value, None
     results = []
     for one in split_addresses(value):
-        mapped = rewriter.rewrite(one)
+        mapped = rewrite(one)
         if propagate and extension:
             mapped = quote_address(add_extension(unquote_address(mapped), extension))
         results.append(mapped)
     return results
 
 
-async def map_generic(maps: Maps, address: str, rules: SearchRules, rewriter: Rewriter) -> str | None:
-    """Map one address once, as smtp_generic_maps does; None: no match. Raises TableError."""
-    results = await map_address(maps, address, rules, rewriter)
+async def map_generic(maps: Maps, address: str, rules: SearchRules, origin: str) -> str | None:
+    """Map one address once, as smtp_generic_maps does; None: no match. A bare user gets origin. Raises TableError."""
+    results = await map_address(maps, address, rules, lambda one: one if "@" in one else f"{one}@{origin}")
     return results[0] if results else None
 
 
@@ -62,7 +62,7 @@ class CanonicalMapping:
         self.name = name
         self._maps = maps
         self._rules = rules
-        self._rewriter = rewriter
+        self._rewrite = rewriter.rewrite
         self._propagate = propagate
 
     def __bool__(self) -> bool:
@@ -87,7 +87,7 @@ class CanonicalMapping:
 
     async def _once(self, address: str) -> list[str]:
         try:
-            return await map_address(self._maps, address, self._rules, self._rewriter, propagate=self._propagate)
+            return await map_address(self._maps, address, self._rules, self._rewrite, propagate=self._propagate)
         except TableError:
             log.warning(
                 f"{self.name} map lookup problem for {printable(address)} -- message not accepted, try again later"

@@ -56,7 +56,7 @@ class VirtualAliases:
         """propagate: "virtual" is in propagate_unmatched_extensions."""
         self._maps = maps
         self._rules = rules
-        self._rewriter = rewriter
+        self._rewrite = rewriter.rewrite
         self._propagate = propagate
         self._limits = limits
 
@@ -93,7 +93,7 @@ class VirtualAliases:
 
     async def _look_up(self, address: str) -> list[str]:
         try:
-            results = await map_address(self._maps, address, self._rules, self._rewriter, propagate=self._propagate)
+            results = await map_address(self._maps, address, self._rules, self._rewrite, propagate=self._propagate)
         except TableError:
             log.warning(
                 f"virtual_alias_maps map lookup problem for {printable(address)} -- message not accepted, "

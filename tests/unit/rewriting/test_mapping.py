@@ -49,15 +49,15 @@ def test_one_address(address: str, results: list[str]) -> None:
         'inline:{one@a.example=two@b.example, {many@a.example = p@b.example, "q r"@c.example}, bare@a.example=bare,'
         " @all.example=@new.example, exact+x@a.example=e@b.example, joe=joe@far.example}"
     )
-    assert now(map_address(maps, address, RULES, REWRITER)) == results
+    assert now(map_address(maps, address, RULES, REWRITER.rewrite)) == results
 
 
 def test_without_propagation_the_extension_is_lost() -> None:
     """propagate_unmatched_extensions may say so."""
     maps = _maps("inline:{one@a.example=two@b.example}")
-    assert now(map_address(maps, "one+x@a.example", RULES, REWRITER, propagate=False)) == ["two@b.example"]
-    assert now(map_generic(maps, "one@a.example", RULES, REWRITER)) == "two@b.example"
-    assert now(map_generic(maps, "two@a.example", RULES, REWRITER)) is None
+    assert now(map_address(maps, "one+x@a.example", RULES, REWRITER.rewrite, propagate=False)) == ["two@b.example"]
+    assert now(map_generic(maps, "one@a.example", RULES, "o.example")) == "two@b.example"
+    assert now(map_generic(maps, "two@a.example", RULES, "o.example")) is None
 
 
 def _canonical(*specs: str) -> CanonicalMapping:
