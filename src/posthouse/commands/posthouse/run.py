@@ -29,9 +29,6 @@ data_directory = {state}/lib
 mail_spool_directory = {state}/mail/
 maillog_file = {state}/log/mail.log
 maillog_file_prefixes = {state}/log
-mail_owner = {user}
-network_owner = {user}
-queue_owner = {user}
 myhostname = posthouse.localdomain
 mydestination = $myhostname, localhost.$mydomain, localhost
 inet_interfaces = 127.0.0.1
@@ -50,7 +47,7 @@ def main(words: list[str]) -> int:
     if os.geteuid() == 0:
         _as_user(state)
     user = pwd.getpwuid(os.geteuid()).pw_name
-    etc = _write_configuration(state, user)
+    etc = _write_configuration(state)
     if _is_taken():
         sys.stderr.write(f"posthouse run: {HOST}:{PORT} is in use; is another one running?\n")
         return 1
@@ -153,13 +150,13 @@ def _stop(system: "subprocess.Popen[bytes]") -> None:
     _say("stopped")
 
 
-def _write_configuration(state: Path, user: str) -> Path:
+def _write_configuration(state: Path) -> Path:
     """Make ./var and its main.cf and master.cf, unless they are there already."""
     etc = state / "etc"
     for part in ("etc", "spool", "lib", "log", "mail"):
         (state / part).mkdir(parents=True, exist_ok=True)
     if not (etc / "main.cf").exists():
-        (etc / "main.cf").write_text(MAIN_CF.format(etc=etc, state=state, user=user))
+        (etc / "main.cf").write_text(MAIN_CF.format(etc=etc, state=state))
     if not (etc / "master.cf").exists():
         from posthouse.commands.orders.programs import STOCK_MASTER_CF
 
