@@ -35,6 +35,10 @@ def check_services(configuration: Configuration, registry: Registry) -> Iterator
                 severity, master.path, service.line, f"{service.name}/{service.type}: {what}", consequence, fix
             )
         yield from _check_address(configuration, service)
+    chrooted = [service.name for service in master.effective() if service.chroot and service.program in registry.programs]
+    if chrooted:
+        what = f"chroot is not built yet; these services run without: {', '.join(dict.fromkeys(chrooted))}"
+        yield Finding(Severity.NOTE, master.path, 0, what, "", "")
     names = {service.name for service in master.services if service.type != "inet"}
     for name in ESSENTIAL:
         if name not in names:
