@@ -29,7 +29,8 @@ async def map_address(
 ) -> list[str]:
     """Give the addresses that a table has for `address`; [] when it is not there.
 
-    rewrite: what completes a result, usually Rewriter.rewrite. propagate: an extension that was not part of the key is added to each result. "@domain" keeps the local part.
+    rewrite: what completes a result, usually Rewriter.rewrite. propagate: an extension that was not part of the key is
+    added to each result. "@domain" keeps the local part.
     Raises TableError.
     """
     found = await find_address(maps, address, rules)
