@@ -169,6 +169,7 @@ class Conversation:
         check.recipient = event.recipient
         check.actions.clear()
         refusal = await self._shared.policy.rcpt(check)
+        check.recipient = None
         if refusal is not None:
             return refusal
         if not transaction.queue_id:

@@ -40,7 +40,7 @@ NameCompiler = Callable[[str], "list[Rule] | None"]
 ListRunner = Callable[[list[Rule], Check], Awaitable[Verdict]]
 
 # RFC 3463 details that speak of a sender, and their counterparts for a recipient (facts: DSN adjustment).
-_FOR_SENDER: Final = {"1.1": "1.0", "1.2": "1.8", "1.3": "1.7", "1.4": "1.0", "1.5": "1.0", "1.6": "1.0"}
+_FOR_SENDER: Final = {"1.1": "1.7", "1.2": "1.8", "1.3": "1.7", "1.4": "1.7", "1.5": "1.0", "1.6": "1.7"}
 _FOR_RECIPIENT: Final = {"1.7": "1.3", "1.8": "1.2"}
 
 
@@ -110,7 +110,8 @@ class Access:
                 if value is not None:
                     return await self._apply(check, value.strip(), name)
         except TemporaryError:
-            return check.lookup_failure(name)
+            log.warning(f'{self._table.name} lookup error for "{key}"')
+            return check.refuse_item(451, "4.3.5", name, self._kind, "Server configuration error")
         return None
 
     # Keys.
@@ -168,8 +169,7 @@ class Access:
         if (match := _CODE.fullmatch(value)) is not None:
             return self._coded(check, int(match[1]), (match[2] or "").strip(), name)
         if word in ("WARN", "INFO"):
-            what = "warn" if word == "WARN" else "info"
-            check.log(what, f"<{name}>: {self._kind} {rest or 'triggered by access rule'}".rstrip())
+            check.log(word.lower(), f"<{name}>: {self._kind} {rest or f'triggers {word} action'}")
             return None
         if word in ("HOLD", "DISCARD", "FILTER", "REDIRECT", "PREPEND", "BCC"):
             return self._transaction(check, word, rest, name)
@@ -203,14 +203,25 @@ class Access:
             detail = _FOR_RECIPIENT.get(detail, detail)
         else:
             detail = "0.0"
+        if detail != status[2:]:
+            log.info(f"mapping DSN status {status} into {self._kind} status {status[:2]}{detail}")
         return status[:2] + detail
 
     def _transaction(self, check: Check, word: str, rest: str, name: str) -> Verdict:
-        if word in ("FILTER", "REDIRECT", "PREPEND", "BCC") and not rest:
-            log.warning(f"access table {self._table.name} entry for {name} has {word} without argument")
+        entry = f'access table {self._table.name} entry "{name}"'
+        if not rest and word not in ("HOLD", "DISCARD"):
+            log.warning(f"{entry} has {word} entry without value")
+            return None
+        if word == "FILTER" and ":" not in rest:
+            log.warning(f"{entry} requires transport:destination")
+            return None
+        if word == "FILTER":
+            log.warning(f"{entry}: FILTER is not built yet")
             return check.configuration_error()
-        text = f"<{name}>: {self._kind} triggers {word} {rest}".rstrip()
-        check.log(word.lower(), text)
+        text = f"triggers {word} {rest}"
+        if word in ("HOLD", "DISCARD"):
+            text = rest or f"triggers {word} action"
+        check.log(word.lower(), f"<{name}>: {self._kind} {text}")
         check.actions.append((word, rest))
         return PERMIT if word == "DISCARD" else None
 
