@@ -92,7 +92,7 @@ def test_unknown_or_unbuilt_restriction_refuses(receiver: MakeReceiver, word: st
 def test_failing_table_refuses_for_now(receiver: MakeReceiver) -> None:
     """A lookup that fails is never "not found"."""
     system = receiver({"smtpd_sender_restrictions": "check_sender_access fail:broken"})
-    assert talk(system, *ENVELOPE)[3] == "451 4.3.0 <a@b.test>: Temporary lookup failure"
+    assert talk(system, *ENVELOPE)[3] == "451 4.3.5 <a@b.test>: Sender address rejected: Server configuration error"
 
 
 def test_queue_failure_is_4xx_and_the_message_is_not_there(receiver: MakeReceiver) -> None:
