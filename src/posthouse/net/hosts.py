@@ -4,6 +4,7 @@ import ipaddress
 import os
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 PATH: Final = "/etc/hosts"
@@ -64,6 +65,7 @@ class HostsFile:
                     known.append(address)
 
 
+@lru_cache(maxsize=4096)
 def normal_address(text: str) -> str | None:
     """Write an IP address the one normal way; None: it is none."""
     try:

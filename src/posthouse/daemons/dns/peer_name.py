@@ -19,7 +19,7 @@ Lookup = Callable[[str, str], Coroutine[object, object, Found]]
 
 
 class PeerNames:
-    """Finds names; must be called in an asyncio task."""
+    """Finds names; awaits nothing but lookups."""
 
     def __init__(self, hosts: HostsFile, lookup: Lookup) -> None:
         self._hosts = hosts

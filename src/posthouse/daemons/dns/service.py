@@ -1,19 +1,18 @@
 """DnsService: answers the questions of the other daemons, one connection each, any number at once."""
 
-import asyncio
 import socket
-from collections.abc import Coroutine
 from typing import Final
 
 from posthouse.daemons.dns.cache import Cache
 from posthouse.daemons.dns.parameters import DNS_NAMESERVERS
 from posthouse.daemons.dns.peer_name import PeerNames
 from posthouse.daemons.dns.servers import NameServers
-from posthouse.ipc.dns import OK, SERVER, TEMPORARY, Answer, DnsRecord, PeerName, Query, ToDns
+from posthouse.ipc.dns import OK, SERVER, TEMPORARY, Answer, DnsRecord, PeerName, PeerNameAnswer, Query, ToDns
 from posthouse.ipc.stream import Channel
 from posthouse.net.dns import TEXT_TEMPORARY, Found, Resolver
 from posthouse.net.hosts import HostsFile
 from posthouse.skeleton.daemon import Context, Service
+from posthouse.util import eager
 
 BUSY: Final = Found(TEMPORARY, TEXT_TEMPORARY)
 
@@ -26,7 +25,6 @@ class DnsService(Service):
         self._cache = Cache(context.loop, Resolver(context.loop, servers).resolve)
         self._peers = PeerNames(hosts, self._lookup)
         self._channels: set[Channel[ToDns]] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def accept(self, sock: socket.socket, listener: int) -> None:
         """Take a connection of a daemon."""
@@ -61,24 +59,18 @@ class DnsService(Service):
             future.add_done_callback(lambda done: _send(channel, query.id, done.result(), done.result().ttl_s))
 
     def _peer_name(self, channel: Channel[ToDns], request: PeerName) -> None:
-        async def answer() -> None:
-            found = await self._peers.find(request.id, request.address)
+        def answered(outcome: eager.Outcome[PeerNameAnswer]) -> None:
             if not channel.closed:
-                channel.send(found)
+                channel.send(outcome.result())
 
-        self._spawn(answer())
-
-    def _spawn(self, coroutine: Coroutine[object, object, None]) -> None:
-        task: asyncio.Task[None] = self._context.loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        eager.start(self._peers.find(request.id, request.address), answered)
 
     async def _lookup(self, name: str, rrtype: str) -> Found:
         kept = self._cache.get(name, rrtype)
         if kept is not None:
             return kept[0]
         future = self._cache.ask(name, rrtype)
-        return BUSY if future is None else await asyncio.shield(future)
+        return BUSY if future is None else await future
 
 
 def _send(channel: Channel[ToDns], number: int, found: Found, left_s: float) -> None:

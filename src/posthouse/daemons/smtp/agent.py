@@ -6,6 +6,7 @@ it or a new connection. What happens in a session is in session.py, what it mean
 
 import socket
 import time
+from collections import Counter
 from typing import Final
 
 from posthouse.daemons.smtp.destination import Destination, parse_destinations
@@ -34,6 +35,7 @@ class SmtpAgent(AgentService):
         self._pool = Pool()
         self._dns = DnsClient(context.loop, context.private("dns"))
         self._router = Router(context.loop, options.lookup, self._dns, HostsFile())
+        self._active: Counter[str] = Counter()  # deliveries in progress, by nexthop
         self._nexthops: dict[str, list[tuple[Destination, bool]]] = {}
 
     def retire(self) -> None:
@@ -56,12 +58,13 @@ class SmtpAgent(AgentService):
         if destinations is None:
             destinations = self._parse(nexthop)
         job = Job(delivery, self._options, destinations)
+        self._active[nexthop] += 1
         why_not = self._options.why_not
         if not destinations or why_not:
             text = why_not or f"bad destination: {nexthop}"
             job.no_route(NoRoute(DEFERRED, "4.7.4" if why_not else "4.3.5", text))
             job.give_up()
-            job.finish()
+            self._finish(job)
             return
         session = self._pool.take_for_nexthop(nexthop)
         if session is None:
@@ -90,7 +93,7 @@ class SmtpAgent(AgentService):
         following = next(job.destinations, None)
         if following is None:
             job.give_up()
-            job.finish()
+            self._finish(job)
             return
         destination, job.is_fallback = following
         known = self._router.known(destination)
@@ -113,7 +116,7 @@ class SmtpAgent(AgentService):
         job.no_route(route.softened() if soft and route.outcome == BOUNCED else route)
         if route.loops and not job.is_fallback:
             job.give_up()
-            job.finish()
+            self._finish(job)
         else:
             self._next_destination(job)
 
@@ -209,7 +212,9 @@ class SmtpAgent(AgentService):
 
     def _release(self, session: Session, job: Job) -> None:
         reuse = self._options.reuse
-        wanted = (reuse.on_demand and job.delivery.request.reuse) or job.nexthop in reuse.destinations
+        # qmgr's hint was true when the request was made; others in progress now tell as well that the place is busy.
+        busy = job.delivery.request.reuse or self._active[job.nexthop] > 1
+        wanted = (reuse.on_demand and busy) or job.nexthop in reuse.destinations
         if wanted and session.reusable and not self._context.lifetime.retiring:
             self._pool.put(session)
         else:
@@ -219,7 +224,15 @@ class SmtpAgent(AgentService):
         if job.left:
             self._next_endpoint(job)
         else:
-            job.finish()
+            self._finish(job)
+
+    def _finish(self, job: Job) -> None:
+        left = self._active[job.nexthop] - 1
+        if left:
+            self._active[job.nexthop] = left
+        else:
+            del self._active[job.nexthop]
+        job.finish()
 
 
 def start(context: Context) -> SmtpAgent:
