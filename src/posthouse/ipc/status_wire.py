@@ -10,15 +10,16 @@ from typing import Final, NamedTuple
 
 from posthouse.ipc.fixed import Layout
 
-BUSY_CLIENTS: Final = 8  # from so many clients on, a second process is worth its memory (design.md 5: measure)
+BUSY_SHARE: Final = 0.8  # of one CPU; below it a second process only adds switches (measured: a third of throughput)
+BUSY_WINDOW_S: Final = 1.0  # over which that is measured
 
 
 class State(IntEnum):
     """How a process stands."""
 
     READY = 1  # set up and accepting; sent once, before the first accept
-    BUSY = 2  # BUSY_CLIENTS or more, still accepting: another process would help
-    IDLE = 3  # few clients again
+    BUSY = 2  # uses BUSY_SHARE of a CPU or more, still accepting: another process would help
+    IDLE = 3  # has time again
     RETIRING = 4  # accepts nothing more and exits when its sessions end
     FULL = 5  # no room for one more; accepts again later
 

@@ -8,14 +8,14 @@ client slot, or after a bug ended one of its sessions.
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Callable
 from typing import Final
 
-from posthouse.ipc.status_wire import BUSY_CLIENTS, RETIRE, STOP, State, Status, format_status
+from posthouse.ipc.status_wire import BUSY_SHARE, BUSY_WINDOW_S, RETIRE, STOP, State, Status, format_status
 from posthouse.skeleton.daemon import UNLIMITED, Service
 from posthouse.util import log
 
-ACCEPTS_PER_TURN: Final = 16  # connections taken in one turn of the loop, so that sessions are not starved
 STOP_LIMIT_S: Final = 30.0  # how long a stopping process may finish what is in progress
 ORPHAN_LIMIT_S: Final = 10.0  # the same when master is gone: the next master cannot begin before we have ended
 LINGER_POLL_S: Final = 0.02  # how often a retired process looks whether it is done
@@ -37,6 +37,8 @@ class Lifetime:
         self._idle_timer: asyncio.TimerHandle | None = None
         self._accepting = False
         self._reported = State.READY
+        self._busy = False
+        self._window_began, self._window_cpu = loop.time(), time.process_time()
         self.retiring = False
         self.before_exit: Callable[[], None] = lambda: None
 
@@ -94,9 +96,19 @@ class Lifetime:
             return
         room = self._sessions < self._limit
         self._set_accepting(accepting=room)
-        state = State.FULL if not room else State.BUSY if self._sessions >= BUSY_CLIENTS else State.IDLE
+        state = State.FULL if not room else State.BUSY if self._is_busy() else State.IDLE
         if state != self._reported and not (state is State.IDLE and self._reported is State.READY):
             self._report(state)
+
+    def _is_busy(self) -> bool:
+        """Whether this process needs most of a CPU. Few processes with much to do each cost less than many."""
+        now = self._loop.time()
+        elapsed = now - self._window_began
+        if elapsed >= BUSY_WINDOW_S:
+            cpu = time.process_time()
+            self._busy = cpu - self._window_cpu > BUSY_SHARE * elapsed
+            self._window_began, self._window_cpu = now, cpu
+        return self._busy
 
     def _report(self, state: State) -> None:
         self._reported = state
@@ -120,19 +132,17 @@ class Lifetime:
                 self._loop.add_reader(listener.fileno(), self._on_acceptable, listener, number)
 
     def _on_acceptable(self, listener: socket.socket, number: int) -> None:
-        for _ in range(ACCEPTS_PER_TURN):
-            if not self._accepting:
-                return
-            try:
-                sock, _address = listener.accept()
-            except (BlockingIOError, ConnectionAbortedError, InterruptedError):
-                return
-            except OSError as error:  # no descriptors or memory left: leave it to the next turn, and say so
-                log.warning(f"accept connection: {error}")
-                self._set_accepting(accepting=False)
-                self._loop.call_later(1.0, self._review)
-                return
-            self._service.accept(sock, number)
+        """Take one connection: if more wait the loop calls again, and an accept that finds none costs a third of one."""
+        try:
+            sock, _address = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+            return
+        except OSError as error:  # no descriptors or memory left: leave it for a second, and say so
+            log.warning(f"accept connection: {error}")
+            self._set_accepting(accepting=False)
+            self._loop.call_later(1.0, self._review)
+            return
+        self._service.accept(sock, number)
 
     def _from_master(self) -> None:
         try:
