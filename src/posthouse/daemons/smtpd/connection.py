@@ -121,20 +121,16 @@ class SmtpConnection(Connection):
     def _wait_for_client(self, state: State, *, new_request: bool) -> None:
         """All that came is answered."""
         if new_request:
-            self._new_deadline()
+            self.set_deadline(self._limits.timeout_s)
+            if self._limits.whole_requests:
+                self._received = 0
+                self._due = self.loop.time() + self._limits.timeout_s
         elif state is State.DATA:
             self._extend_deadline()
         if state is State.CLOSED or self._ended:
             self.close()
         elif state is State.DATA:
             self._heed_congestion()
-
-    def _new_deadline(self) -> None:
-        """The next request may take smtpd_timeout."""
-        self._received = 0
-        self.set_deadline(self._limits.timeout_s)
-        if self._limits.whole_requests:
-            self._due = self.loop.time() + self._limits.timeout_s
 
     def _extend_deadline(self) -> None:
         """Content may take longer than a command, as long as it comes at smtpd_min_data_rate."""
@@ -169,7 +165,8 @@ class SmtpConnection(Connection):
             verb = event.verb
         self._where = verb
         if verb is not END_OF_CONTENT:  # DATA is one command, up to its dot
-            self._counters.count(verb)
+            total = self._counters.total
+            total[verb] = total.get(verb, 0) + 1
         answer = handler(self._conversation, event)
         if type(answer) is Reply:
             return self._decided(answer)
@@ -180,15 +177,16 @@ class SmtpConnection(Connection):
         verb = self._where
         if reply.code >= 400 and not (reply is TOO_MANY_RECIPIENTS and not self._conversation.overshoots):
             self._errors += 1
-        elif verb is END_OF_CONTENT:
-            self._counters.succeeded("DATA")
-            self._errors = self._junk = 0
         elif verb != "DATA":
-            self._counters.succeeded(verb)
-            if verb in JUNK:
+            if verb is END_OF_CONTENT:
+                verb = "DATA"
+                self._errors = self._junk = 0
+            elif verb in JUNK:
                 self._junk += 1
                 if self._junk > self._limits.junk_commands:
                     self._errors += 1
+            good = self._counters.good
+            good[verb] = good.get(verb, 0) + 1
         return self._answer(reply)
 
     def _answer(self, reply: Reply) -> bool:
@@ -221,7 +219,8 @@ class SmtpConnection(Connection):
             self._log_improper(event)
             return event.reply
         self._where = verb if verb in COUNTED_AS_SUCH else "UNKNOWN"
-        self._counters.count(self._where)
+        total = self._counters.total
+        total[self._where] = total.get(self._where, 0) + 1
         client = self._conversation.client.log_name
         if reason is Reason.FORBIDDEN:
             log.warning(f"non-SMTP command from {client}: {event.line[:100]}", event="non-smtp", client=client)

@@ -58,6 +58,7 @@ class Shared:
     policy: AccessPolicy
     header_rewriting: HeaderRewriting
     bare_newline_exclusions: MatchList
+    exclusions_are_mynetworks: bool
     cleanup: CleanupClient
     dns: DnsClient
     server: Server
@@ -90,8 +91,16 @@ class Conversation:
         log.info(f"connect from {client.log_name}", event="connect", client=client.log_name)
         if shared.bare_newline_exclusions:
             with suppress(TemporaryError):  # a table does not answer: the strict way of reading is the safe one
-                self.trusted = await shared.bare_newline_exclusions.matches_client(client.known_name, client.address)
+                self.trusted = await self._is_trusted()
         return await shared.policy.connect(self.check) or shared.settings.greeting
+
+    async def _is_trusted(self) -> bool:
+        """Whether the client is one of smtpd_forbid_bare_newline_exclusions, by default those of mynetworks."""
+        client, shared = self.client, self._shared
+        trusted = await shared.bare_newline_exclusions.matches_client(client.known_name, client.address)
+        if shared.exclusions_are_mynetworks:
+            client.in_mynetworks = trusted  # asked once for both
+        return trusted
 
     async def _look_up_names(self) -> None:
         client = self.client

@@ -49,6 +49,8 @@ class State(Enum):
     DATA = "receiving message content"
     CLOSED = "nothing more will be read"
 
+    __hash__ = object.__hash__  # TRANSITIONS is looked up for each command; Enum's own hash is written in Python
+
 
 # A verb answered with 2xx or 3xx moves the session from the row's state to the one named. "." is the end of content;
 # it ends the transaction whatever the reply (RFC 5321 4.1.1.4). HELO and EHLO drop an open transaction (4.1.4). What
