@@ -264,3 +264,12 @@ def test_a_name_that_is_none_is_not_asked_for(name: str) -> None:
     with FakeDns(ZONE) as server:
         assert look_up(server, name, "A").status == INVALID
     assert not server.questions
+
+
+@pytest.mark.parametrize("answer", [[], [b""], [b"\0" * 5]])
+def test_dn10_truncated_and_no_good_tcp_is_temporary(answer: list[bytes]) -> None:
+    """DN-10: TC over UDP, and over TCP nothing, or nonsense."""
+    with FakeDns(ZONE) as server:
+        server.truncate = True
+        server.hook = lambda _question, way: answer if way == "tcp" else None
+        assert look_up(server, "example.org", "MX", timeout_s=0.5).status == TEMPORARY

@@ -1,5 +1,6 @@
 """Deliveries as they should be: what is said to the server, what is reported, when sessions are used again."""
 
+import socket
 import time
 
 import pytest
@@ -281,3 +282,34 @@ def test_many_deliveries_at_once(start_agent: StartAgent) -> None:
         assert all(agent.wait(number).results[0].outcome == SENT for number in numbers)
     rcpts = [line for line in server.heard() if line.startswith(b"RCPT")]
     assert len(set(rcpts)) == len(rcpts) == 200
+
+
+def test_server_that_cannot_be_reached_times_out(start_agent: StartAgent) -> None:
+    """CL-11 at connect: smtp_connect_timeout, and Postfix's words."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        waiting = [socket.socket() for _ in range(4)]
+        for sock in waiting:  # fill the queue of connections that nobody accepts
+            sock.setblocking(False)
+            sock.connect_ex(("127.0.0.1", port))
+        try:
+            (result,) = start_agent({"smtp_connect_timeout": "1s"}).deliver(f"[127.0.0.1]:{port}").results
+        finally:
+            for sock in waiting:
+                sock.close()
+    assert (result.outcome, result.dsn, result.relay) == (DEFERRED, "4.4.1", "none")
+    assert result.text == f"connect to 127.0.0.1[127.0.0.1]:{port}: Connection timed out"
+
+
+def test_greeting_may_take_longer_than_the_connection(start_agent: StartAgent) -> None:
+    """A server that is there, but slow to greet, is waited for."""
+
+    def script(talk: Talk) -> None:
+        time.sleep(1.5)
+        talk.converse()
+
+    with ScriptedServer(script) as server:
+        (result,) = start_agent({"smtp_connect_timeout": "1s"}).deliver(f"[127.0.0.1]:{server.port}").results
+    assert result.outcome == SENT
