@@ -50,6 +50,7 @@ class PeerNameAnswer(Request, frozen=True, tag=12):
     name_status: int
     reverse_name: str
     reverse_status: int
+    ttl: int = 0  # seconds for which this may be kept
 
 
 ToDns = Query | PeerName

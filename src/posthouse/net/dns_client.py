@@ -12,6 +12,7 @@ from posthouse.util.errors import TemporaryError
 
 TIMEOUT_S: Final = 35.0  # dns(8) gives every question up after 30 s
 MAX_CACHED: Final = 2_000  # answers kept in this process; dns(8) has the large cache
+MAX_PEER_S: Final = 60.0  # how long the names of a client are kept, whatever their TTL says
 
 
 class DnsClient:
@@ -21,6 +22,7 @@ class DnsClient:
         self._loop = loop
         self._client: Client[FromDns] = Client(loop, path, CLIENT, timeout_s=TIMEOUT_S)
         self._cache: dict[tuple[str, str], tuple[float, Answer]] = {}
+        self._peers: dict[str, tuple[float, PeerNameAnswer]] = {}
         self._asking: dict[tuple[str, str], asyncio.Future[Answer]] = {}
 
     async def lookup(self, name: str, rrtype: str) -> Answer:
@@ -58,9 +60,16 @@ class DnsClient:
 
     async def peer_name(self, address: str) -> PeerNameAnswer:
         """Find the names of a client. Raises TemporaryError: dns(8) does not answer."""
+        known = self._peers.get(address)
+        if known is not None and known[0] > self._loop.time():
+            return known[1]
         answer = await self._client.request(PeerName(self._client.next_id(), address))
         if not isinstance(answer, PeerNameAnswer):
             raise TemporaryError("dns service: an answer to another question")
+        if len(self._peers) >= MAX_CACHED:
+            self._peers.clear()
+        if answer.ttl:
+            self._peers[address] = (self._loop.time() + min(answer.ttl, MAX_PEER_S), answer)
         return answer
 
     def close(self) -> None:
