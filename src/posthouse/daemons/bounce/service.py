@@ -178,9 +178,8 @@ def _success(action: str) -> Action:
 
 def _status(about: About, kind: str, until: str) -> RecipientStatus:
     result = about.result
-    status = result.dsn
-    if kind == FAILED and not status.startswith("5"):  # gave up on something temporary
-        status = f"5{status[1:]}" if status else "5.0.0"
+    # What was given up for its age keeps its 4.x.x, as in Postfix: it tells the sender that trying later may help.
+    status = result.dsn or ("5.0.0" if kind == FAILED else "4.0.0")
     action: Action = "failed" if kind == FAILED else "delayed" if kind == DELAYED else _success(result.action)
     original = about.original if about.original and about.original != about.address else ""
     return RecipientStatus(
