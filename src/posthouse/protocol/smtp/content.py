@@ -87,6 +87,9 @@ class ContentReader:
         if tail[0] == b"\r":
             return self._clean(data[: tail.start()], dots=dots)
         text = self._clean(data[: data.index(b"\n", tail.start()) + 1], dots=dots)
+        if not text:  # a lone dot came first: all that is left is the line end before the first line, still virtual
+            self._virtual = True
+            return b""
         self.size_bytes -= 2
         return text[:-1]
 

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from posthouse.protocol.smtp.content import BareNewline, ContentReader
@@ -80,6 +80,7 @@ def test_content_is_read(wire: bytes, content: bytes, size: int) -> None:
 
 
 @given(PIECES, st.lists(st.integers(0, 60), max_size=8), MODES)
+@example(b".\n", [], BareNewline.NORMALIZE)
 def test_cuts_do_not_matter(data: bytes, cuts: list[int], mode: BareNewline) -> None:
     """The same bytes give the same content, size and findings, however they are cut."""
     data += b"x\r\n.\r\nrest"
