@@ -147,6 +147,7 @@ class Connection:
         # Rare (large content), and the descriptors must travel with their bytes: wait for the socket in place. The
         # other end is one of our daemons, which always reads; the limit keeps a dead one from holding us.
         self.socket.settimeout(DESCRIPTOR_WAIT_S)
+        had_to_wait = bool(self._unsent)
         try:
             for piece in self._unsent:
                 self.socket.sendall(piece)
@@ -159,6 +160,12 @@ class Connection:
             return
         self.socket.setblocking(False)
         self.loop.remove_writer(self._fileno)
+        if had_to_wait:
+            self.loop.call_soon(self._tell_drained)
+
+    def _tell_drained(self) -> None:
+        if not self.closed and not self._unsent:
+            self.drained()
 
     def close(self) -> None:
         """Close when everything written has been sent."""

@@ -64,16 +64,28 @@ class FileSink:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._rest = b""  # of a line that was written in part (a full pipe, a full disk)
 
     def write(self, lines: list[tuple[int, bytes]]) -> int:
         """Write all lines with one call; a reader that is gone takes nothing, which is not our trouble."""
+        data = self._rest + b"".join(line + b"\n" for _, line in lines)
         try:
-            os.write(self._descriptor, b"".join(line + b"\n" for _, line in lines))
+            sent = os.write(self._descriptor, data)
         except BlockingIOError:
             return 0
         except OSError:
+            self._rest = b"\n" if self._rest else b""  # what comes next begins a line of its own
             return len(lines)
-        return len(lines)
+        if sent == len(data):
+            self._rest = b""
+            return len(lines)
+        before = len(self._rest)
+        if sent < before:
+            self._rest = self._rest[sent:]
+            return 0
+        end = data.find(b"\n", sent - 1) + 1 if sent > before else before  # where the line ends that `sent` is in
+        self._rest = data[sent:end]
+        return data.count(b"\n", before, end)
 
 
 class _DatagramSink:
@@ -82,6 +94,12 @@ class _DatagramSink:
     def __init__(self, path: str) -> None:
         self._path = path
         self._socket: socket.socket | None = None
+
+    def close(self) -> None:
+        """Close the socket; the next line opens another."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     def _send(self, datagram: bytes) -> bool:
         for _ in range(2):
@@ -93,9 +111,7 @@ class _DatagramSink:
             except BlockingIOError:
                 return False
             except OSError:
-                if self._socket is not None:
-                    self._socket.close()
-                self._socket = None
+                self.close()
             else:
                 return True
         return False

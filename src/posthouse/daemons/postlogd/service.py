@@ -12,6 +12,7 @@ STANDARD_OUTPUT: Final = "/dev/stdout"
 DATAGRAMS_PER_TURN: Final = 256
 MAX_DATAGRAM: Final = 256 * 1024  # bytes; senders stay below 64 kB
 MAX_LINE: Final = 16_000  # bytes
+_NEWLINE: Final = 10
 # Everything below a blank but the newline, and DEL.
 _CONTROL: Final = bytes.maketrans(bytes([*range(10), *range(11, 32), 127]), b"?" * 32)
 
@@ -22,6 +23,7 @@ class PostlogService(Service):
     def __init__(self, path: str) -> None:
         self.descriptor = open_file(path)
         self._lost = 0
+        self._is_torn = False  # the disk took half a line; the next one begins on a line of its own
 
     def datagrams(self, sock: socket.socket) -> None:
         """Read what is there and write it with one call."""
@@ -35,12 +37,15 @@ class PostlogService(Service):
             self._write(b"".join(map(clean, pieces)))
 
     def _write(self, lines: bytes) -> None:
+        data = b"\n" + lines if self._is_torn else lines
         try:
-            os.write(self.descriptor, lines)
+            sent = os.write(self.descriptor, data)
         except OSError:
-            self._lost += lines.count(b"\n")
-            return
-        if self._lost:
+            sent = 0
+        if sent:
+            self._is_torn = data[sent - 1] != _NEWLINE
+        self._lost += data.count(b"\n", sent)
+        if self._lost and sent == len(data):
             lost, self._lost = self._lost, 0
             log.warning(f"{lost} lines of the log were lost: the file could not be written")
 
