@@ -19,6 +19,7 @@ from posthouse.util import log
 STOP_LIMIT_S: Final = 30.0  # how long a stopping process may finish what is in progress
 ORPHAN_LIMIT_S: Final = 10.0  # the same when master is gone: the next master cannot begin before we have ended
 LINGER_POLL_S: Final = 0.02  # how often a retired process looks whether it is done
+LINGER_LIMIT_S: Final = 3600.0  # no delivery takes longer; what is then still in progress was lost by a bug of ours
 
 
 class Lifetime:
@@ -89,6 +90,7 @@ class Lifetime:
         self._report(State.RETIRING)
         self._service.retire()
         self._loop.call_soon(self._linger)
+        self._loop.call_later(LINGER_LIMIT_S, self._exit)
 
     def _review(self) -> None:
         """Accept while there is room, and tell master when more hands would help."""
