@@ -4,6 +4,8 @@ from typing import Final
 
 import msgspec
 
+from posthouse.ipc.codec import Decoder, encode
+
 NOTIFY_NEVER, NOTIFY_SUCCESS, NOTIFY_FAILURE, NOTIFY_DELAY = 1, 2, 4, 8  # RFC 3461 4.1; 0: not given
 
 
@@ -53,8 +55,8 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
     full_name: str = ""  # sendmail -F, for a From: header that is missing
 
 
-encode_envelope: Final = msgspec.msgpack.Encoder().encode  # for the queue: what `decode_envelope` reads
-decode_envelope: Final = msgspec.msgpack.Decoder(Envelope).decode  # fields that are missing get their defaults
+encode_envelope: Final = encode  # for the queue: what `decode_envelope` reads
+decode_envelope: Final = Decoder[Envelope](Envelope).decode
 
 
 class RecipientResult(msgspec.Struct, array_like=True, frozen=True, gc=False):

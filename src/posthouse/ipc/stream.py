@@ -18,10 +18,12 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
 
+from posthouse.ipc.codec import Decoder, RecordError, encode
 from posthouse.util import log
 from posthouse.util.connection import Connection
 from posthouse.util.errors import TemporaryError
 
+MAX_DESCRIPTORS: Final = 32  # that came and were not taken; more than the records that one read can hold
 MAX_FRAME: Final = 16 * 1024 * 1024 - 1  # bytes; the first octet of a length is always 0 (qmgr tells triggers by it)
 RECONNECT_S: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)  # waits between attempts; the last one repeats
 _LENGTH: Final = struct.Struct(">I")
@@ -56,12 +58,11 @@ class Protocol(Generic[R]):
         self.name = name
         self.version = version
         self.hello = Hello(name, version)
-        self.decode: Callable[[memoryview], R] = msgspec.msgpack.Decoder(receives, strict=True).decode
+        self.decode: Callable[[bytes | memoryview], R] = Decoder[R](receives).decode
 
 
 replace: Final = msgspec.structs.replace  # a copy of a record with other values; nobody else need know msgspec
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode_hello: Final = msgspec.msgpack.Decoder(Hello).decode
+_decode_hello: Final = Decoder[Hello](Hello).decode
 
 
 class PeerCredentials(msgspec.Struct, frozen=True):
@@ -79,7 +80,7 @@ def peer_credentials(sock: socket.socket) -> PeerCredentials:
 
 def encode_frame(record: msgspec.Struct) -> bytes:
     """One record as a frame, for an end that has no Channel (a blocking child)."""
-    frame = _encode(record)
+    frame = encode(record)
     return _LENGTH.pack(len(frame)) + frame
 
 
@@ -91,7 +92,7 @@ def peek_hello(sock: socket.socket) -> Hello | bytes:
     start = sock.recv(256, socket.MSG_PEEK)
     if len(start) > _LENGTH.size and start[0] == 0:
         (length,) = _LENGTH.unpack_from(start)
-        with contextlib.suppress(msgspec.DecodeError):
+        with contextlib.suppress(RecordError):
             return _decode_hello(memoryview(start)[_LENGTH.size : _LENGTH.size + length])
     return start
 
@@ -129,7 +130,7 @@ class Channel(Connection, Generic[R]):
 
     def send(self, record: msgspec.Struct) -> None:
         """Send a record with the others of this turn of the loop."""
-        frame = _encode(record)
+        frame = encode(record)
         assert len(frame) <= MAX_FRAME, "a record beyond the frame limit"
         if not self._out:
             self.loop.call_soon(self.flush)
@@ -139,7 +140,7 @@ class Channel(Connection, Generic[R]):
     def send_with_descriptor(self, record: msgspec.Struct, descriptor: int) -> None:
         """Send a record that says it has a descriptor, and the descriptor; the caller closes its own copy."""
         self.flush()
-        frame = _encode(record)
+        frame = encode(record)
         self.write_with_descriptors(_LENGTH.pack(len(frame)) + frame, [descriptor])
 
     def take_descriptor(self) -> int:
@@ -191,7 +192,7 @@ class Channel(Connection, Generic[R]):
                 self._greeted = True
                 return
             record = self._protocol.decode(frame)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except RecordError as error:
             self._refuse(f"a record that does not decode: {error}")
             return
         self._on_record(self, record)
@@ -201,8 +202,15 @@ class Channel(Connection, Generic[R]):
         self.abort()
 
     def descriptors_received(self, descriptors: list[int]) -> None:
-        """Keep descriptors for the records they came with."""
+        """Keep descriptors for the records they came with; nobody sends more than he has records for."""
         self._descriptors += descriptors
+        if len(self._descriptors) > MAX_DESCRIPTORS:
+            self._refuse("descriptors that belong to no record")
+
+    def close(self) -> None:
+        """Close when everything has been sent, what was written in this turn too."""
+        self.flush()
+        super().close()
 
     def drained(self) -> None:
         """Tell who waits for room."""
