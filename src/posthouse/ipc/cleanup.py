@@ -24,6 +24,7 @@ NAME: Final = "cleanup"
 VERSION: Final = 1
 CHUNK: Final = 64 * 1024  # bytes of content in one record at most
 LEASE: Final = 64  # queue-ID numbers taken at once
+LEASE_WAIT_S: Final = 30.0  # a session that gets no number by then answers 451
 
 
 class Lease(Request, frozen=True, tag=1):
@@ -138,6 +139,7 @@ class CleanupClient:
         self._numbers: list[int] = []  # leased, the next one last
         self._lease_waits: list[asyncio.Future[None]] = []
         self._lease_asked = False
+        self._lease_timer: asyncio.TimerHandle | None = None
         self._questions: Client[FromCleanup] = Client(loop, path, CLIENT, timeout_s=timeout_s)
 
     async def new_queue_id(self) -> str:
@@ -209,20 +211,22 @@ class CleanupClient:
         if self._connect():
             assert self._channel is not None
             self._channel.send(Lease(0, LEASE))
-            self._loop.call_later(min(self._timeout_s, 30.0), self._lease_overdue)
+            self._lease_timer = self._loop.call_later(min(self._timeout_s, LEASE_WAIT_S), self._lease_failed)
         else:
             self._loop.call_soon(self._lease_failed)
 
-    def _lease_overdue(self) -> None:
-        if self._lease_asked and self._lease_waits:
-            self._lease_failed()
-
     def _lease_failed(self) -> None:
-        self._lease_asked = False
+        self._lease_ended()
         waits, self._lease_waits = self._lease_waits, []
         for waiter in waits:
             if not waiter.done():
                 waiter.set_exception(TemporaryError("cleanup service does not answer"))
+
+    def _lease_ended(self) -> None:
+        self._lease_asked = False
+        if self._lease_timer is not None:
+            self._lease_timer.cancel()
+            self._lease_timer = None
 
     def _on_record(self, channel: Channel[FromCleanup], record: FromCleanup) -> None:
         if isinstance(record, Done):
@@ -230,7 +234,7 @@ class CleanupClient:
             if transaction is not None and not transaction.done.done():
                 transaction.done.set_result(record)
         elif isinstance(record, Leased):
-            self._lease_asked = False
+            self._lease_ended()
             self._numbers = [*range(record.first + record.count - 1, record.first - 1, -1), *self._numbers]
             waits, self._lease_waits = self._lease_waits, []
             for waiter in waits:
