@@ -75,11 +75,13 @@ class SubmissionReader:
             kind, length = HEAD.unpack_from(self._buffer)
             if kind not in KNOWN or length > (MAX_CONTENT_RECORD if kind == CONTENT else MAX_ENVELOPE_RECORD):
                 raise SubmissionError("malformed record")
+            if self.complete:
+                raise SubmissionError("data after the end")
             if len(self._buffer) < HEAD.size + length:
                 return
             value = bytes(self._buffer[HEAD.size : HEAD.size + length])
             del self._buffer[: HEAD.size + length]
-            if kind == CONTENT and not self._first and not self.complete:
+            if kind == CONTENT and not self._first:
                 self._in_content = True
                 yield value
             else:
@@ -88,12 +90,12 @@ class SubmissionReader:
             raise SubmissionError("data after the end")
 
     def _envelope_record(self, kind: bytes, value: bytes) -> None:
-        if self.complete:
-            raise SubmissionError("record after the end")
         if self._first != (kind == VERSION) or (kind == VERSION and value != FORMAT):
             raise SubmissionError("not a submission of this version")
         self._first = False
         if kind == END:
+            if value:
+                raise SubmissionError("data in the end record")
             self.complete = True
             return
         if kind == VERSION:
