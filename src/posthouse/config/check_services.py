@@ -35,7 +35,8 @@ def check_services(configuration: Configuration, registry: Registry) -> Iterator
                 severity, master.path, service.line, f"{service.name}/{service.type}: {what}", consequence, fix
             )
         yield from _check_address(configuration, service)
-    chrooted = [service.name for service in master.effective() if service.chroot and service.program in registry.programs]
+    able = registry.programs - NEVER_CHROOT
+    chrooted = [service.name for service in master.effective() if service.chroot and service.program in able]
     if chrooted:
         what = f"chroot is not built yet; these services run without: {', '.join(dict.fromkeys(chrooted))}"
         yield Finding(Severity.NOTE, master.path, 0, what, "", "")
