@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from posthouse.commands.postfix import control
+from posthouse.commands.postfix.indexes import make_missing_indexes
 from posthouse.commands.postfix.layout import (
     LayoutError,
     layout,
@@ -99,6 +100,7 @@ def _before_start(settings: Settings) -> None:
     prepare(settings)
     prepare_maillog(settings)
     _open_log(settings)  # now there is a file
+    make_missing_indexes(settings, _say)
 
 
 def _stop(settings: Settings) -> None:

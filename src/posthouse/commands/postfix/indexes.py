@@ -1,0 +1,53 @@
+"""Indexes that a directory made for Postfix lacks.
+
+hash: and btree: names are served by an lmdb file made from the same source text (docs/compatibility.md); a machine that
+ran Postfix has the text and a Berkeley DB file. So the start makes what is missing, once, as newaliases or postmap
+would; it never renews an index: when an edited text counts is the administrator's to say. lmdb: names are left alone.
+"""
+
+import os
+import subprocess  # starts our own programs
+import sys
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from posthouse.config.check_tables import INDEX_SUFFIXES, tables_in
+from posthouse.config.lists import split_tokens
+from posthouse.config.settings import Settings
+from posthouse.util.errors import ConfigError
+
+MADE: Final = frozenset({"btree", "hash"})
+ALIAS_PARAMETERS: Final = ("alias_maps", "alias_database")
+_RUN: Final = "import sys; from posthouse.commands.{command} import main; sys.exit(main())"
+
+Say = Callable[[str, str], None]  # severity, text
+
+
+def missing_indexes(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Find the tables without index whose source text is there: (command that makes it, type:name, path)."""
+    seen: set[str] = set()
+    names = [*ALIAS_PARAMETERS, *(name for name in settings.explicit if name not in ALIAS_PARAMETERS)]
+    for parameter in names:
+        try:
+            items = tuple(split_tokens(settings.text(parameter)))
+        except ConfigError:
+            continue  # the check of the whole configuration tells that better
+        for kind, name in tables_in(items):
+            path = name + INDEX_SUFFIXES.get(kind, "")
+            if kind not in MADE or not name.startswith("/") or path in seen:
+                continue
+            seen.add(path)
+            if os.path.isfile(name) and not os.path.exists(path):
+                yield "postalias" if parameter in ALIAS_PARAMETERS else "postmap", f"{kind}:{name}", path
+
+
+def make_missing_indexes(settings: Settings, say: Say) -> None:
+    """Make them. What cannot be made is told, and mail that needs it waits."""
+    for command, table, path in missing_indexes(settings):
+        argv = [sys.executable, "-I", "-c", _RUN.format(command=command), "-c", settings.config_directory, table]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)  # noqa: S603 - our own program
+        if done.returncode == 0:
+            say("info", f"made {path} from its source text, as {command} would")
+        else:
+            last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            say("warning", f"{table} has no index and none could be made; mail that needs it waits: {last}")
