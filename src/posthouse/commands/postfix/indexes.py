@@ -2,7 +2,8 @@
 
 hash: and btree: names are served by an lmdb file made from the same source text (docs/compatibility.md); a machine that
 ran Postfix has the text and a Berkeley DB file. So the start makes what is missing, once, as newaliases or postmap
-would; it never renews an index: when an edited text counts is the administrator's to say. lmdb: names are left alone.
+would; it never renews an index: when an edited text counts is the administrator's to say. An lmdb: table that main.cf
+names is left alone, as Postfix leaves it.
 """
 
 import os
@@ -34,7 +35,10 @@ def missing_indexes(settings: Settings) -> Iterator[tuple[str, str, str]]:
             continue  # the check of the whole configuration tells that better
         for kind, name in tables_in(items):
             path = name + INDEX_SUFFIXES.get(kind, "")
-            if kind not in MADE or not name.startswith("/") or path in seen:
+            # alias_maps' own default is lmdb:, where Debian's Postfix has hash: - a main.cf that says nothing means both.
+            if not (kind in MADE or (kind in INDEX_SUFFIXES and not settings.is_set(parameter))):
+                continue
+            if not name.startswith("/") or path in seen:
                 continue
             seen.add(path)
             if os.path.isfile(name) and not os.path.exists(path):
