@@ -35,7 +35,7 @@ def missing_indexes(settings: Settings) -> Iterator[tuple[str, str, str]]:
             continue  # the check of the whole configuration tells that better
         for kind, name in tables_in(items):
             path = name + INDEX_SUFFIXES.get(kind, "")
-            # alias_maps' own default is lmdb:, where Debian's Postfix has hash: - a main.cf that says nothing means both.
+            # alias_maps' default is lmdb: here and hash: in Debian's Postfix; a main.cf that names none means either.
             if not (kind in MADE or (kind in INDEX_SUFFIXES and not settings.is_set(parameter))):
                 continue
             if not name.startswith("/") or path in seen:
