@@ -73,9 +73,14 @@ class Destination:
         return bool(self.todo) and self.in_flight < int(self.window)
 
     def reached(self) -> None:
-        """A delivery reached the destination, whatever became of the message."""
+        """A delivery reached the destination, whatever became of the message. `in_flight` does not count it any more.
+
+        The window grows only while it is needed: success of one at a time says nothing about twenty at once.
+        """
         limits = self.transport.limits
         self._failures = 0.0
+        if self.window >= self.in_flight + 1 + limits.window_initial:
+            return
         grown = self.window + limits.positive_feedback
         self.window = grown if not limits.window_limit else min(grown, float(limits.window_limit))
 
