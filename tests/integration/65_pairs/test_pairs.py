@@ -99,6 +99,7 @@ def stock_files() -> dict[str, str]:
     pytest.skip("Debian's package postfix is neither installed nor unpacked")
 
 
+@pytest.mark.root  # its alias file is /etc/aliases, and the index beside it is root's to make
 def test_stock_configuration_starts_posthouse(posthouse: Start) -> None:
     """What Debian installs starts us; the services we do not have yet are named once, not complained about for ever."""
     server = posthouse(started=False)
