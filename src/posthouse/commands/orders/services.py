@@ -22,6 +22,7 @@ from posthouse.util.errors import ConfigError
 MIN_BACKLOG: Final = 511  # Postfix uses the process limit; our processes hold many clients each, and so may the queue
 MAX_BACKLOG: Final = 65535
 SUBMIT_PATH: Final = "submit/submit"
+PROCESS_LIMITS: Final = "posthouse_process_limits"  # "smtp=100 local=20 …" among the settings of qmgr
 _RUNAS_KINDS: Final = {
     "local": JobKind.MAILBOX | JobKind.COMMAND,
     "virtual": JobKind.MAILBOX,
@@ -77,11 +78,20 @@ class Builder:
             if not (matches and matches[0]):
                 yield service
 
+    def _limit(self, service: Service) -> int:
+        limit = service.process_limit
+        return self.settings[DEFAULT_PROCESS_LIMIT] if limit is None else limit
+
+    def _process_limits(self) -> str:
+        """Say what qmgr must know: how many deliveries each transport may do at once."""
+        services = (service for service in self._all_services() if service.type == "unix")
+        return " ".join(f"{service.name}={self._limit(service)}" for service in services)
+
     def _order(self, service: Service, program: Program) -> ServiceOrder:
         settings = self.configuration.settings(service.program, service)
-        limit = service.process_limit
-        if limit is None:
-            limit = self.settings[DEFAULT_PROCESS_LIMIT]
+        if program.package == "qmgr":
+            settings = settings.overlaid({PROCESS_LIMITS: self._process_limits()})
+        limit = self._limit(service)
         processors = len(os.sched_getaffinity(0))
         processes = 1 if program.solitary else min(processors, limit or processors)
         # maxproc 1 of a solitary program means one process, not one client (design.md 2).

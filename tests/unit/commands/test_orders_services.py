@@ -1,0 +1,33 @@
+"""From master.cf's lines to orders."""
+
+from posthouse.commands.orders.main import Files, parse_configuration
+from posthouse.commands.orders.services import PROCESS_LIMITS, Builder
+from posthouse.config.wire import parse_settings
+from posthouse.daemons.qmgr.limits import process_limits
+from posthouse.ipc.orders_wire import ServiceOrder
+
+MAIN = b"myhostname = mail.example.com\ndefault_process_limit = 30\n"
+
+
+def orders(master: bytes) -> dict[tuple[str, str], ServiceOrder]:
+    """Build the orders of a master.cf, by name and type."""
+    configuration = parse_configuration(Files("/etc/postfix", MAIN, master))
+    built = Builder(configuration, configuration.settings("master"), as_root=False).build()
+    return {(order.name, order.type): order for order in built}
+
+
+def test_the_queue_manager_knows_each_transport_s_process_limit() -> None:
+    """It holds to them: an agent process serves many deliveries at once."""
+    master = (
+        b"qmgr unix n - n 300 1 qmgr\nsmtp unix - - n - 7 smtp\nbulk unix - - n - 0 smtp\nrelay unix - - n - - smtp\n"
+    )
+    settings = parse_settings(orders(master)["qmgr", "unix"].settings)
+    limits = process_limits(settings)
+    assert (limits["smtp"], limits["bulk"], limits["relay"]) == (7, 0, 30)
+    assert settings.is_set(PROCESS_LIMITS)
+
+
+def test_only_the_queue_manager_is_told() -> None:
+    """It concerns nobody else."""
+    master = b"qmgr unix n - n 300 1 qmgr\nsmtp unix - - n - 7 smtp\n"
+    assert not parse_settings(orders(master)["smtp", "unix"].settings).is_set(PROCESS_LIMITS)
