@@ -162,7 +162,7 @@ class CleanupClient:
         self._number += 1
         transaction = Transaction(self, self._number, envelope.queue_id, self._loop.create_future())
         self._transactions[self._number] = transaction
-        self._channel.send(Open(self._number, envelope, list(recipients)))
+        self._channel.send_with_next(Open(self._number, envelope, list(recipients)))  # content follows
         return transaction
 
     @property

@@ -116,6 +116,7 @@ class Channel(Connection, Generic[R]):
         self._on_close = on_close
         self._partial = bytearray()
         self._out: list[bytes] = []
+        self._flushing = False  # flush() runs in the next turn of the loop
         self._greeted = False
         self._descriptors: list[int] = []
         self.on_drained: Callable[[], None] | None = None
@@ -130,10 +131,15 @@ class Channel(Connection, Generic[R]):
 
     def send(self, record: msgspec.Struct) -> None:
         """Send a record with the others of this turn of the loop."""
+        if not self._flushing:
+            self._flushing = True
+            self.loop.call_soon(self.flush)
+        self.send_with_next(record)
+
+    def send_with_next(self, record: msgspec.Struct) -> None:
+        """Send a record that nobody waits for: it travels with the next one, and wakes nobody for itself."""
         frame = encode(record)
         assert len(frame) <= MAX_FRAME, "a record beyond the frame limit"
-        if not self._out:
-            self.loop.call_soon(self.flush)
         self._out.append(_LENGTH.pack(len(frame)))
         self._out.append(frame)
 
@@ -152,6 +158,7 @@ class Channel(Connection, Generic[R]):
 
     def flush(self) -> None:
         """Send now what was written in this turn."""
+        self._flushing = False
         if self._out:
             data = b"".join(self._out)
             self._out.clear()

@@ -17,6 +17,7 @@ from posthouse.util import log
 
 BUSY_DELIVERIES: Final = 32  # in flight on a connection before another process is asked for
 RETRY_S: Final = (0.01, 0.05, 0.2, 0.5, 1.0)
+ACKNOWLEDGE_S: Final = 0.05  # how long an agent waits for an acknowledgement that has no company
 CLOSE_IDLE_S: Final = 60.0  # an idle connection is closed, so that the agent may retire
 
 
@@ -50,6 +51,7 @@ class Agents:
         self._channels: list[AgentChannel] = []
         self._number = 0
         self._attempt = 0
+        self._acknowledging: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._most = max(1, min(os.cpu_count() or 1, transport.limits.processes or UNLIMITED_PROCESSES))
 
@@ -143,9 +145,16 @@ class Agents:
             return
 
         def acknowledge() -> None:
-            channel.send(Acknowledge(record.id))
+            channel.send_with_next(Acknowledge(record.id))  # with the next request, or soon
+            if self._acknowledging is None:
+                self._acknowledging = self._loop.call_later(ACKNOWLEDGE_S, self._flush_all)
 
         self._on_results(entry, record, acknowledge)
+
+    def _flush_all(self) -> None:
+        self._acknowledging = None
+        for each in self._channels:
+            each.channel.flush()
 
     def _on_close(self, channel: Channel[Results]) -> None:
         each = self._find(channel)

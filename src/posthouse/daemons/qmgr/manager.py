@@ -102,7 +102,10 @@ class QueueManager:
         except TemporaryError as error:
             log.warning(f"{message.queue_id}: address resolver failure: {error}")
             resolved = [Resolved(FAILED, "", "", "")] * len(message.pending)
-        plan = plan_round(message.to_do(), resolved, self._scheduler.one_at_a_time, self._defer_transports)
+        if message.withdrawn:
+            self.held_back(message, [rcpt.rcpt_id for rcpt in message.to_do()])
+            return
+        plan = plan_round(message.to_do(), resolved, self._scheduler.takes_one, self._defer_transports)
         for rcpt_id, address in plan.readdressed.items():
             old = message.recipients[rcpt_id]
             message.recipients[rcpt_id] = DeliverTo(
@@ -153,6 +156,7 @@ class QueueManager:
         message = self._active.get(queue_id)
         if message is None:
             return
+        message.withdrawn = True
         waiting = self._scheduler.withdraw(message)
         if gone:
             self._leave(message)

@@ -21,6 +21,7 @@ class ActiveMessage:
         "pending",
         "recipients",
         "results",
+        "withdrawn",
     )
 
     def __init__(
@@ -35,6 +36,7 @@ class ActiveMessage:
         self.results: dict[int, RecipientResult] = {}
         self.delay_warned = False  # the sender was told that it is late
         self.forced_expire = False  # postsuper -e
+        self.withdrawn = False  # an operator took it away (hold, delete): no more deliveries of it
 
     @property
     def queue_id(self) -> str:

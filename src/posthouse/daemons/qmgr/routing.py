@@ -3,7 +3,7 @@
 Pure: it gets resolutions, gives a plan; the scheduler queues it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from posthouse.ipc import rewrite
@@ -24,12 +24,12 @@ class Plan:
 def plan_round(
     recipients: Iterable[DeliverTo],
     resolved: Sequence[Resolved],
-    one_at_a_time: frozenset[str],
+    takes_one: Callable[[str], bool],
     deferred: frozenset[str],
 ) -> Plan:
     """Group recipients by where they go.
 
-    one_at_a_time: transports with a recipient limit of 1, where each recipient is its own destination, so that one
+    takes_one: whether a transport has a recipient limit of 1; there each recipient is its own destination, so that one
     user's slow mailbox does not hold up the others. deferred: defer_transports.
     """
     plan = Plan({}, [], {})
@@ -43,7 +43,7 @@ def plan_round(
         elif where.transport in deferred:
             plan.refused.append(RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.2", "deferred transport", "none"))
             continue
-        elif where.transport in one_at_a_time:
+        elif takes_one(where.transport):
             key = (where.transport, where.nexthop, where.recipient.lower())
         else:
             key = (where.transport, where.nexthop, "")

@@ -5,16 +5,17 @@ The queue manager gives it a round of a message (`submit`) and is called back on
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
-from posthouse.config.parameters import TRANSPORT_DESTINATION_RECIPIENT_LIMIT
 from posthouse.config.settings import Settings
 from posthouse.daemons.qmgr.agents import Agents
 from posthouse.daemons.qmgr.destinations import Destination, Entry, Transport
 from posthouse.daemons.qmgr.limits import process_limits, transport_limits
 from posthouse.daemons.qmgr.message import ActiveMessage
+from posthouse.delivery.status import format_delay, orig_to
 from posthouse.ipc.delivery import Deliver, Results
 from posthouse.ipc.message import DEFERRED, RecipientResult
 from posthouse.util import log
@@ -32,6 +33,9 @@ class Owner(Protocol):
     def took(self, message: ActiveMessage, results: list[RecipientResult], acknowledge: Callable[[], None]) -> None:
         """Take results; call `acknowledge` when they are committed."""
 
+    def held_back(self, message: ActiveMessage, rcpt_ids: list[int]) -> None:
+        """Take recipients that were not tried because the message was withdrawn."""
+
 
 class Scheduler:
     """See the module's docstring."""
@@ -44,12 +48,9 @@ class Scheduler:
         self._private = private
         self._dead_pause_s = dead_pause_s
         self._processes = process_limits(settings)
-        names = {*self._processes, "local"}
-        row = TRANSPORT_DESTINATION_RECIPIENT_LIMIT
-        self._one_at_a_time = frozenset(name for name in names if settings[row.of(name)] == 1)
         self._transports: dict[str, Transport] = {}
         self._agents: dict[str, Agents] = {}
-        self._lost: dict[str, int] = {}
+        self._lost: dict[tuple[str, int], int] = {}  # by queue ID and first recipient: agents that died with it
         self._paused = False
         self._wanted: set[str] = set()
         self._pump_scheduled = False
@@ -67,10 +68,9 @@ class Scheduler:
             )
         return found
 
-    @property
-    def one_at_a_time(self) -> frozenset[str]:
-        """Transports that take one recipient at a time."""
-        return self._one_at_a_time
+    def takes_one(self, transport_name: str) -> bool:
+        """Whether a transport takes one recipient at a time."""
+        return self.transport(transport_name).limits.recipients == 1
 
     def submit(self, message: ActiveMessage, transport_name: str, nexthop: str, name: str, rcpt_ids: list[int]) -> None:
         """Queue recipients of a message for a destination (name, or nexthop when it is empty)."""
@@ -151,7 +151,10 @@ class Scheduler:
 
     def _fetched(self, agents: Agents, entry: Entry, content: bytes, descriptor: int, error: str) -> None:
         """The store gave the content; the delivery's place was kept."""
-        if error:
+        if entry.message.withdrawn:
+            entry.destination.transport.done(entry)
+            self._hold_back(entry.message, entry.rcpt_ids)
+        elif error:
             log.warning(f"{entry.message.queue_id}: content cannot be read: {error}")
             entry.destination.transport.done(entry)
             self._refuse(entry.message, entry.rcpt_ids, "4.3.0", "queue file read error")
@@ -190,10 +193,9 @@ class Scheduler:
         if destination.todo or destination.transport.turn:
             self._want(destination.transport)
         message = entry.message
-        wanted = set(entry.rcpt_ids)
-        good = [result for result in results.results if result.rcpt_id in wanted]
-        self.owner.took(message, good, acknowledge)
-        missing = wanted.difference(result.rcpt_id for result in good)
+        given = {result.rcpt_id: result for result in reversed(results.results)}  # the first one for each counts
+        self.owner.took(message, [given[rcpt_id] for rcpt_id in entry.rcpt_ids if rcpt_id in given], acknowledge)
+        missing = set(entry.rcpt_ids).difference(given)
         if missing:
             log.warning(
                 f"{message.queue_id}: transport {destination.transport.name} gave no result for some recipients"
@@ -212,17 +214,25 @@ class Scheduler:
         """The agent went away with this delivery: try again at once, but not for ever."""
         destination = entry.destination
         destination.transport.done(entry)
-        queue_id = entry.message.queue_id
-        times = self._lost[queue_id] = self._lost.get(queue_id, 0) + 1
         waiting = [rcpt_id for rcpt_id in entry.rcpt_ids if rcpt_id in entry.message.pending]
         if not waiting:
             return
+        if entry.message.withdrawn:
+            self._hold_back(entry.message, waiting)
+            return
+        key = entry.message.queue_id, entry.rcpt_ids[0]
+        times = self._lost[key] = self._lost.get(key, 0) + 1
         if times > MAX_LOST:
-            del self._lost[queue_id]
+            del self._lost[key]
             self._refuse(entry.message, waiting, "4.3.0", "unknown mail transport error")
             return
         destination.transport.add(Entry(entry.message, destination, entry.nexthop, waiting))
         self._want(destination.transport)
+
+    def _hold_back(self, message: ActiveMessage, rcpt_ids: list[int]) -> None:
+        """End the round of recipients of a message that an operator took away meanwhile."""
+        assert self.owner is not None, "scheduler without its queue manager"
+        self.owner.held_back(message, rcpt_ids)
 
     def _refuse(self, message: ActiveMessage, rcpt_ids: list[int], dsn: str, text: str) -> None:
         assert self.owner is not None, "scheduler without its queue manager"
@@ -244,15 +254,22 @@ class Scheduler:
 
 def log_refused(message: ActiveMessage, results: list[RecipientResult]) -> None:
     """Log recipients that the queue manager itself deferred, in the form of a delivery agent."""
+    now, arrival = time.time(), message.envelope.arrival
+    active = max(message.active, arrival)
+    delay = format_delay(now - arrival)
+    delays = f"{format_delay(active - arrival)}/{format_delay(now - active)}/0/0"
     for result in results:
         rcpt = message.recipients[result.rcpt_id]
         log.info(
-            f"{message.queue_id}: to=<{rcpt.address}>, relay=none, delay=0, delays=0/0/0/0, dsn={result.dsn}, "
-            f"status=deferred ({result.text})",
+            f"{message.queue_id}: to=<{rcpt.address}>,{orig_to(rcpt)} relay=none, delay={delay}, delays={delays}, "
+            f"dsn={result.dsn}, status=deferred ({result.text})",
             event="delivery",
             queue_id=message.queue_id,
             recipient=rcpt.address,
+            original_recipient=rcpt.original,
             relay="none",
+            delay=round(now - arrival, 3),
+            delays=delays,
             dsn=result.dsn,
             status="deferred",
             reason=result.text,
