@@ -163,7 +163,7 @@ class Log:
         self._stamped = False
         self._name = "postfix"
         self._head = b"postfix: "
-        self._second, self._stamp = -1, ""
+        self._second, self._start = -1, b""
         self._host = ""
 
     def open(self, program: str, sink: Sink, *, json: bool = False, stamped: bool = False, host: str = "") -> None:
@@ -175,6 +175,7 @@ class Log:
         self._name, self._sink, self._json, self._stamped = program, sink, json, stamped
         self._host = host or socket.gethostname().partition(".")[0]
         self._head = f"{program}[{os.getpid()}]: ".encode()
+        self._second = -1
         self.flush()
 
     def attach(self, loop: "Loop | None") -> None:
@@ -193,9 +194,7 @@ class Log:
             stamp = {"time": time.time(), "host": self._host, "program": self._name, "pid": os.getpid()}
             line = json_line({**stamp, "severity": severity, "message": PREFIX[severity] + text, **fields})
         else:
-            line = self._head + (PREFIX[severity] + text).encode("utf-8", "replace")
-            if self._stamped:
-                line = self._time_and_host() + line
+            line = self._line_start() + (PREFIX[severity] + text).encode("utf-8", "replace")
         self._pending.append((SEVERITY[severity], line))
         if self._loop is None or len(self._pending) == GATHER_LINES:
             self.flush()
@@ -224,11 +223,15 @@ class Log:
             self._scheduled = True
             self._schedule(self._loop)
 
-    def _time_and_host(self) -> bytes:
+    def _line_start(self) -> bytes:
+        """Time, host (where the sink wants them) and program; made once a second."""
+        if not self._stamped:
+            return self._head
         now = int(time.time())
         if now != self._second:
-            self._second, self._stamp = now, time.strftime("%b %e %H:%M:%S ", time.localtime(now)) + self._host + " "
-        return self._stamp.encode()
+            stamp = time.strftime("%b %e %H:%M:%S ", time.localtime(now)) + self._host + " "
+            self._second, self._start = now, stamp.encode() + self._head
+        return self._start
 
 
 LOG: Final = Log()
