@@ -137,6 +137,8 @@ def _status_socket(descriptor: int) -> socket.socket:
 def _process_defaults() -> None:
     os.umask(0o077)
     gc.set_threshold(*GC_THRESHOLDS)
+    # Woken while another process runs, wait for its turn to end: what came meanwhile is then done in one go.
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
