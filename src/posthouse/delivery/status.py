@@ -30,6 +30,11 @@ def format_delay(seconds: float) -> str:
     return f"{seconds:.{1 if seconds >= 1 else 2}f}".rstrip("0").rstrip(".")
 
 
+def orig_to(rcpt: DeliverTo) -> str:
+    """Show the address before rewriting, where that is another."""
+    return f" orig_to=<{rcpt.original}>," if rcpt.original and rcpt.original != rcpt.address else ""
+
+
 def log_results(
     request: Deliver, results: Sequence[RecipientResult], began: float, connected: float, conn_use: int = 0
 ) -> None:
@@ -51,10 +56,9 @@ def log_results(
     conn = f" conn_use={conn_use}," if conn_use > 1 else ""
     for result in results:
         rcpt = by_id[result.rcpt_id]
-        orig_to = f" orig_to=<{rcpt.original}>," if rcpt.original and rcpt.original != rcpt.address else ""
         status = STATUS_WORD[result.outcome]
         log.info(
-            f"{envelope.queue_id}: to=<{rcpt.address}>,{orig_to} relay={result.relay},{conn} delay={delay}, "
+            f"{envelope.queue_id}: to=<{rcpt.address}>,{orig_to(rcpt)} relay={result.relay},{conn} delay={delay}, "
             f"delays={delays}, dsn={result.dsn}, status={status} ({result.text})",
             event="delivery",
             queue_id=envelope.queue_id,

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
 from posthouse.config.settings import Settings
 from posthouse.daemons.qmgr.ledger import Ledger
@@ -24,6 +25,8 @@ from posthouse.ipc.rewrite import FAILED, Resolved
 from posthouse.rewriting.client import RewriteClient
 from posthouse.util import eager, log
 from posthouse.util.errors import TemporaryError
+
+UNTRIED: Final = ""  # status of a recipient that was not tried
 
 
 class QueueManager:
@@ -97,6 +100,8 @@ class QueueManager:
         return await self._resolver.resolve_many(message.envelope.sender, addresses)
 
     def _resolved(self, message: ActiveMessage, outcome: eager.Outcome[Sequence[Resolved]]) -> None:
+        if self._active.get(message.queue_id) is not message:
+            return  # it was deleted meanwhile
         try:
             resolved = outcome.result()
         except TemporaryError as error:
@@ -125,16 +130,15 @@ class QueueManager:
         self._ledger.fetch_content(message, then)
 
     def took(self, message: ActiveMessage, results: list[RecipientResult], acknowledge: Callable[[], None]) -> None:
-        """Take results of some recipients."""
-        for result in results:
-            message.take(result)
-        if self._active.get(message.queue_id) is not message:
+        """Take results of some recipients; those that have one already are only acknowledged."""
+        taken = [result for result in results if message.take(result)]
+        if not taken or self._active.get(message.queue_id) is not message:
             acknowledge()
             return
         if message.over and message.all_sent and not _wants_success_notice(message):
             self._remove(message, acknowledge)  # the usual case: one operation says it all
             return
-        final = [result for result in results if result.outcome != DEFERRED]
+        final = [result for result in taken if result.outcome != DEFERRED]
         if final:
             self._ledger.record(message, final, acknowledge)
         else:
@@ -161,9 +165,11 @@ class QueueManager:
         if gone:
             self._leave(message)
         elif waiting:
-            self.took(
-                message, [RecipientResult(each, DEFERRED, "4.2.1", "on hold", "none") for each in waiting], _nothing
-            )
+            self.held_back(message, waiting)
+
+    def held_back(self, message: ActiveMessage, rcpt_ids: list[int]) -> None:
+        """End the round for recipients of a withdrawn message that were not tried: they have no new reason to wait."""
+        self.took(message, [RecipientResult(rcpt_id, DEFERRED, UNTRIED, "", "none") for rcpt_id in rcpt_ids], _nothing)
 
     def force_expire(self, queue_id: str) -> None:
         """Return the message to its sender at the end of this round."""
@@ -176,10 +182,9 @@ class QueueManager:
     def _round_over(self, message: ActiveMessage) -> None:
         now = time.time()
         envelope = message.envelope
-        deferred = message.with_outcome(DEFERRED)
-        is_bounce = not envelope.sender
-        old = self._times.expired(now, envelope.arrival, is_bounce=is_bounce)
-        if deferred and (old or message.forced_expire):
+        old = self._times.expired(now, envelope.arrival, is_bounce=not envelope.sender)
+        has_deferred = bool(message.with_outcome(DEFERRED))
+        if has_deferred and (old or message.forced_expire) and not message.withdrawn:  # held mail does not expire
             log.info(
                 f"{envelope.queue_id}: from=<{envelope.sender}>, status={'force-' * message.forced_expire}expired, "
                 "returned to sender",
@@ -188,12 +193,23 @@ class QueueManager:
                 sender=envelope.sender,
             )
             message.expire("message expired")
-            deferred = []
-        bounced = message.with_outcome(BOUNCED)
+        if _wants_success_notice(message):
+            self._notices.delivered(message, partial(self._success_told, message))
+        else:
+            self._tell_failure(message)
+
+    def _success_told(self, message: ActiveMessage, error: str) -> None:
+        """A notice of success that could not be made does not hold up anything."""
+        if error:
+            log.warning(f"{message.queue_id}: success notice: {error}")
+        self._tell_failure(message)
+
+    def _tell_failure(self, message: ActiveMessage) -> None:
+        if self._active.get(message.queue_id) is not message:
+            return  # it was deleted while the sender was told
+        bounced, deferred = message.with_outcome(BOUNCED), message.with_outcome(DEFERRED)
         if bounced:
             self._notices.failed(message, bounced, partial(self._failure_told, message))
-        elif _wants_success_notice(message):
-            self._notices.delivered(message, partial(self._success_told, message))
         elif deferred:
             self._defer(message, deferred)
         else:
@@ -201,6 +217,8 @@ class QueueManager:
 
     def _failure_told(self, message: ActiveMessage, error: str) -> None:
         """The sender knows (or need not), so the bounced recipients are done. With an error: all is tried again."""
+        if self._active.get(message.queue_id) is not message:
+            return
         if error:  # they stay bounced in the store, and the next round asks for the notice again
             log.warning(f"{message.queue_id}: non-delivery notice: {error}; will try again")
             self._defer(message, message.with_outcome(DEFERRED))
@@ -212,23 +230,14 @@ class QueueManager:
         self._ledger.settle(message)
         self._defer(message, deferred)
 
-    def _success_told(self, message: ActiveMessage, error: str) -> None:
-        """A notice of success that could not be made does not hold up anything."""
-        if error:
-            log.warning(f"{message.queue_id}: success notice: {error}")
-        deferred = message.with_outcome(DEFERRED)
-        if deferred:
-            self._defer(message, deferred)
-        else:
-            self._remove(message, _nothing)
-
     def _defer(self, message: ActiveMessage, results: list[RecipientResult]) -> None:
         now = time.time()
         due = self._times.next_attempt(now, message.envelope.arrival)
-        if self._notices.delay_is_due(message, now, self._times.warning_s):
-            self._notices.delayed(message, results, self._expiry(message))
+        tried = [result for result in results if result.dsn != UNTRIED]
+        if tried and self._notices.delay_is_due(message, now, self._times.warning_s):
+            self._notices.delayed(message, tried, self._expiry(message))
         self._leave(message)
-        self._ledger.defer(message, results, due)
+        self._ledger.defer(message, tried, due)
         self.on_deferred(due)
 
     def _remove(self, message: ActiveMessage, acknowledge: Callable[[], None]) -> None:

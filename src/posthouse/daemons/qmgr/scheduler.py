@@ -142,6 +142,10 @@ class Scheduler:
                 self._send(agents, entry)
 
     def _send(self, agents: Agents, entry: Entry) -> None:
+        entry.rcpt_ids = [rcpt_id for rcpt_id in entry.rcpt_ids if rcpt_id in entry.message.pending]
+        if not entry.rcpt_ids:  # results came late, from the agent of a lost connection
+            entry.destination.transport.done(entry)
+            return
         content = entry.message.content
         if content is not None:
             self._request(agents, entry, content, -1)
