@@ -89,7 +89,7 @@ class DueReader:
             self._again = False
             self._loop.call_soon(self.scan)
         elif page.next_due is not None:
-            self._sleep_until(page.next_due)
+            self.expect(page.next_due)  # something earlier may have been deferred since the page was asked for
 
     def _sleep_until(self, due: float) -> None:
         if self._timer is not None:
