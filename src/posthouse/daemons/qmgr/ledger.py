@@ -102,11 +102,11 @@ class Ledger:
         self.store.remove(message.key, message.queue_id, partial(_durable, done))
 
     async def sent_late(self, queue_id: str, results: Sequence[RecipientResult]) -> None:
-        """Write down results for a message that is not active."""
+        """Write down results for a message that is not active, durably. Raises StoreError."""
         stored = await self.store.get(queue_id)
         if stored is not None and results:
             durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self.store.record(stored.key, results, 0.0, lambda _error: _set(durable))
+            self.store.record(stored.key, results, 0.0, partial(_settle, durable))
             await durable
 
     async def keep_back(self, queue_id: str, until: float) -> None:
@@ -148,6 +148,8 @@ def read_spooled(content: SpoolContent, limit: int = -1) -> bytes:
 
 def header_section(content: bytes) -> bytes:
     """The header fields, with the line end of the last one."""
+    if content.startswith(b"\n"):
+        return b""
     end = content.find(b"\n\n")
     return content if end < 0 else content[: end + 1]
 
@@ -206,6 +208,8 @@ def _content_read(then: ContentDone, future: "asyncio.Future[bytes | SpoolConten
         then(content, -1, "")
 
 
-def _set(future: "asyncio.Future[None]") -> None:
-    if not future.done():
+def _settle(future: "asyncio.Future[None]", error: StoreError | None) -> None:
+    if error is None:
         future.set_result(None)
+    else:
+        future.set_exception(error)

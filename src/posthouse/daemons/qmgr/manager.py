@@ -153,7 +153,7 @@ class QueueManager:
             self.took(message, [result for result in results if result.rcpt_id in message.pending], done)
         else:
             final = [result for result in results if result.outcome != DEFERRED]
-            eager.start(self._ledger.sent_late(queue_id, final), lambda _outcome: done())
+            eager.start(self._ledger.sent_late(queue_id, final), partial(_late_stored, done))
 
     def withdraw(self, queue_id: str, *, gone: bool) -> None:
         """An operator took the message: start no more deliveries of it. gone: it was deleted from the store."""
@@ -259,6 +259,14 @@ class QueueManager:
         results = [RecipientResult(rcpt_id, DEFERRED, dsn, text, "none") for rcpt_id in message.pending]
         if results:
             self.took(message, results, _nothing)
+
+
+def _late_stored(done: Callable[[], None], outcome: eager.Outcome[None]) -> None:
+    """What was not stored is not acknowledged: the agent brings it again."""
+    if outcome.error is None:
+        done()
+    else:
+        log.warning(f"late results: {outcome.error}")
 
 
 def _wants_success_notice(message: ActiveMessage) -> bool:
