@@ -5,7 +5,6 @@ command through the environment alone, filtered by the agent.
 """
 
 import os
-import shlex
 import signal
 import subprocess  # what this module is for; the words come from the administrator or the user himself
 from typing import Final
@@ -16,20 +15,32 @@ from posthouse.ipc.as_user import TRY_LATER, RunCommand
 MAX_OUTPUT: Final = 1024  # bytes kept for log and notice
 SHELL_CHARACTERS: Final = frozenset("!$&*()[]{}\\|'\"`;<>?~\n=#^%")
 PATH: Final = "/usr/bin:/bin"
+NOT_EXECUTABLE, NOT_FOUND = 126, 127  # what a shell says of a command that it cannot run
 
 
 def run(job: RunCommand, content: bytes) -> tuple[int, bytes]:
     """Run it; returns exit status (or minus the signal) and the start of its output. Raises Ending, OSError."""
     needs_shell = any(character in SHELL_CHARACTERS for character in job.command)
-    words = ["/bin/sh", "-c", job.command] if needs_shell else shlex.split(job.command)
-    environment = {**job.environment, "PATH": PATH}
+    words = ["/bin/sh", "-c", job.command] if needs_shell else job.command.split()
+    if not words:
+        return NOT_FOUND, b"no command"
+    try:
+        return _run(words, job, content)
+    except (FileNotFoundError, PermissionError) as error:
+        if error.filename != words[0]:  # the directory, then, which may come back
+            raise
+        status = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+        return status, f"{words[0]}: {error.strerror}".encode("utf-8", "surrogateescape")
+
+
+def _run(words: list[str], job: RunCommand, content: bytes) -> tuple[int, bytes]:
     with subprocess.Popen(  # noqa: S603 - see the import
         words,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=job.directory or "/",
-        env=environment,
+        env={**job.environment, "PATH": PATH},
         start_new_session=True,
         close_fds=True,
     ) as process:
@@ -37,8 +48,6 @@ def run(job: RunCommand, content: bytes) -> tuple[int, bytes]:
             output, _ = process.communicate(job.head + content, timeout=job.time_limit_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            # No further word from the pipe: somebody who left the session may hold it open for as long as he likes.
             raise Ending(TRY_LATER, f'Command time limit exceeded: "{job.command}"') from None
-        except BrokenPipeError:
-            output = b""
     return process.returncode, output[:MAX_OUTPUT]
