@@ -4,7 +4,7 @@
 PYTEST = .venv/bin/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench check format test-integration lock peers clean
+.PHONY: help setup run lint test bench check format test-integration lock peers clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F '|' '{printf "make %-17s %s\n", $$1, $$2}'
@@ -21,15 +21,17 @@ run: setup ## Posthouse in the foreground on 127.0.0.1:2525, state in ./var
 peers: setup
 	@tools/setup_peers.sh
 
-check: setup ## format, lint, types, layers, sizes, unit tests
+lint: setup ## format, lint, types, layers, sizes
 	.venv/bin/ruff format --check --quiet .
 	.venv/bin/ruff check --quiet .
 	.venv/bin/mypy --no-error-summary
 	.venv/bin/lint-imports --no-logo
 	.venv/bin/python tools/check_sizes.py
-	$(PYTEST) -q tests/unit tests/contract tests/architecture
 
-test: setup peers ## every test (what CI runs)
+check: lint ## the same, and the tests that start no server
+	$(PYTEST) -q tests/unit tests/contract tests/dialogs tests/golden tests/architecture
+
+test: lint peers ## the same, and every other test (what CI runs)
 	$(PYTEST) -q
 
 test-integration: setup peers ## only whole servers on loopback
