@@ -134,7 +134,7 @@ class Lifetime:
                 self._loop.add_reader(listener.fileno(), self._on_acceptable, listener, number)
 
     def _on_acceptable(self, listener: socket.socket, number: int) -> None:
-        """Take one connection: if more wait the loop calls again, and an accept that finds none is a third of one."""
+        """Take one connection: if more wait the loop calls again, and an accept that finds none costs a third."""
         try:
             sock, _address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError, InterruptedError):
