@@ -5,15 +5,19 @@ to disk before they answer 250, and both log to a file. QUICK=1 or --quick: one 
 """
 
 import argparse
+import contextlib
 import json
 import os
+import shutil
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from tests.bench import extras, paths, table
+from tests.bench.disk import Disk
 from tests.support.instance import Instance, Options
 from tests.support.load import SmtpSink
 from tests.support.servers import Postfix, Posthouse
@@ -65,23 +69,10 @@ def measure_paths(
     servers: Sequence[str], wanted: Sequence[paths.Case], rounds: int
 ) -> dict[str, dict[str, list[paths.Run]]]:
     """Run every case on every server, in turn."""
-    runs: dict[str, dict[str, list[paths.Run]]] = {case.name: {name: [] for name in servers} for case in wanted}
-    with SmtpSink() as sink:
-        instances = {name: SERVERS[name](paths.options(sink.port)) for name in servers}
+    with SmtpSink() as sink, own_disks(servers) as directories:
+        instances = {name: SERVERS[name](paths.options(sink.port), directories[name]) for name in servers}
         try:
-            for instance in instances.values():
-                paths.prepare_mail(instance)
-                instance.start_and_greet()
-                for path in dict.fromkeys(case.path for case in wanted):
-                    paths.run(instance, paths.Case(path, 10, reuse=False, messages=100))  # warms caches and processes
-            for number in range(rounds):
-                for case in wanted:
-                    for name, instance in instances.items():
-                        one = paths.run(instance, case)
-                        runs[case.name][name].append(one)
-                        progress(
-                            f"round {number + 1}: {case.name}: {name} {one.messages_per_s:.0f}/s {one.cpu_ms:.2f} ms"
-                        )
+            return run_cases(instances, wanted, rounds)
         except (AssertionError, TimeoutError):
             for name, instance in instances.items():
                 progress(f"--- end of the log of {name}\n{instance.log()[-3000:]}")
@@ -89,7 +80,41 @@ def measure_paths(
         finally:
             for instance in instances.values():
                 instance.destroy()
+
+
+def run_cases(
+    instances: dict[str, Instance], wanted: Sequence[paths.Case], rounds: int
+) -> dict[str, dict[str, list[paths.Run]]]:
+    """Start the servers, warm them up, measure."""
+    runs: dict[str, dict[str, list[paths.Run]]] = {case.name: {name: [] for name in instances} for case in wanted}
+    for instance in instances.values():
+        paths.prepare_mail(instance)
+        instance.start_and_greet()
+        for path in dict.fromkeys(case.path for case in wanted):
+            paths.run(instance, paths.Case(path, 10, reuse=False, messages=100))  # warms caches and processes
+    for number in range(rounds):
+        for case in wanted:
+            for name, instance in instances.items():
+                one = paths.run(instance, case)
+                runs[case.name][name].append(one)
+                progress(f"round {number + 1}: {case.name}: {name} {one.messages_per_s:.0f}/s {one.cpu_ms:.2f} ms")
     return runs
+
+
+@contextlib.contextmanager
+def own_disks(servers: Sequence[str]) -> Iterator[dict[str, Path]]:
+    """Give each server a directory, on a file system of its own where that can be had."""
+    directories = {name: Path(tempfile.mkdtemp(prefix=f"bench-{name}-", dir="/var/tmp")) for name in servers}
+    disks = [Disk(directory) for directory in directories.values()]
+    try:
+        if not all(disk.mount() for disk in disks):
+            progress("no file system of its own for each server: what one deletes slows down the other")
+        yield directories
+    finally:
+        for disk in disks:
+            disk.unmount()
+        for directory in directories.values():
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def measure_extras(servers: Sequence[str], amount: Amount) -> dict[str, dict[str, float]]:
