@@ -15,7 +15,7 @@ from posthouse.ipc.as_user import TRY_LATER, RunCommand
 MAX_OUTPUT: Final = 1024  # bytes kept for log and notice
 SHELL_CHARACTERS: Final = frozenset("!$&*()[]{}\\|'\"`;<>?~\n=#^%")
 PATH: Final = "/usr/bin:/bin"
-NOT_EXECUTABLE, NOT_FOUND = 126, 127  # what a shell says of a command that it cannot run
+CANNOT_RUN: Final = 75  # EX_TEMPFAIL: somebody must mend the alias, and the mail waits for that
 
 
 def run(job: RunCommand, content: bytes) -> tuple[int, bytes]:
@@ -23,14 +23,15 @@ def run(job: RunCommand, content: bytes) -> tuple[int, bytes]:
     needs_shell = any(character in SHELL_CHARACTERS for character in job.command)
     words = ["/bin/sh", "-c", job.command] if needs_shell else job.command.split()
     if not words:
-        return NOT_FOUND, b"no command"
+        return CANNOT_RUN, b"no command"
     try:
         return _run(words, job, content)
     except (FileNotFoundError, PermissionError) as error:
         if error.filename != words[0]:  # the directory, then, which may come back
             raise
-        status = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
-        return status, f"{words[0]}: {error.strerror}".encode("utf-8", "surrogateescape")
+        if isinstance(error, FileNotFoundError) and "/" not in words[0]:  # perhaps a word of the shell
+            return _run(["/bin/sh", "-c", job.command], job, content)
+        return CANNOT_RUN, f"{words[0]}: {error.strerror}".encode("utf-8", "surrogateescape")
 
 
 def _run(words: list[str], job: RunCommand, content: bytes) -> tuple[int, bytes]:

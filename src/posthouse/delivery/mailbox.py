@@ -36,6 +36,12 @@ def trace_headers(sender: str, rcpt: DeliverTo, delivered_to: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+def from_line(sender: str) -> bytes:
+    """Begin a message in an mbox file, or on a command's standard input."""
+    shown = sender.replace(" ", "-") or "MAILER-DAEMON"
+    return f"From {shown} {time.strftime('%a %b %e %H:%M:%S %Y')}\n".encode("utf-8", "surrogateescape")
+
+
 async def deliver_to_mailbox(
     users: Users, delivery: Delivery, rcpt: DeliverTo, path: str, identity: Identity, rules: MailboxRules
 ) -> RecipientResult:
@@ -56,12 +62,10 @@ def _job(child: Child, delivery: Delivery, path: str, head: bytes, rules: Mailbo
     content = b"" if lent else delivery.content()
     if path.endswith("/"):
         return WriteMaildir(child.next_id(), path.rstrip("/"), rules.host, head, content, lent)
-    sender = delivery.request.envelope.sender or "MAILER-DAEMON"
-    from_line = f"From {sender.replace(' ', '-')} {time.strftime('%a %b %e %H:%M:%S %Y')}\n"
     return WriteMailbox(
         child.next_id(),
         path,
-        from_line.encode("utf-8", "surrogateescape"),
+        from_line(delivery.request.envelope.sender),
         head,
         content,
         lent,

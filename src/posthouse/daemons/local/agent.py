@@ -4,7 +4,7 @@ The order and the rules are local(8)'s (facts B11.*). Everything that touches a 
 is that user; what comes back from it (a .forward) is taken as untrusted text.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -12,6 +12,7 @@ from posthouse.config.parameters import (
     DEFAULT_PRIVS,
     MAIL_SPOOL_DIRECTORY,
     MAILBOX_SIZE_LIMIT,
+    MYDESTINATION,
     MYHOSTNAME,
     OWNER_REQUEST_SPECIAL,
     RECIPIENT_DELIMITER,
@@ -22,21 +23,22 @@ from posthouse.daemons.local.accounts import Account, find_account
 from posthouse.daemons.local.forward import forward
 from posthouse.daemons.local.targets import Kind, Target, parse_targets
 from posthouse.delivery.agent import Delivery
-from posthouse.delivery.mailbox import MailboxRules, deliver_to_mailbox, trace_headers
+from posthouse.delivery.exits import result_of_command
+from posthouse.delivery.mailbox import MailboxRules, deliver_to_mailbox, from_line, trace_headers
 from posthouse.delivery.users import Identity, RefusedIdentityError, Users
-from posthouse.ipc.as_user import NOT_FOUND, OK, ReadFile, RunCommand
+from posthouse.ipc.as_user import NOT_FOUND, OK, TRY_LATER, ReadFile, RunCommand
 from posthouse.ipc.cleanup import CleanupClient
 from posthouse.ipc.delivery import DeliverTo
-from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, RecipientResult
+from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, Envelope, RecipientResult
 from posthouse.ipc.runas_wire import JobKind
-from posthouse.protocol.address import split_address, split_extension
+from posthouse.protocol.address import split_address, split_extension, unquote_address
 from posthouse.tables.maps import Maps
 from posthouse.util import eager, log
 from posthouse.util.errors import TemporaryError
 
 FORWARD_SIZE: Final = 64 * 1024  # bytes of a .forward file
-EX_TEMPFAIL: Final = 75
-EX_OK: Final = 0
+INCLUDE_SIZE: Final = 1024 * 1024  # bytes of an :include: file
+MAX_INCLUDES: Final = 20  # files that include each other
 RELAY: Final = "local"
 SAFE: Final = frozenset("1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
@@ -60,6 +62,15 @@ class Person:
     domain: str
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where destinations stand: whom errors go to, and with whose rights files and commands are used."""
+
+    sender: str
+    owner: Account | None = None  # None: an alias
+    depth: int = 0  # in how many :include: files
+
+
 class LocalAgent:
     """Delivers; see the module's docstring."""
 
@@ -78,6 +89,9 @@ class LocalAgent:
         self._default_user = settings[DEFAULT_PRIVS]
         self._luser_relay = settings[parameters.LUSER_RELAY]
         self._mailbox_command = settings[parameters.MAILBOX_COMMAND]
+        self._own_domains = tuple(
+            item.lower() for item in settings[MYDESTINATION] if item[0] not in "/!" and ":" not in item
+        )
         self._rules = MailboxRules(
             relay=RELAY,
             host=settings[MYHOSTNAME],
@@ -107,21 +121,36 @@ class LocalAgent:
         if is_loop(delivery, rcpt.address):
             text = f"mail forwarding loop for {rcpt.address}"
             return RecipientResult(rcpt.rcpt_id, BOUNCED, "5.4.6", text, RELAY)
-        if person.local_part.startswith("\\"):
-            person = self._person(f"{person.local_part[1:]}@{person.domain}")
-        else:
-            for name in dict.fromkeys((person.local_part, person.user)):
-                value = await self._tables.aliases.find(name)
-                if value is not None:
-                    sender = await self._alias_sender(delivery, name, person.domain)
-                    return await self._targets(delivery, rcpt, parse_targets(value), sender, None)
+        for name in dict.fromkeys((person.local_part, person.user)):
+            value = await self._tables.aliases.find(name)
+            if value is not None:
+                return await self._alias(delivery, rcpt, name, parse_targets(value))
+        return await self._account(delivery, rcpt, person)
+
+    async def _alias(self, delivery: Delivery, rcpt: DeliverTo, name: str, targets: list[Target]) -> RecipientResult:
+        """Deliver to what an alias names; itself means the user of that name (facts B11.01)."""
+        person = self._person(rcpt.address)
+        source = Source(await self._alias_sender(delivery, name, person.domain))
+        others, is_own = self._without_own(targets, name, person.domain)
+        results = [await self._account(delivery, rcpt, person)] if is_own else []
+        if others or not is_own:
+            results.append(await self._targets(delivery, rcpt, others, source))
+        return combine(rcpt, results)
+
+    async def _account(self, delivery: Delivery, rcpt: DeliverTo, person: Person) -> RecipientResult:
         account = await find_account(self._tables.passwd, person.user)
         if account is None:
             return await self._unknown(delivery, rcpt, person)
         return await self._user(delivery, rcpt, person, account)
 
+    def _without_own(self, targets: list[Target], name: str, domain: str) -> tuple[list[Target], bool]:
+        """Take out addresses that lead back to where we are; whether there were any."""
+        own = {name, *(f"{name}@{each}" for each in (domain.lower(), *self._own_domains))}
+        others = [each for each in targets if each.kind is not Kind.ADDRESS or each.value.lower() not in own]
+        return others, len(others) < len(targets)
+
     def _person(self, address: str) -> Person:
-        local_part, domain = split_address(address)
+        local_part, domain = split_address(unquote_address(address))
         local_part = local_part.lower()
         user, extension, delimiter = split_extension(
             local_part, self._delimiters, owner_request_special=self._owner_special
@@ -140,10 +169,14 @@ class LocalAgent:
     async def _user(self, delivery: Delivery, rcpt: DeliverTo, person: Person, account: Account) -> RecipientResult:
         identity = await self._rights(account)
         targets = await self._read_forward(person, account, identity)
-        if targets and not _is_own_mailbox(targets, person, account):
-            sender = delivery.request.envelope.sender
-            return await self._targets(delivery, rcpt, targets, sender, account)
-        return await self._mailbox(delivery, rcpt, person, account)
+        others, is_own = self._without_own(targets, account.name, person.domain)
+        results = []
+        if is_own or not others:  # an empty file, and one's own name, mean the mailbox (facts B11.05, B11.06)
+            results.append(await self._mailbox(delivery, rcpt, person, account))
+        if others:
+            source = Source(delivery.request.envelope.sender, account)
+            results.append(await self._targets(delivery, rcpt, others, source))
+        return combine(rcpt, results)
 
     async def _mailbox(self, delivery: Delivery, rcpt: DeliverTo, person: Person, account: Account) -> RecipientResult:
         identity = await self._rights(account)
@@ -174,6 +207,8 @@ class LocalAgent:
             finished = await child.ask(ReadFile(child.next_id(), path, FORWARD_SIZE))
             if finished.ending == OK:
                 return parse_targets(finished.data.decode("utf-8", "surrogateescape"))
+            if finished.ending == TRY_LATER:
+                raise TemporaryError(finished.text)  # a home directory that is not there now, a broken disk
             if finished.ending != NOT_FOUND:
                 log.warning(f"{account.name}: {finished.text}; the file is ignored")
         return []
@@ -199,84 +234,88 @@ class LocalAgent:
     # Destinations.
 
     async def _targets(
-        self, delivery: Delivery, rcpt: DeliverTo, targets: list[Target], sender: str, owner: Account | None
+        self, delivery: Delivery, rcpt: DeliverTo, targets: list[Target], source: Source
     ) -> RecipientResult:
         """Deliver to all; what has to be tried again decides, then what failed, then success."""
         addresses = [target.value for target in targets if target.kind is Kind.ADDRESS]
         special = [target for target in targets if target.kind is not Kind.ADDRESS]
-        results = [await self._special(delivery, rcpt, target, owner) for target in special]
+        results = [await self._special(delivery, rcpt, target, source) for target in special]
         if addresses:
-            results.append(await forward(self._cleanup, delivery, rcpt, sender, addresses))
-        if not results:
-            return RecipientResult(rcpt.rcpt_id, BOUNCED, "5.3.5", "alias or forward file has no destination", RELAY)
-        for outcome in (DEFERRED, BOUNCED):
-            for result in results:
-                if result.outcome == outcome:
-                    return result
-        return results[-1]
+            unique = list(dict.fromkeys(addresses))
+            results.append(await forward(self._cleanup, delivery, rcpt, source.sender, unique))
+        return combine(rcpt, results)
 
-    async def _special(
-        self, delivery: Delivery, rcpt: DeliverTo, target: Target, owner: Account | None
-    ) -> RecipientResult:
+    async def _special(self, delivery: Delivery, rcpt: DeliverTo, target: Target, source: Source) -> RecipientResult:
         """A file, a command, an include or one's own mailbox; with the rights of the owner, or default_privs."""
-        account = owner
         if target.kind is Kind.MAILBOX:
             account = await find_account(self._tables.passwd, target.value.lower())
             if account is None:
                 return _unknown_user(rcpt, target.value)
             return await self._mailbox(delivery, rcpt, self._person(target.value), account)
-        if account is None:
-            account = await find_account(self._tables.passwd, self._default_user)
+        if source.depth and target.kind is not Kind.INCLUDE:  # allow_mail_to_commands, allow_mail_to_files
+            kind = "command" if target.kind is Kind.COMMAND else "file"
+            return RecipientResult(rcpt.rcpt_id, BOUNCED, "5.7.1", f"mail to {kind} is restricted", RELAY)
+        identity = await self._rights(source.owner or await self._default_account())
+        if target.kind is Kind.COMMAND:
+            return await self._command(delivery, rcpt, target.value, identity, source.owner)
+        if target.kind is Kind.FILE:
+            return await self._file(delivery, rcpt, target.value, identity)
+        return await self._include(delivery, rcpt, target.value, identity, source)
+
+    async def _default_account(self) -> Account:
+        account = await find_account(self._tables.passwd, self._default_user)
         if account is None:
             raise TemporaryError(f"default_privs = {self._default_user}: no such account")
-        identity = await self._rights(account)
-        if target.kind is Kind.COMMAND:
-            return await self._command(delivery, rcpt, target.value, identity, account)
-        if target.kind is Kind.FILE:
-            return await deliver_to_mailbox(self._users, delivery, rcpt, target.value, identity, self._rules)
+        return account
+
+    async def _file(self, delivery: Delivery, rcpt: DeliverTo, path: str, identity: Identity) -> RecipientResult:
+        """Append to a file or a Maildir that an alias or a .forward names; it may belong to anybody."""
+        rules = replace(self._rules, strict_owner=False)
+        result = await deliver_to_mailbox(self._users, delivery, rcpt, path, identity, rules)
+        if result.outcome != SENT or path.endswith("/"):
+            return result
+        return RecipientResult(
+            rcpt.rcpt_id, SENT, result.dsn, f"delivered to file: {path}", RELAY, action=result.action
+        )
+
+    async def _include(
+        self, delivery: Delivery, rcpt: DeliverTo, path: str, identity: Identity, source: Source
+    ) -> RecipientResult:
+        """Deliver to the destinations in a file; errors go where the alias says."""
+        if source.depth >= MAX_INCLUDES:
+            return RecipientResult(
+                rcpt.rcpt_id, BOUNCED, "5.4.6", f"{path}: :include: files are nested too deeply", RELAY
+            )
         child = self._users.child(JobKind.MAILBOX, identity)
-        finished = await child.ask(ReadFile(child.next_id(), target.value, FORWARD_SIZE * 16))
+        finished = await child.ask(ReadFile(child.next_id(), path, INCLUDE_SIZE))
         if finished.ending != OK:
             return RecipientResult(rcpt.rcpt_id, DEFERRED, "4.2.4", finished.text, RELAY)
         listed = parse_targets(finished.data.decode("utf-8", "surrogateescape"))
-        addresses = [each for each in listed if each.kind is Kind.ADDRESS]
-        if len(addresses) < len(listed):
-            log.warning(f"{target.value}: only addresses are taken from an include file; other lines are ignored")
-        return await self._targets(delivery, rcpt, addresses, delivery.request.envelope.sender, owner)
+        return await self._targets(delivery, rcpt, listed, replace(source, depth=source.depth + 1))
 
     async def _command(
-        self, delivery: Delivery, rcpt: DeliverTo, command: str, identity: Identity, account: Account
+        self, delivery: Delivery, rcpt: DeliverTo, command: str, identity: Identity, owner: Account | None
     ) -> RecipientResult:
-        """Run a command; 0 is delivered, 75 deferred, anything else bounced (facts B11.11)."""
+        """Run a command with the message on its standard input."""
         try:
             child = self._users.child(JobKind.COMMAND, identity)
         except RefusedIdentityError as error:
             return RecipientResult(rcpt.rcpt_id, DEFERRED, "4.2.0", str(error), RELAY)
-        sender = delivery.request.envelope.sender
+        envelope = delivery.request.envelope
         job = RunCommand(
             child.next_id(),
             command,
             "/",
-            command_environment(sender, rcpt, account),
-            f"From {sender or 'MAILER-DAEMON'}\n".encode() + trace_headers(sender, rcpt, rcpt.address),
+            command_environment(envelope, rcpt, self._person(rcpt.address), owner),
+            from_line(envelope.sender) + trace_headers(envelope.sender, rcpt, rcpt.address),
             b"" if delivery.descriptor >= 0 else delivery.content(),
             delivery.descriptor >= 0,
             self._time_limit_s,
         )
         finished = await child.ask(job, delivery.descriptor)
-        output = finished.data.decode("utf-8", "replace").strip()
         if finished.ending != OK:
             return RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.0", finished.text, RELAY)
-        if finished.status == EX_OK:
-            return RecipientResult(
-                rcpt.rcpt_id, SENT, "2.0.0", f"delivered to command: {command}", RELAY, action="delivered"
-            )
-        deferred = finished.status == EX_TEMPFAIL or finished.status < 0
-        outcome, status = (DEFERRED, "4.3.0") if deferred else (BOUNCED, "5.3.0")
-        text = f'Command died with status {finished.status}: "{command}"'
-        return RecipientResult(
-            rcpt.rcpt_id, outcome, status, f"{text}. Command output: {output}" if output else text, RELAY
-        )
+        return result_of_command(rcpt, command, finished.status, finished.data, RELAY)
 
     async def _unknown(self, delivery: Delivery, rcpt: DeliverTo, person: Person) -> RecipientResult:
         if self._luser_relay:
@@ -288,20 +327,39 @@ class LocalAgent:
         return _unknown_user(rcpt, person.user)
 
 
-def command_environment(sender: str, rcpt: DeliverTo, account: Account) -> dict[str, str]:
-    """What a command is told, with everything that is unsafe in a shell replaced (local(8))."""
+def combine(rcpt: DeliverTo, results: list[RecipientResult]) -> RecipientResult:
+    """Make one result of several: what has to be tried again decides, then what failed, then success."""
+    if not results:
+        return RecipientResult(rcpt.rcpt_id, BOUNCED, "5.3.5", "alias or forward file has no destination", RELAY)
+    return max(results, key=lambda result: (result.outcome == DEFERRED, result.outcome == BOUNCED))
+
+
+def command_environment(envelope: Envelope, rcpt: DeliverTo, person: Person, owner: Account | None) -> dict[str, str]:
+    """Tell a command what it may want to know, with everything that is unsafe in a shell replaced (local(8)).
+
+    owner: the user whose .forward or mailbox it is, who has a home and a shell; None: an alias.
+    """
     values = {
-        "SENDER": sender,
+        "SENDER": envelope.sender,
         "RECIPIENT": rcpt.address,
         "ORIGINAL_RECIPIENT": rcpt.original or rcpt.address,
-        "LOCAL": split_address(rcpt.address)[0],
-        "DOMAIN": split_address(rcpt.address)[1] or "",
-        "USER": account.name,
-        "LOGNAME": account.name,
-        "HOME": account.home,
-        "SHELL": account.shell,
+        "LOCAL": person.local_part,
+        "DOMAIN": person.domain,
+        "USER": owner.name if owner else person.user,
+        "LOGNAME": owner.name if owner else person.user,
+        "EXTENSION": person.extension,
+        "HOME": owner.home if owner else "",
+        "SHELL": owner.shell if owner else "",
+        "CLIENT_ADDRESS": envelope.client.address,
+        "CLIENT_HELO": envelope.client.helo,
+        "CLIENT_HOSTNAME": envelope.client.name,
+        "CLIENT_PROTOCOL": envelope.client.protocol,
+        "SASL_METHOD": envelope.client.sasl_method,
+        "SASL_SENDER": envelope.client.sasl_sender,
+        "SASL_USERNAME": envelope.client.sasl_username,
     }
-    return {name: "".join(c if c in SAFE else "_" for c in value) for name, value in values.items()}
+    given = {name: value for name, value in values.items() if value or name == "SENDER"}
+    return {name: "".join(c if c in SAFE else "_" for c in value) for name, value in given.items()}
 
 
 def is_loop(delivery: Delivery, address: str) -> bool:
@@ -315,12 +373,6 @@ def is_loop(delivery: Delivery, address: str) -> bool:
         line[:13].lower() == b"delivered-to:" and line[13:].strip().lower() == wanted
         for line in content[: end if end >= 0 else len(content)].split(b"\n")
     )
-
-
-def _is_own_mailbox(targets: list[Target], person: Person, account: Account) -> bool:
-    """A .forward that names only the user himself means his mailbox (facts B11.06)."""
-    names = {account.name, person.local_part, f"{account.name}@{person.domain}"}
-    return all(target.kind in (Kind.MAILBOX, Kind.ADDRESS) and target.value.lower() in names for target in targets)
 
 
 def _unknown_user(rcpt: DeliverTo, name: str) -> RecipientResult:

@@ -3,12 +3,17 @@
 The text comes from the administrator or, untrusted, from a user; parsing never runs anything. Sources: aliases(5).
 """
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
-from posthouse.protocol.message.tokens import format_internal, parse_address_list
+from posthouse.protocol.address import quote_address
+from posthouse.protocol.message.tokens import parse_addresses
 
-INCLUDE = ":include:"
+INCLUDE: Final = ":include:"
+_MARK: Final = re.compile(r'\\.|[",()]', re.DOTALL)
 
 
 class Kind(Enum):
@@ -47,35 +52,35 @@ def parse_targets(text: str) -> list[Target]:
 
 
 def _addresses(text: str) -> list[str]:
-    return [address for node in parse_address_list(text) if (address := format_internal([node]).strip())]
+    return [quote_address(address) for address in parse_addresses(text) if address.strip()]
 
 
 def split_items(text: str) -> list[str]:
-    """Cut at commas and line ends outside quotes; quotes around a whole item are taken off ("|cmd a, b")."""
-    items: list[str] = []
-    current: list[str] = []
-    quoted = False
-    position = 0
-    while position < len(text):
-        character = text[position]
-        if character == "\\" and position + 1 < len(text):
-            current += character, text[position + 1]
-            position += 2
-            continue
+    """Cut at line ends, and at commas outside of quotes and comments; lines that begin with "#" are left out.
+
+    Quotes around a whole file, command or include are taken off ("|cmd a, b").
+    """
+    lines = (line for line in text.split("\n") if not line.lstrip().startswith("#"))
+    items = (item.strip() for line in lines for item in _split_line(line))
+    return [_unquote(item) for item in items if item]
+
+
+def _split_line(line: str) -> Iterator[str]:
+    start = depth = 0
+    is_quoted = False
+    for mark in _MARK.finditer(line):
+        character = mark[0]
         if character == '"':
-            quoted = not quoted
-        if character in ",\n" and not quoted:
-            items.append("".join(current))
-            current = []
-        elif character == "#" and not quoted and not "".join(current).strip():
-            end = text.find("\n", position)
-            position = len(text) if end < 0 else end
+            is_quoted = not is_quoted and not depth
+        elif is_quoted or len(character) > 1:  # a backslash and what it protects
             continue
+        elif character == ",":
+            if not depth:
+                yield line[start : mark.start()]
+                start = mark.end()
         else:
-            current.append(character)
-        position += 1
-    items.append("".join(current))
-    return [_unquote(item.strip()) for item in items if item.strip()]
+            depth = max(0, depth + (1 if character == "(" else -1))
+    yield line[start:]
 
 
 def _unquote(item: str) -> str:
