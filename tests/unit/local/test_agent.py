@@ -470,7 +470,7 @@ def test_an_extension_says_nothing_but_itself(case: Case) -> None:
     """What could mean something to a shell or to main.cf is taken out before it becomes part of a path."""
     case.one("joe+$home`x`\\@x")
     paths = [job.path for _, _, job in case.users.jobs if isinstance(job, ReadFile)]
-    assert paths == ["/home/joe/.forward+_home_x_", "/home/joe/.forward"]
+    assert paths == ["/home/joe/.forward+_home_x__", "/home/joe/.forward"]
 
 
 @pytest.mark.parametrize("text", ["", "\n# only a comment\n", "joe", "\\joe", "joe@x, JOE@mail.x"])

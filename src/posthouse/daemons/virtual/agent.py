@@ -67,8 +67,7 @@ class VirtualAgent:
             try:
                 results.append(outcome.result())
             except (TemporaryError, MisconfiguredError) as error:
-                if isinstance(error, MisconfiguredError):
-                    log.warning(str(error))
+                log.warning(str(error))
                 results.append(
                     RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.5", "mail system configuration error", RELAY)
                 )
@@ -92,9 +91,9 @@ class VirtualAgent:
         return await deliver_to_mailbox(self._users, delivery, rcpt, path, identity, self._rules)
 
     def _path(self, address: str, value: str) -> str:
-        if "\0" in value or ".." in value.split("/"):
+        if "\0" in value or ".." in value.split("/") or not value.strip("/"):
             raise MisconfiguredError(
-                f"virtual_mailbox_maps: {address}: path {value!r} could leave virtual_mailbox_base"
+                f"virtual_mailbox_maps: {address}: path {value!r} is not below virtual_mailbox_base"
             )
         path = f"{self._base}/{value}"
         if not path.startswith("/"):
