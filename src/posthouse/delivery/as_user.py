@@ -5,6 +5,7 @@ that have come together are done together: each Maildir file is synced, then eac
 they answered. A file and its directory are on disk before a delivery counts (Postfix omits the second sync).
 """
 
+import contextlib
 import os
 import socket
 import struct
@@ -39,8 +40,9 @@ def serve(descriptor: int, kind: int) -> None:
     os.umask(0o077)
     with socket.socket(fileno=descriptor) as sock:
         sock.setblocking(True)
-        sock.sendall(encode_frame(Hello(NAME, VERSION)))
-        Jobs(sock, JobKind(kind)).run()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the agent went away: nobody to answer
+            sock.sendall(encode_frame(Hello(NAME, VERSION)))
+            Jobs(sock, JobKind(kind)).run()
 
 
 class Jobs:

@@ -22,6 +22,8 @@ from posthouse.util.errors import TemporaryError
 
 KEEP_S: Final = 5.0  # an idle child is let go after this
 MAX_IDLE_CHILDREN: Final = 20
+MAX_CHILDREN: Final = 60  # beyond it an idle one goes before another starts; runas has a limit of its own
+LANES: Final = 2  # children of one user: while one waits for the disk, or for a command, the other works
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,11 @@ class Child:
     def busy(self) -> bool:
         """Whether an answer is awaited."""
         return bool(self._waiting)
+
+    @property
+    def load(self) -> int:
+        """How many answers are awaited."""
+        return len(self._waiting)
 
     def next_id(self) -> int:
         """Number for the next job."""
@@ -94,13 +101,16 @@ class Child:
         self._gone(self)
 
 
+_Key = tuple[JobKind, Identity, int]
+
+
 class Users:
     """All children of this agent."""
 
     def __init__(self, context: Context) -> None:
         self._loop = context.loop
         self._runas = context.runas
-        self._children: dict[tuple[JobKind, Identity], Child] = {}
+        self._children: dict[_Key, Child] = {}
         self._asked: dict[int, Child] = {}
         self._number = 0
         if self._runas is not None:
@@ -115,12 +125,21 @@ class Users:
 
     def child(self, kind: JobKind, identity: Identity) -> Child:
         """Find or make the child of a user. Raises TemporaryError, RefusedIdentityError."""
-        found = self._children.get((kind, identity))
-        if found is not None:
-            return found
+        key = (kind, identity, 0)
+        for lane in range(LANES):
+            found = self._children.get((kind, identity, lane))
+            if found is None:
+                key = (kind, identity, lane)
+                break
+            if not found.busy:
+                return found
+        else:
+            return min((self._children[kind, identity, lane] for lane in range(LANES)), key=lambda each: each.load)
+        if len(self._children) >= MAX_CHILDREN:
+            self._close_longest_idle()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        child = Child(self._loop, ours, partial(self._forget, (kind, identity)))
-        self._children[kind, identity] = child
+        child = Child(self._loop, ours, partial(self._forget, key))
+        self._children[key] = child
         if self._runas is None:
             self._in_thread(theirs, identity, kind)
             return child
@@ -160,9 +179,14 @@ class Users:
             refused = answer.verdict is Verdict.REFUSED
             child.fail("runas refuses to act as this user" if refused else "too many deliveries as users now")
 
-    def _forget(self, key: tuple[JobKind, Identity], child: Child) -> None:
+    def _forget(self, key: _Key, child: Child) -> None:
         if self._children.get(key) is child:
             del self._children[key]
+
+    def _close_longest_idle(self) -> None:
+        idle = [each for each in self._children.values() if not each.busy]
+        if idle:
+            min(idle, key=lambda each: each.idle_since).close()
 
     def _let_go(self) -> None:
         """Close children that have been idle; the longest idle first when there are many."""

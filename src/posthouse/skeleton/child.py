@@ -19,6 +19,7 @@ from posthouse.config import catalog
 from posthouse.config.parameters import LOG_FORMAT, MAILLOG_FILE, MAX_IDLE, MAX_USE, MYHOSTNAME, QUEUE_DIRECTORY
 from posthouse.config.settings import Settings
 from posthouse.config.wire import parse_settings
+from posthouse.confine.io_uring import deny_io_uring
 from posthouse.skeleton.daemon import UNLIMITED, Context, Daemon
 from posthouse.skeleton.lifetime import Lifetime
 from posthouse.util import log
@@ -62,6 +63,7 @@ def _serve(
     settings = read_settings(settings_fd)
     open_log(settings)
     _process_defaults()
+    deny_io_uring()
     loop = new_event_loop()
     limit = min(client_limit or UNLIMITED, daemon.clients)
     lifetime = Lifetime(loop, _status_socket(status_fd), client_limit=limit)
