@@ -4,7 +4,7 @@ A submission is records: one type octet, a 4-octet length (network order), the o
 used here, because every sendmail(1) call pays for what it imports. The first record is VERSION, the last END; what
 follows END is refused. Envelope records come before the first CONTENT.
 
-Answer on the socket: one line "code dsn text queue_id" (SMTP code). Who submits is the kernel's word (SO_PEERCRED) or
+Answer on the socket: one line "code dsn text" (SMTP code). Who submits is the kernel's word (SO_PEERCRED) or
 the file's owner, never a record.
 """
 

@@ -81,6 +81,10 @@ class BounceService(Service):
         """Whether notices are on their way."""
         return self._in_progress > 0
 
+    def closing(self) -> None:
+        """Close the connection to cleanup."""
+        self._cleanup.close()
+
     def _on_close(self, _channel: Channel[Notify]) -> None:
         self._context.session_ended()
 

@@ -57,8 +57,12 @@ class Maildrop:
 
     def remove(self, name: str) -> None:
         """Unlink a file that is committed, or junk."""
+        path = os.path.join(self._path, name)
         try:
-            os.unlink(os.path.join(self._path, name))
+            if stat.S_ISDIR(os.lstat(path).st_mode):
+                os.rmdir(path)
+            else:
+                os.unlink(path)
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -69,12 +73,12 @@ class Maildrop:
         try:
             before = os.lstat(path)
             if not stat.S_ISREG(before.st_mode) or before.st_nlink != 1:
-                log.warning(f"maildrop/{name}: uid {before.st_uid}: not a plain file with one link; removed")
+                log.warning(f"maildrop/{name}: uid {before.st_uid}: not a plain file with one link; junk")
                 self.remove(name)
                 return None
             if stat.S_IMODE(before.st_mode) != COMPLETE:
-                if time.time() - before.st_mtime > INCOMPLETE_S:
-                    log.warning(f"maildrop/{name}: uid {before.st_uid}: never completed; removed")
+                if time.time() - before.st_ctime > INCOMPLETE_S:  # nobody can set that one
+                    log.warning(f"maildrop/{name}: uid {before.st_uid}: never completed; junk")
                     self.remove(name)
                 return None
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

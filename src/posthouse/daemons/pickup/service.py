@@ -1,12 +1,10 @@
 """PickupService: the submit socket and the maildrop runs. One process, one message of maildrop at a time."""
 
-import contextlib
 import os
 import pwd
 import socket
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
@@ -20,8 +18,10 @@ from posthouse.skeleton.daemon import Context, Service
 from posthouse.tables.matchlist import MatchList
 from posthouse.util import eager, log
 from posthouse.util.connection import Connection
+from posthouse.util.errors import TemporaryError
 
 SUBMIT_TIMEOUT_S: Final = 3600.0  # postconf(5) ipc_timeout: a user's program may be slow
+LINGER_S: Final = 60.0  # how long a program may take to read its answer
 READ_SIZE: Final = 256 * 1024
 RESCAN_S: Final = 60.0
 
@@ -29,14 +29,18 @@ RESCAN_S: Final = 60.0
 class SubmitConnection(Connection):
     """One sendmail(1) at the submit socket."""
 
-    def __init__(self, service: "PickupService", sock: socket.socket, submitter: Submitter) -> None:
+    def __init__(
+        self, service: "PickupService", sock: socket.socket, submitter: Submitter, refusal: Done | None
+    ) -> None:
         self._service = service
         self._submission: LocalSubmission | None = service.submission(submitter, time.time(), self._answer)
         super().__init__(service.context.loop, sock)
         self.set_deadline(SUBMIT_TIMEOUT_S)
+        if refusal is not None:
+            self._answer(refusal)
 
     def data_received(self, data: memoryview) -> None:
-        """Pass records on."""
+        """Pass records on; what comes after the answer is read and dropped."""
         if self._submission is None:
             return
         self._submission.feed(bytes(data))
@@ -51,9 +55,11 @@ class SubmitConnection(Connection):
             self.resume_reading()
 
     def _answer(self, done: Done) -> None:
+        """Answer, and let the other end close: a socket that is closed with unread bytes takes its answer with it."""
         self._submission = None
-        self.write(f"{done.code} {done.dsn} {done.text}\n".encode())
-        self.close()
+        self.write(format_answer(done))
+        self.set_deadline(LINGER_S)
+        self.resume_reading()
 
     def connection_lost(self, error: OSError | None) -> None:
         """Forget what was not complete."""
@@ -77,8 +83,9 @@ class PickupService(Service):
             bytes_per_user=settings[SUBMIT_BYTES_PER_USER],
         )
         self._submits = settings.service_name == "submit"
-        self._todo: deque[DroppedFile] = deque()
+        self._files: Iterator[DroppedFile] = iter(())  # of this run; each is opened when its turn comes
         self._current = False
+        self._again = False  # somebody left a file during this run
         if not self._submits:
             context.loop.call_soon(self._scan)
 
@@ -100,8 +107,11 @@ class PickupService(Service):
 
     def retire(self) -> None:
         """Leave the rest of maildrop to the next process."""
-        while self._todo:
-            os.close(self._todo.popleft().descriptor)
+        self._files = iter(())
+
+    def closing(self) -> None:
+        """Close the connection to cleanup."""
+        self._cleanup.close()
 
     def submission(self, submitter: Submitter, arrival: float, done: Callable[[Done], None]) -> LocalSubmission:
         """Begin a submission."""
@@ -111,30 +121,46 @@ class PickupService(Service):
         return submitter.uid in (0, os.geteuid()) or await self._authorized.matches(submitter.login)
 
     def _checked(self, sock: socket.socket, submitter: Submitter, outcome: eager.Outcome[bool]) -> None:
-        if outcome.result():
-            SubmitConnection(self, sock, submitter)
-            return
+        SubmitConnection(self, sock, submitter, self._refusal(submitter, outcome))
+
+    def _refusal(self, submitter: Submitter, outcome: eager.Outcome[bool]) -> Done | None:
+        try:
+            allowed = outcome.result()
+        except TemporaryError as error:
+            log.warning(f"authorized_submit_users: {error}")
+            return Done(0, 451, "4.3.0", "who may submit mail cannot be looked up now", "")
+        if allowed:
+            return None
         log.warning(f"uid={submitter.uid}: user {submitter.login} is not in authorized_submit_users")
-        sock.setblocking(False)
-        with contextlib.suppress(OSError):
-            sock.send(b"550 5.7.1 you are not allowed to submit mail (authorized_submit_users)\n")
-        sock.close()
-        self.context.session_ended()
+        return Done(0, 550, "5.7.1", "you are not allowed to submit mail (authorized_submit_users)", "")
 
     # maildrop
 
     def _scan(self) -> None:
-        if self._todo or self._current or self.context.lifetime.retiring:
+        if self.context.lifetime.retiring:
             return
-        self._todo.extend(self._maildrop.scan())
-        self._next()
+        self._again = self._current
+        if not self._current:
+            self._files = self._maildrop.scan()
+            self._next()
 
     def _next(self) -> None:
-        if self._current or not self._todo:
+        if self._current:
+            return
+        file = next(self._files, None)
+        if file is None:
+            if self._again:
+                self._scan()
             return
         self._current = True
-        file = self._todo.popleft()
         submitter = Submitter(file.uid, login_name(file.uid))
+        eager.start(self._may_submit(submitter), partial(self._file_checked, file, submitter))
+
+    def _file_checked(self, file: DroppedFile, submitter: Submitter, outcome: eager.Outcome[bool]) -> None:
+        refusal = self._refusal(submitter, outcome)
+        if refusal is not None:
+            self._file_done(file, refusal)
+            return
         submission = self.submission(submitter, file.arrival, partial(self._file_done, file))
         self._feed(file, submission)
 
@@ -166,6 +192,11 @@ class PickupService(Service):
             self.context.loop.call_later(RESCAN_S, self._scan)
             return
         self.context.loop.call_soon(self._next)
+
+
+def format_answer(done: Done) -> bytes:
+    """Write the answer of the submit socket: one line (ipc/submit.py)."""
+    return f"{done.code} {done.dsn} {done.text}\n".encode("utf-8", "replace")
 
 
 def login_name(uid: int) -> str:
