@@ -1,0 +1,251 @@
+"""bounce: notices made and handed to a real cleanup, asked for as qmgr does."""
+
+import email.policy
+from collections.abc import Callable, Iterator, Mapping
+from email.message import EmailMessage
+from email.parser import BytesParser
+from pathlib import Path
+
+import pytest
+
+from posthouse.daemons.bounce.daemon import DAEMON as BOUNCE
+from posthouse.daemons.cleanup.daemon import DAEMON as CLEANUP
+from posthouse.daemons.trivial_rewrite.daemon import DAEMON as REWRITE
+from posthouse.ipc.bounce import CLIENT, DELAYED, DELIVERED, FAILED, About, Notified, Notify
+from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, Envelope, RecipientResult
+from posthouse.ipc.queue import CommitResult
+from posthouse.ipc.stream import Client
+from tests.support.fake_queue import FakeQueue
+from tests.support.inprocess import System
+
+ARRIVAL = 1_700_000_000.0
+ORIGINAL = b"Subject: the original\nFrom: s@b.test\n\nbody\n"
+ENVELOPE = Envelope("3ORIGINAL", "s@b.test", ARRIVAL, dsn_envid="QQ314159", message_id="<1@b.test>")
+REFUSED = RecipientResult(
+    1, BOUNCED, "5.1.1", "host mx said: 550 5.1.1 No such user", "mx[192.0.2.1]:25", "mx.c.test",
+    "smtp; 550 5.1.1 No such user",
+)  # fmt: skip
+LATE = RecipientResult(2, DEFERRED, "4.4.1", "connect to mx: Connection timed out", "none")
+TAKEN = RecipientResult(3, SENT, "2.1.5", "delivered", "mx", action="relayed")
+
+
+class Case:
+    """bounce, a cleanup, and a queue that keeps the notices."""
+
+    def __init__(self, directory: Path, main: Mapping[str, str]) -> None:
+        self.system = System(directory, main)
+        queue = self.system.start(FakeQueue, "public/qmgr")
+        assert isinstance(queue, FakeQueue)
+        self.queue = queue
+        self.system.start(REWRITE, "private/rewrite")
+        self.system.start(CLEANUP, "public/cleanup")
+        self.system.start(BOUNCE, "private/bounce")
+        path = str(directory / "private" / "bounce")
+        self.client: Client[Notified] = Client(self.system.loop, path, CLIENT)
+
+    def notify(
+        self, kind: str, *results: RecipientResult, envelope: Envelope = ENVELOPE, original: bytes = ORIGINAL,
+        headers_only: bool = False,
+    ) -> Notified:  # fmt: skip
+        """Ask for a notice."""
+        about = [
+            About(f"r{result.rcpt_id}@c.test", f"o{result.rcpt_id}@b.test", "rfc822;orc+pt@c.test", 0, result)
+            for result in results
+        ]
+        request = Notify(self.client.next_id(), kind, envelope, about, original, headers_only, ARRIVAL + 432_000)
+
+        async def ask() -> Notified:
+            return await self.client.request(request)
+
+        return self.system.run(ask())
+
+    def report(self, number: int = 0) -> EmailMessage:
+        """Read a notice."""
+        parsed = BytesParser(policy=email.policy.default).parsebytes(self.queue.messages[number][2])
+        assert isinstance(parsed, EmailMessage)
+        return parsed
+
+    def recipients(self) -> list[str]:
+        """Who gets notices, in order."""
+        return [rcpt.address for _, recipients, _ in self.queue.messages for rcpt in recipients]
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Iterator[Callable[..., Case]]:
+    """Give a function that makes a case with some settings."""
+    made: list[Case] = []
+
+    def make(main: Mapping[str, str] | None = None) -> Case:
+        made.append(Case(tmp_path, main or {}))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.client.close()
+        each.system.close()
+
+
+def parts(report: EmailMessage) -> list[EmailMessage]:
+    """Give the three parts."""
+    found = list(report.iter_parts())
+    assert all(isinstance(part, EmailMessage) for part in found)
+    return found  # type: ignore[return-value]
+
+
+def fields(report: EmailMessage) -> list[dict[str, str]]:
+    """Give the groups of fields of the delivery status."""
+    payload = parts(report)[1].get_payload()
+    assert isinstance(payload, list)
+    return [
+        {name.lower(): str(value) for name, value in group.items()}
+        for group in payload
+        if isinstance(group, EmailMessage)
+    ]
+
+
+def test_a_failure_is_told_to_the_sender(case: Callable[..., Case]) -> None:
+    """A report by the null sender that no program answers (RFC 3464, 3834); it is durable when that is answered."""
+    made = case()
+    answer = made.notify(FAILED, REFUSED)
+    [(envelope, [recipient], _content)] = made.queue.messages
+    assert (answer.error, answer.notice_id) == ("", envelope.queue_id)
+    assert (envelope.sender, envelope.internal, recipient.address) == ("", True, "s@b.test")
+    report = made.report()
+    assert report.get_content_type() == "multipart/report"
+    assert report["Auto-Submitted"] == "auto-replied"
+    assert report["To"] == "s@b.test"
+    assert [part.get_content_type() for part in parts(report)] == [
+        "text/plain", "message/delivery-status", "message/rfc822",
+    ]  # fmt: skip
+    assert any(
+        line == f"3ORIGINAL: sender non-delivery notification: {envelope.queue_id}" for line in made.system.log.lines
+    )
+
+
+def test_the_delivery_status(case: Callable[..., Case]) -> None:
+    """Who, what, why, where; each recipient."""
+    made = case()
+    made.notify(FAILED, REFUSED, LATE)
+    message, refused, late = fields(made.report())
+    assert message["reporting-mta"] == "dns; mx.example.test"
+    assert message["original-envelope-id"] == "QQ314159"
+    assert message["x-postfix-queue-id"] == "3ORIGINAL"
+    assert refused["final-recipient"] == "rfc822; r1@c.test"
+    assert refused["original-recipient"] == "rfc822;orc+2Bpt@c.test"
+    assert (refused["action"], refused["status"]) == ("failed", "5.1.1")
+    assert refused["remote-mta"] == "dns; mx.c.test"
+    assert refused["diagnostic-code"] == "smtp; 550 5.1.1 No such user"
+    assert (late["action"], late["status"]) == ("failed", "4.4.1")
+    assert late["diagnostic-code"] == "X-Postfix; connect to mx: Connection timed out"
+    assert "remote-mta" not in late
+
+
+def test_a_delay_says_how_long_it_is_tried(case: Callable[..., Case]) -> None:
+    """RFC 3464: Will-Retry-Until."""
+    made = case()
+    made.notify(DELAYED, LATE)
+    [_message, late] = fields(made.report())
+    assert (late["action"], late["status"]) == ("delayed", "4.4.1")
+    assert "2023" in late["will-retry-until"]
+
+
+def test_success_is_told_where_it_was_asked_for(case: Callable[..., Case]) -> None:
+    """What kind of success."""
+    made = case()
+    made.notify(DELIVERED, TAKEN)
+    [_message, taken] = fields(made.report())
+    assert (taken["action"], taken["status"]) == ("relayed", "2.1.5")
+
+
+@pytest.mark.parametrize("headers_only", [True, False])
+def test_the_original_comes_back(case: Callable[..., Case], headers_only: bool) -> None:
+    """Whole, or its header section."""
+    made = case()
+    made.notify(FAILED, REFUSED, original=ORIGINAL[:41] if headers_only else ORIGINAL, headers_only=headers_only)
+    last = parts(made.report())[2]
+    assert last.get_content_type() == ("text/rfc822-headers" if headers_only else "message/rfc822")
+    assert b"Subject: the original\n" in made.queue.messages[0][2]
+    assert (b"\nbody\n" in made.queue.messages[0][2]) is not headers_only
+
+
+def test_threads_are_kept_where_that_is_wanted(case: Callable[..., Case]) -> None:
+    """enable_threaded_bounces."""
+    made = case({"enable_threaded_bounces": "yes"})
+    made.notify(FAILED, REFUSED)
+    assert made.report()["In-Reply-To"] == "<1@b.test>"
+
+
+def test_mail_without_a_sender_has_nobody_to_tell(case: Callable[..., Case]) -> None:
+    """No notice about a notice."""
+    made = case()
+    for kind in (FAILED, DELAYED, DELIVERED):
+        assert made.notify(kind, REFUSED, envelope=Envelope("3N", "", ARRIVAL)) == Notified(
+            made.client.next_id() - 1, "", ""
+        )
+    assert made.queue.messages == []
+
+
+def test_the_postmaster_can_be_told_instead(case: Callable[..., Case]) -> None:
+    """notify_classes 2bounce: of failures only."""
+    made = case({"notify_classes": "2bounce", "2bounce_notice_recipient": "boss"})
+    made.notify(DELAYED, LATE, envelope=Envelope("3N", "", ARRIVAL))
+    made.notify(FAILED, REFUSED, envelope=Envelope("3N", "", ARRIVAL))
+    assert made.recipients() == ["boss@example.test"]
+    assert made.queue.messages[0][0].sender == "double-bounce@example.test"
+
+
+@pytest.mark.parametrize("sender", ["double-bounce@example.test", "Double-Bounce@Example.TEST"])
+def test_mail_of_double_bounce_ends_here(case: Callable[..., Case], sender: str) -> None:
+    """Otherwise two systems could write to each other for ever; it is said."""
+    made = case({"notify_classes": "bounce, 2bounce"})
+    assert made.notify(FAILED, REFUSED, envelope=Envelope("3N", sender, ARRIVAL)).notice_id == ""
+    assert made.queue.messages == []
+    assert any("undeliverable postmaster notification discarded" in line for line in made.system.log.lines)
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "copied"),
+    [(FAILED, "bounce", True), (DELAYED, "delay", True), (FAILED, "delay", False), (DELIVERED, "bounce, delay", False)],
+)
+def test_the_postmaster_can_have_copies(case: Callable[..., Case], kind: str, classes: str, copied: bool) -> None:
+    """Of failures and of delays, each by its class."""
+    made = case({"notify_classes": classes})
+    made.notify(kind, TAKEN if kind == DELIVERED else LATE)
+    assert made.recipients() == ["s@b.test", *(["postmaster@example.test"] if copied else [])]
+
+
+def test_a_queue_that_does_not_take_it_is_told(case: Callable[..., Case]) -> None:
+    """qmgr keeps the recipients and asks again."""
+    made = case()
+    made.queue.fail = lambda commit: CommitResult(commit.id, "disk full", full=True)
+    answer = made.notify(FAILED, REFUSED)
+    assert answer.notice_id == ""
+    assert "452 4.3.1" in answer.error
+
+
+def test_text_that_is_no_utf8(case: Callable[..., Case]) -> None:
+    """In a sender, an address, a reply: nothing of it raises."""
+    made = case()
+    odd = RecipientResult(1, BOUNCED, "5.0.0", "said \udcff", "mx", "mx\udcff", "smtp; \udcff")
+    answer = made.notify(FAILED, odd, envelope=Envelope("3N", "s\udcff@b.test", ARRIVAL, message_id="\udcff"))
+    assert answer.error == ""
+    assert len(made.queue.messages) == 1
+
+
+def test_many_at_once(case: Callable[..., Case]) -> None:
+    """Each has its answer; the process is not done before."""
+    made = case()
+
+    async def ask() -> list[Notified]:
+        futures = [
+            made.client.request(
+                Notify(
+                    made.client.next_id(), FAILED, ENVELOPE, [About("r@c.test", "", "", 0, REFUSED)], ORIGINAL, False
+                )
+            )
+            for _ in range(20)
+        ]
+        return [await future for future in futures]
+
+    answers = made.system.run(ask())
+    assert len({answer.notice_id for answer in answers}) == 20
