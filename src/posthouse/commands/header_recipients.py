@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from posthouse.protocol.address import quote_address
 from posthouse.protocol.message.headers import split_header
 from posthouse.protocol.message.tokens import parse_addresses
 
@@ -16,7 +17,12 @@ def header_recipients(content: bytes) -> list[str]:
     resent: list[str] = []
     for field in split_header(content, HEADER_SIZE).fields:
         if field.name in PLAIN:
-            plain += parse_addresses(field.value.decode("utf-8", "surrogateescape"))
+            plain += read_addresses(field.value.decode("utf-8", "surrogateescape"))
         elif field.name in RESENT:
-            resent += parse_addresses(field.value.decode("utf-8", "surrogateescape"))
+            resent += read_addresses(field.value.decode("utf-8", "surrogateescape"))
     return resent or plain
+
+
+def read_addresses(text: str) -> list[str]:
+    """Addresses of a list in the form of an envelope, with quotes where they are needed."""
+    return [quote_address(address) for address in parse_addresses(text)]

@@ -25,6 +25,7 @@ EX_SOFTWARE, EX_OSERR, EX_TEMPFAIL, EX_NOPERM = 70, 71, 75, 77
 
 OPTIONS: Final = "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:q:r:tvx"
 IGNORED: Final = frozenset("ALUcehmpx")
+HEADER_CHARACTERS: Final = ' \t\r\n,<>()"'  # in an argument that is more than an address
 MAX_ENVID: Final = 100  # characters; RFC 3461 4.4
 
 
@@ -43,6 +44,7 @@ class Arguments:
         self.dot_ends = True
         self.flush: list[str] | None = None  # arguments for postqueue
         self.alias_database = ""
+        self.has_interval = False
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -86,7 +88,8 @@ def parse_arguments(words: list[str]) -> Arguments:
                     value = words[position]
                     position += 1
             _option(arguments, letter, value)
-    arguments.message.recipients += words[position:]
+    for word in words[position:]:
+        arguments.message.recipients += addresses_of(word)
     return arguments
 
 
@@ -113,26 +116,46 @@ def _set_body(arguments: Arguments, value: str) -> None:
 
 
 def _set_sender(arguments: Arguments, value: str) -> None:
-    arguments.message.sender = value.removeprefix("<").removesuffix(">") if value.startswith("<") else value
+    found = addresses_of(value)
+    if len(found) > 1:
+        _warn(f"-f option specified malformed sender: {value}")
+    arguments.message.sender = found[0] if found else ""
+
+
+def addresses_of(text: str) -> list[str]:
+    """Give the addresses in an argument: mostly one, as it stands; "Name <a@b>" and lists are read as in a header."""
+    if not any(character in text for character in HEADER_CHARACTERS):
+        return [text]
+    from posthouse.commands.header_recipients import read_addresses
+
+    return read_addresses(text)
+
+
+def _warn(text: str) -> None:
+    """Tell what is ignored: an option that is wrong must not cost the message."""
+    sys.stderr.write(f"sendmail: warning: {text}\n")
 
 
 def _set_notify(arguments: Arguments, value: str) -> None:
     words = value.lower().split(",")
     if not words or set(words) - {"never", "success", "failure", "delay"} or ("never" in words and len(words) > 1):
-        raise UsageError(f"bad -N option value: {value}; use never, or some of success,failure,delay")
-    arguments.message.notify = ",".join(words)
+        _warn(f"bad -N option value -- ignored: {value}; use never, or some of success,failure,delay")
+    else:
+        arguments.message.notify = ",".join(words)
 
 
 def _set_return(arguments: Arguments, value: str) -> None:
     if value.lower() not in ("full", "hdrs"):
-        raise UsageError(f"bad -R option value: {value}; use full or hdrs")
-    arguments.message.ret = value.upper()
+        _warn(f"bad -R option value -- ignored: {value}; use full or hdrs")
+    else:
+        arguments.message.ret = value.upper()
 
 
 def _set_envid(arguments: Arguments, value: str) -> None:
     if len(value) > MAX_ENVID or not value.isascii() or not value.isprintable():
-        raise UsageError("bad -V option value: at most 100 printable characters")
-    arguments.message.envid = value
+        _warn("bad -V option value -- ignored: at most 100 printable characters")
+    else:
+        arguments.message.envid = value
 
 
 def _set_mode(arguments: Arguments, value: str) -> None:
@@ -155,8 +178,10 @@ def _set_old_option(arguments: Arguments, value: str) -> None:
 
 
 def _set_queue(arguments: Arguments, value: str) -> None:
-    if not value or value[0] in "0123456789":
-        arguments.flush = ["-f"] if not value else arguments.flush
+    if not value:
+        arguments.flush = ["-f"]
+    elif value[0] in "0123456789":
+        arguments.has_interval = True  # of a daemon that Postfix does not have either
     elif value[0] == "I":
         arguments.flush = ["-i", value[1:]]
     elif value[0] == "R":
@@ -211,6 +236,8 @@ def deliver(arguments: Arguments) -> int:
     """Read the message from standard input and submit it."""
     message = arguments.message
     if not message.recipients and not arguments.from_headers:
+        if arguments.has_interval:
+            return EX_OK
         sys.stderr.write(
             "sendmail: fatal: Recipient addresses must be specified on the command line or via the -t option\n"
         )
@@ -265,8 +292,10 @@ def _call(name: str, arguments: Arguments, words: list[str]) -> int:
     """Run another of our commands in this process."""
     from importlib import import_module
 
-    config = ["-c", arguments.config_directory] if arguments.config_directory else []
-    result = import_module(f"posthouse.commands.{name}").main([name, *config, *words])
+    option = "-C" if name == "newaliases" else "-c"
+    config = [option, arguments.config_directory] if arguments.config_directory else []
+    sys.argv = [name, *config, *words]
+    result = import_module(f"posthouse.commands.{name}").main()
     assert isinstance(result, int)
     return result
 
@@ -277,7 +306,9 @@ def _not_yet(arguments: Arguments) -> int:
 
 
 def _new_aliases(arguments: Arguments) -> int:
-    return _call("newaliases", arguments, [arguments.alias_database] if arguments.alias_database else [])
+    if arguments.alias_database:
+        return _call("postalias", arguments, [arguments.alias_database])
+    return _call("newaliases", arguments, [])
 
 
 _MODES: Final[dict[str, Callable[[Arguments], int]]] = {

@@ -18,7 +18,15 @@ from posthouse.ipc.message import (
     Envelope,
     Recipient,
 )
-from posthouse.ipc.submit import FLAG_SMTPUTF8, FLAG_TRACE, FLAG_VERIFY, Submission, SubmissionError, SubmissionReader
+from posthouse.ipc.submit import (
+    FLAG_GATEWAY,
+    FLAG_SMTPUTF8,
+    FLAG_TRACE,
+    FLAG_VERIFY,
+    Submission,
+    SubmissionError,
+    SubmissionReader,
+)
 from posthouse.protocol.message.date import format_date
 from posthouse.protocol.message.received import Server, format_received_local
 from posthouse.util import eager, log
@@ -168,7 +176,12 @@ def make_envelope(queue_id: str, given: Submission, submitter: Submitter, arriva
         smtputf8=FLAG_SMTPUTF8 in given.flags,
         dsn_ret=given.ret,
         dsn_envid=given.envid,
-        client=ClientInfo(name="localhost", address="127.0.0.1", uid=submitter.uid),
+        client=ClientInfo(
+            name="localhost",
+            address="127.0.0.1",
+            rewrite_context="remote" if FLAG_GATEWAY in given.flags else "local",
+            uid=submitter.uid,
+        ),
         full_name=given.full_name,
         trace=(1 if FLAG_TRACE in given.flags else 0) | (2 if FLAG_VERIFY in given.flags else 0),
     )
