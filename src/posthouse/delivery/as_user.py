@@ -38,6 +38,7 @@ _LENGTH: Final = struct.Struct(">I")
 def serve(descriptor: int, kind: int) -> None:
     """Work until the agent closes the socket. kind: what was asked of runas, and so all that is done (JobKind)."""
     os.umask(0o077)
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # as every daemon (skeleton/child.py)
     with socket.socket(fileno=descriptor) as sock:
         sock.setblocking(True)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the agent went away: nobody to answer
