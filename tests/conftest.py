@@ -1,6 +1,7 @@
 """What all tests share: servers in directories of their own, and the rule that CI skips nothing."""
 
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -16,6 +17,11 @@ pytest_plugins = ["tests.support.skips"]
 FAILED = pytest.StashKey[list[str | None]]()
 LOG_SHOWN = 6000  # octets of the mail log that a failed test shows
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
+
+
+def pytest_configure() -> None:
+    """Let a test run that is told to end (timeout(1)) stop its servers, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -142,6 +143,7 @@ def progress(text: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped then too
     args = arguments(argv)
     amount = QUICK if args.quick else FULL
     servers = args.server or list(SERVERS)
