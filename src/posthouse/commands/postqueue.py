@@ -8,7 +8,7 @@ import getopt
 import json
 import sys
 import time
-from typing import Final, TextIO
+from typing import BinaryIO, Final, NamedTuple
 
 from posthouse.commands.queue_client import (
     EX_NOPERM,
@@ -25,8 +25,25 @@ USAGE: Final = (
     "  -p  list the queue   -j  the same as JSON lines   -f  try all deferred mail now\n"
     "  -s  try mail for one site now   -i  try one message now\n"
 )
-HEADER: Final = "-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------"
-LONG_HEADER: Final = "----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------"
+
+
+class Columns(NamedTuple):
+    """How a listing looks (compared with Debian's)."""
+
+    header: str
+    line: str
+    indent: int  # of recipients
+
+
+SHORT_ID: Final = 12  # characters; longer IDs are long ones
+SHORT: Final = Columns(
+    "-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------\n", "{:<11} {:7d} {}  {}", 41
+)
+LONG: Final = Columns(
+    "----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------\n", "{:<17} {:8d} {} {}", 47
+)
+REASON_END: Final = 78  # column
+CLEAN: Final = dict.fromkeys((*range(32), *range(127, 160)), "?")  # what would drive a terminal
 FLAGS: Final = {"active": "*", "hold": "!"}
 
 
@@ -49,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     mode, value = modes[0]
     try:
         if mode in ("-p", "-j"):
-            return asyncio.run(show(config_directory, as_json=mode == "-j", out=sys.stdout))
+            return asyncio.run(show(config_directory, as_json=mode == "-j", out=sys.stdout.buffer))
         return asyncio.run(flush(config_directory, site=value * (mode == "-s"), queue_id=value * (mode == "-i")))
     except QueueUnavailableError as error:
         sys.stderr.write(f"postqueue: fatal: {error}\n")
@@ -70,24 +87,34 @@ async def flush(config_directory: str, *, site: str, queue_id: str) -> int:
     return 0
 
 
-async def show(config_directory: str, *, as_json: bool, out: TextIO) -> int:
+async def show(config_directory: str, *, as_json: bool, out: BinaryIO) -> int:
     """Print the queue."""
     client = QueueClient(config_directory)
     messages = size = 0
     async for message in client.listing():
         if as_json:
-            out.write(format_json(message) + "\n")
+            out.write(_octets(format_json(message) + "\n"))
             continue
         if not messages:
-            out.write(LONG_HEADER + "\n" if len(message.queue_id) > 12 else HEADER + "\n")
-        out.write(format_message(message))
+            out.write(_octets(LONG.header if is_long(message) else SHORT.header))
+        out.write(_octets(format_message(message)))
         messages += 1
         size += message.size
     await client.close()
     if not as_json:
-        out.write(format_total(messages, size))
+        out.write(_octets(format_total(messages, size)))
     out.flush()
     return 0
+
+
+def _octets(text: str) -> bytes:
+    """Encode, whatever the locale; what is no UTF-8 in an address or a reason is shown as "?"."""
+    return text.encode("utf-8", "replace")
+
+
+def is_long(message: Listed) -> bool:
+    """Whether its queue ID is a long one, which needs wider columns."""
+    return len(message.queue_id) > SHORT_ID
 
 
 def format_json(message: Listed) -> str:
@@ -113,24 +140,23 @@ def format_json(message: Listed) -> str:
 
 
 def format_message(message: Listed) -> str:
-    """One message in Sendmail's form: a line, then reasons in parentheses above the recipients they hold for."""
-    flag = FLAGS.get(message.queue_name, "#" if message.forced_expire else " ")
+    """One message in Sendmail's form: a line, then each recipient, with the reason above where it changes."""
+    columns = LONG if is_long(message) else SHORT
+    flag = FLAGS.get(message.queue_name, "#" if message.forced_expire else "")
     arrival = time.strftime("%a %b %e %H:%M:%S", time.localtime(message.arrival))
-    width = 16 if len(message.queue_id) > 12 else 10
-    lines = [f"{message.queue_id + flag:<{width + 1}} {message.size:8d} {arrival}  {message.sender or 'MAILER-DAEMON'}"]
-    by_reason: dict[str, list[str]] = {}
-    for rcpt in message.recipients:
-        by_reason.setdefault(rcpt.reason, []).append(rcpt.address)
-    for reason, addresses in by_reason.items():
-        if reason:
-            text = f"({reason})"
-            lines.append(text.rjust(76) if len(text) < 76 else text)
-        lines += [" " * (width + 31) + address for address in addresses]
-    return "\n".join(lines) + "\n\n"
+    name, sender = message.queue_id + flag, message.sender or "MAILER-DAEMON"
+    lines = [columns.line.format(name, message.size, arrival, sender)]
+    shown = ""
+    for rcpt in sorted(message.recipients, key=lambda rcpt: bool(rcpt.reason)):  # those without a reason first
+        if rcpt.reason != shown:
+            shown = rcpt.reason
+            lines.append(f"({shown})".rjust(REASON_END))
+        lines.append(" " * columns.indent + rcpt.address)
+    return "\n".join(line if line.isprintable() else line.translate(CLEAN) for line in lines) + "\n\n"
 
 
 def format_total(messages: int, size: int) -> str:
     """The last line."""
     if not messages:
         return "Mail queue is empty\n"
-    return f"-- {(size + 1023) // 1024} Kbytes in {messages} Request{'s' if messages > 1 else ''}.\n"
+    return f"-- {size // 1024} Kbytes in {messages} Request{'s' if messages > 1 else ''}.\n"

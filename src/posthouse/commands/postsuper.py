@@ -27,6 +27,14 @@ OPERATIONS: Final = {
     "-e": (showq.EXPIRE, "Expired"),
     "-f": (showq.EXPIRE_RELEASE, "Expired"),
 }
+SINGLE: Final = {  # what is said of one message
+    showq.DELETE: "removed",
+    showq.HOLD: "placed on hold",
+    showq.RELEASE: "released from hold",
+    showq.REQUEUE: "requeued",
+    showq.EXPIRE: "expired",
+    showq.EXPIRE_RELEASE: "released from hold and expired",
+}
 QUEUE_NAMES: Final = ("hold", "incoming", "active", "deferred", "corrupt", "maildrop")
 USAGE: Final = "usage: postsuper [-c config_dir] [-d|-e|-f|-h|-H|-r  queue_id|-|ALL] ... [-ps] [queue_name ...]\n"
 
@@ -71,8 +79,7 @@ async def steer(config_directory: str, work: list[tuple[str, str, str]], queues:
                 assert isinstance(answer, Steered)
                 total += answer.count
                 if answer.count and queue_id != "ALL":
-                    sys.stderr.write(f"postsuper: {queue_id}: {word.lower()}\n")
-        if total:
-            sys.stderr.write(f"postsuper: {word}: {total} message{'s' if total > 1 else ''}\n")
+                    sys.stderr.write(f"postsuper: {queue_id}: {SINGLE[operation]}\n")
+        sys.stderr.write(f"postsuper: {word}: {total} message{'' if total == 1 else 's'}\n")
     await client.close()
     return 0

@@ -77,6 +77,8 @@ def _envelope_text(text: str) -> bytes:
 def submit(submission: bytes, config_directory: str = "") -> Answer:
     """Hand over. Never raises: what cannot be taken now is a 4xx answer."""
     queue_directory = find_queue_directory(config_directory)
+    if not queue_directory.startswith("/"):
+        return Answer(451, "4.3.5", queue_directory)
     try:
         answer = _by_socket(f"{queue_directory}/submit/submit", submission)
     except OSError:
@@ -141,7 +143,10 @@ def _sync_file_system(descriptor: int) -> None:
 
 
 def find_queue_directory(config_directory: str) -> str:
-    """Find queue_directory in main.cf, without the cost of the whole configuration where its value is plain."""
+    """Find queue_directory in main.cf, without the cost of the whole configuration where its value is plain.
+
+    What is no path is the reason why there is none.
+    """
     config_directory = config_directory or os.environ.get("MAIL_CONFIG", "") or DEFAULT_CONFIG_DIRECTORY
     value = DEFAULT_QUEUE_DIRECTORY
     try:
@@ -149,13 +154,23 @@ def find_queue_directory(config_directory: str) -> str:
             text = file.read()
     except OSError:
         return value
+    name = b""
     for line in text.split(b"\n"):
-        if line.startswith(b"queue_directory"):
+        if line[:1] in (b" ", b"\t") and name == b"queue_directory" and line.strip():
+            value = ""  # it goes on here
+        elif line.strip() and not line.startswith(b"#"):
             name, _, right = line.partition(b"=")
-            if name.strip() == b"queue_directory":
+            name = name.strip()
+            if name == b"queue_directory":
                 value = right.strip().decode("utf-8", "replace")
-    if "$" in value:
-        from posthouse.config.load import load_settings
+    return value if value.startswith("/") and "$" not in value else _expanded_queue_directory(config_directory)
 
-        value = load_settings(config_directory, "sendmail").text("queue_directory")
-    return value
+
+def _expanded_queue_directory(config_directory: str) -> str:
+    from posthouse.config.load import load_settings
+    from posthouse.util.errors import ConfigError
+
+    try:
+        return load_settings(config_directory, "sendmail").text("queue_directory")
+    except ConfigError as error:
+        return f"mail system configuration error: {error}"
