@@ -74,11 +74,9 @@ class Child:
 @pytest.fixture(params=[JobKind.MAILBOX])
 def child(request: pytest.FixtureRequest) -> Iterator[Child]:
     """Start a child."""
-    mask = os.umask(0o022)
     made = Child(request.param)
     yield made
     made.close()
-    os.umask(mask)
 
 
 def to_maildir(number: int, path: Path, content: bytes = b"x\n", *, lent: bool = False) -> WriteMaildir:
