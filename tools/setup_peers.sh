@@ -1,17 +1,18 @@
 #!/bin/sh
-# Gets the mail programs that the tests talk to: Debian's Postfix with smtp-source and smtp-sink, swaks, Dovecot's LMTP.
+# Gets the programs that the tests talk to: Debian's Postfix with smtp-source and smtp-sink, swaks, Dovecot's LMTP; and
+# mkfs.xfs, for the power cuts.
 #
 # As root they are installed by apt, and no service is started. Without root, or where another mail server is installed
 # that apt would remove, the packages are unpacked below var/peers: clients and sinks run from there, a whole Postfix does
 # not (it wants root and its users), and the tests that need one skip and say so.
 set -eu
 cd "$(dirname "$0")/.."
-packages="postfix postfix-lmdb swaks dovecot-lmtpd"
+packages="postfix postfix-lmdb swaks dovecot-lmtpd xfsprogs"
 
 complete() {
-    for program in postfix smtp-source smtp-sink swaks; do
+    for program in postfix smtp-source smtp-sink swaks mkfs.xfs; do
         found=no
-        for place in "$1/usr/sbin" "$1/usr/bin"; do
+        for place in "$1/usr/sbin" "$1/usr/bin" "$1/sbin"; do
             [ -x "$place/$program" ] && found=yes
         done
         [ "$found" = yes ] || return 1

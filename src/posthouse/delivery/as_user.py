@@ -1,8 +1,9 @@
 """The child that became a recipient: reads jobs from its socket, works as that user, answers. Blocking on purpose.
 
 runas(8) calls `serve` after the change of user; where there is no root the agent runs it in a thread, as itself. Jobs
-that have come together are done together: each Maildir file is synced, then each directory once, and only then are
-they answered. A file and its directory are on disk before a delivery counts (Postfix omits the second sync).
+that have come together are done together: all Maildir files are written, then made durable with as few syncs as the
+file system allows (durable.py), and only then answered. A file and its name are on disk before a delivery counts
+(Postfix omits the second sync).
 """
 
 import contextlib
@@ -18,7 +19,6 @@ from posthouse.ipc.as_user import (
     NAME,
     OK,
     REFUSED,
-    TRY_LATER,
     VERSION,
     Finished,
     ReadFile,
@@ -28,7 +28,7 @@ from posthouse.ipc.as_user import (
     WriteMaildir,
 )
 from posthouse.ipc.runas_wire import JobKind
-from posthouse.ipc.stream import MAX_FRAME, Hello, encode_frame, replace
+from posthouse.ipc.stream import MAX_FRAME, Hello, encode_frame
 
 READ_SIZE: Final = 256 * 1024
 MAX_DESCRIPTORS: Final = 16
@@ -87,14 +87,14 @@ class Jobs:
 
     def _work(self, jobs: list[tuple[ToChild, int]]) -> list[Finished]:
         answers: list[Finished] = []
-        written: list[tuple[Finished, str]] = []
+        drafts: list[tuple[int, maildir.Draft]] = []
         for job, descriptor in jobs:
             answer = _attempt(job, self._kind, _content_of(job, descriptor))
-            if isinstance(job, WriteMaildir) and answer.ending == OK:
-                written.append((answer, job.directory))
+            if isinstance(answer, maildir.Draft):
+                drafts.append((job.id, answer))
             else:
                 answers.append(answer)
-        return answers + _sync_directories(written)
+        return answers + _deliver(drafts)
 
 
 def _content_of(job: ToChild, descriptor: int) -> bytes:
@@ -108,8 +108,8 @@ def _content_of(job: ToChild, descriptor: int) -> bytes:
         return file.read()
 
 
-def _attempt(job: ToChild, kind: JobKind, content: bytes) -> Finished:
-    """Do one job; whatever the file system says becomes an ending."""
+def _attempt(job: ToChild, kind: JobKind, content: bytes) -> Finished | maildir.Draft:
+    """Do one job, or the part of it that is not done for many together; what the file system says is an ending."""
     try:
         return _do(job, kind, content)
     except Ending as ending:
@@ -119,12 +119,11 @@ def _attempt(job: ToChild, kind: JobKind, content: bytes) -> Finished:
         return Finished(job.id, why.kind, why.text, b"", 0)
 
 
-def _do(job: ToChild, kind: JobKind, content: bytes) -> Finished:
+def _do(job: ToChild, kind: JobKind, content: bytes) -> Finished | maildir.Draft:
     if (JobKind.COMMAND if isinstance(job, RunCommand) else JobKind.MAILBOX) not in kind:
         raise Ending(REFUSED, "not what this process was started for")
     if isinstance(job, WriteMaildir):
-        maildir.write(job.directory, job.host, job.head, content)
-        return Finished(job.id, OK, "delivered to maildir", b"", 0)
+        return maildir.write(job.directory, job.host, job.head, content)
     if isinstance(job, WriteMailbox):
         mbox.append(job, content)
         return Finished(job.id, OK, "delivered to mailbox", b"", 0)
@@ -134,15 +133,12 @@ def _do(job: ToChild, kind: JobKind, content: bytes) -> Finished:
     return Finished(job.id, OK, "", output, status)
 
 
-def _sync_directories(written: list[tuple[Finished, str]]) -> list[Finished]:
-    """Sync each directory once for all files that were moved into it; what cannot be synced is not delivered."""
-    failed: dict[str, str] = {}
-    for directory in {directory for _, directory in written}:
-        try:
-            maildir.sync(directory)
-        except OSError as error:
-            failed[directory] = f"sync {directory}: {error.strerror}"
-    return [
-        replace(answer, ending=TRY_LATER, text=failed[directory]) if directory in failed else answer
-        for answer, directory in written
-    ]
+def _deliver(drafts: list[tuple[int, maildir.Draft]]) -> list[Finished]:
+    """Make all drafts durable together; what cannot be made durable is not delivered."""
+    if not drafts:
+        return []
+    answers = []
+    for (number, _), error in zip(drafts, maildir.deliver([draft for _, draft in drafts]), strict=True):
+        ending = Ending(OK, "delivered to maildir") if error is None else Ending.of(error)
+        answers.append(Finished(number, ending.kind, ending.text, b"", 0))
+    return answers

@@ -1,16 +1,33 @@
 """Writing to a Maildir, as the user. No locks are needed: a file has its final name only when it is complete."""
 
+import contextlib
 import os
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
+
+from posthouse.delivery import durable
 
 _PARTS: Final = ("tmp", "new", "cur")
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _sequence = 0
 
 
-def write(directory: str, host: str, head: bytes, content: bytes) -> None:
-    """Write a file into tmp/, sync it, move it to new/. The caller syncs new/ (`sync`). Raises OSError."""
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message in tmp/, complete but perhaps not durable yet."""
+
+    directory: str  # the Maildir
+    temporary: str
+    descriptor: int
+    device: int
+    inode: int
+    host: str
+
+
+def write(directory: str, host: str, head: bytes, content: bytes) -> Draft:
+    """Write a file into tmp/; `deliver` makes it mail. Raises OSError."""
     temporary = os.path.join(directory, "tmp", _temporary_name(host))
     try:
         descriptor = os.open(temporary, _FLAGS, 0o600)
@@ -19,25 +36,41 @@ def write(directory: str, host: str, head: bytes, content: bytes) -> None:
         descriptor = os.open(temporary, _FLAGS, 0o600)
     try:
         _write_all(descriptor, head, content)
-        os.fsync(descriptor)
         status = os.fstat(descriptor)
-        now = time.time_ns()
-        name = f"{now // 10**9}.V{status.st_dev:x}I{status.st_ino:x}M{now // 1000 % 10**6}.{host}"
-        os.rename(temporary, f"{directory}/new/{name}")
     except BaseException:
+        os.close(descriptor)
         os.unlink(temporary)
         raise
-    finally:
-        os.close(descriptor)
+    return Draft(directory, temporary, descriptor, status.st_dev, status.st_ino, host)
 
 
-def sync(directory: str) -> None:
-    """Make what was moved to new/ durable."""
-    descriptor = os.open(f"{directory}/new", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def deliver(drafts: Sequence[Draft]) -> list[OSError | None]:
+    """Make drafts mail: contents to the disk, files into new/, that durable. Returns what failed, by position.
+
+    A file whose content could not be written is taken away. One whose name may not be durable stays: it is complete,
+    and better twice than not at all.
+    """
+    ordered = all(durable.in_order(draft.device) for draft in drafts)
+    failed = durable.write_out([draft.descriptor for draft in drafts], ordered=ordered)
+    for number, draft in enumerate(drafts):
+        failed[number] = failed[number] or _move(draft)
+        os.close(draft.descriptor)
+        if failed[number] is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(draft.temporary)
+    moved = [(f"{draft.directory}/new", draft.device) for draft, error in zip(drafts, failed, strict=True) if not error]
+    unsynced = durable.sync_directories(moved)
+    return [error or unsynced.get(f"{draft.directory}/new") for draft, error in zip(drafts, failed, strict=True)]
+
+
+def _move(draft: Draft) -> OSError | None:
+    now = time.time_ns()
+    name = f"{now // 10**9}.V{draft.device:x}I{draft.inode:x}M{now // 1000 % 10**6}.{draft.host}"
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        os.rename(draft.temporary, f"{draft.directory}/new/{name}")
+    except OSError as error:
+        return error
+    return None
 
 
 def make(directory: str) -> None:

@@ -23,7 +23,8 @@ from posthouse.util.errors import TemporaryError
 KEEP_S: Final = 5.0  # an idle child is let go after this
 MAX_IDLE_CHILDREN: Final = 20
 MAX_CHILDREN: Final = 60  # beyond it an idle one goes before another starts; runas has a limit of its own
-LANES: Final = 2  # children of one user: while one waits for the disk, or for a command, the other works
+LANES: Final = 4  # children of one user, at most
+PATIENCE_S: Final = 0.05  # a child that has not answered for this long waits for a lock or a command: start another
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,18 @@ class Child:
         self._gone = gone
         self._waiting: dict[int, asyncio.Future[Finished]] = {}
         self._number = 0
-        self.idle_since = loop.time()
+        self.moved = loop.time()  # when it last answered, or was asked after a pause
         self._channel: Channel[Finished] = Channel(loop, sock, AGENT, self._on_record, self._on_close)
 
     @property
     def busy(self) -> bool:
         """Whether an answer is awaited."""
         return bool(self._waiting)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it has owed answers for a while. Until then jobs gather, since it does many for little more."""
+        return bool(self._waiting) and self._loop.time() - self.moved > PATIENCE_S
 
     @property
     def load(self) -> int:
@@ -68,6 +74,8 @@ class Child:
     def ask(self, job: ToChild, descriptor: int = -1) -> "asyncio.Future[Finished]":
         """Send a job; descriptor: large content, which stays the caller's."""
         future: asyncio.Future[Finished] = self._loop.create_future()
+        if not self._waiting:
+            self.moved = self._loop.time()
         self._waiting[job.id] = future
         if descriptor >= 0:
             self._channel.send_with_descriptor(job, descriptor)
@@ -89,7 +97,7 @@ class Child:
 
     def _on_record(self, _channel: Channel[Finished], record: Finished) -> None:
         future = self._waiting.pop(record.id, None)
-        self.idle_since = self._loop.time()
+        self.moved = self._loop.time()
         if future is not None and not future.done():
             future.set_result(record)
 
@@ -131,7 +139,7 @@ class Users:
             if found is None:
                 key = (kind, identity, lane)
                 break
-            if not found.busy:
+            if not (found.stuck if kind is JobKind.MAILBOX else found.busy):
                 return found
         else:
             return min((self._children[kind, identity, lane] for lane in range(LANES)), key=lambda each: each.load)
@@ -186,14 +194,14 @@ class Users:
     def _close_longest_idle(self) -> None:
         idle = [each for each in self._children.values() if not each.busy]
         if idle:
-            min(idle, key=lambda each: each.idle_since).close()
+            min(idle, key=lambda each: each.moved).close()
 
     def _let_go(self) -> None:
         """Close children that have been idle; the longest idle first when there are many."""
         now = self._loop.time()
-        idle = sorted((each for each in self._children.values() if not each.busy), key=lambda each: each.idle_since)
+        idle = sorted((each for each in self._children.values() if not each.busy), key=lambda each: each.moved)
         for number, each in enumerate(idle):
-            if now - each.idle_since > KEEP_S or len(idle) - number > MAX_IDLE_CHILDREN:
+            if now - each.moved > KEEP_S or len(idle) - number > MAX_IDLE_CHILDREN:
                 each.close()
         self._loop.call_later(KEEP_S, self._let_go)
 

@@ -4,7 +4,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -94,34 +94,36 @@ def test_it_greets(child: Child) -> None:
     assert encode_frame(Hello(NAME, VERSION))[4:] == child.greeting
 
 
-def test_many_maildir_files_cost_one_sync_of_the_directory(
+def test_many_maildir_files_are_made_durable_together(
     child: Child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each is answered after it."""
     maildir.make(str(tmp_path / "box"))
-    real, synced = maildir.sync, list[str]()
+    real, batches = maildir.deliver, list[int]()
 
-    def sync(directory: str) -> None:
-        synced.append(directory)
-        real(directory)
+    def deliver(drafts: Sequence[maildir.Draft]) -> list[OSError | None]:
+        batches.append(len(drafts))
+        return real(drafts)
 
-    monkeypatch.setattr(maildir, "sync", sync)
+    monkeypatch.setattr(maildir, "deliver", deliver)
     answers = child.ask(*(to_maildir(number, tmp_path / "box") for number in range(20)))
     assert sorted(answer.id for answer in answers) == list(range(20))
     assert {(answer.ending, answer.text) for answer in answers} == {(OK, "delivered to maildir")}
     assert len(list((tmp_path / "box" / "new").iterdir())) == 20
-    assert len(synced) < 20
+    assert sum(batches) == 20
+    assert len(batches) < 20
 
 
-def test_a_directory_that_cannot_be_synced_is_not_delivered_to(
+def test_what_cannot_be_made_durable_is_not_delivered(
     child: Child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A power cut could take the file away."""
 
-    def fail(_directory: str) -> None:
+    def fail(_descriptor: int) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(maildir, "sync", fail)
+    maildir.make(str(tmp_path / "box"))
+    monkeypatch.setattr(os, "fsync", fail)
     [answer] = child.ask(to_maildir(1, tmp_path / "box"))
     assert answer.ending == TRY_LATER
     assert "Input/output error" in answer.text

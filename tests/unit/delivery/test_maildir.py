@@ -2,11 +2,18 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from posthouse.delivery import maildir
+from posthouse.delivery import durable, maildir
+
+
+def put(path: Path, head: bytes, content: bytes, host: str = "x") -> None:
+    """Deliver one message."""
+    [failed] = maildir.deliver([maildir.write(str(path), host, head, content)])
+    assert failed is None
 
 
 def files(path: Path) -> list[bytes]:
@@ -17,8 +24,7 @@ def files(path: Path) -> list[bytes]:
 def test_a_maildir_is_made_on_demand(tmp_path: Path) -> None:
     """With the directories above it; nobody else may look into it."""
     path = tmp_path / "domain" / "user"
-    maildir.write(str(path), "mail.x", b"Head: er\n", b"body\n")
-    maildir.sync(str(path))
+    put(path, b"Head: er\n", b"body\n")
     assert files(path) == [b"Head: er\nbody\n"]
     assert sorted(part.name for part in path.iterdir()) == ["cur", "new", "tmp"]
     assert not list((path / "tmp").iterdir())
@@ -29,7 +35,7 @@ def test_a_maildir_is_made_on_demand(tmp_path: Path) -> None:
 def test_names_say_time_device_inode_and_host(tmp_path: Path) -> None:
     """And are never used twice."""
     for _ in range(20):
-        maildir.write(str(tmp_path / "box"), "mail.x", b"", b"x\n")
+        put(tmp_path / "box", b"", b"x\n", "mail.x")
     names = [entry.name for entry in (tmp_path / "box" / "new").iterdir()]
     assert len(set(names)) == 20
     assert all(re.fullmatch(r"[0-9]{10}\.V[0-9a-f]+I[0-9a-f]+M[0-9]{1,6}\.mail\.x", name) for name in names)
@@ -37,7 +43,7 @@ def test_names_say_time_device_inode_and_host(tmp_path: Path) -> None:
 
 def test_the_last_line_gets_its_end(tmp_path: Path) -> None:
     """A reader counts on it."""
-    maildir.write(str(tmp_path / "box"), "x", b"a: b\n", b"\nno end")
+    put(tmp_path / "box", b"a: b\n", b"\nno end")
     assert files(tmp_path / "box") == [b"a: b\n\nno end\n"]
 
 
@@ -45,22 +51,49 @@ def test_a_half_written_file_is_taken_away(tmp_path: Path, monkeypatch: pytest.M
     """The error is the caller's."""
     maildir.make(str(tmp_path / "box"))
 
-    def fail(_descriptor: int) -> None:
+    def fail(_descriptor: int, _pieces: list[bytes]) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", fail)
+    monkeypatch.setattr(os, "writev", fail)
     with pytest.raises(OSError, match="No space"):
         maildir.write(str(tmp_path / "box"), "x", b"", b"x\n")
     monkeypatch.undo()
     assert not list((tmp_path / "box" / "tmp").iterdir())
-    assert files(tmp_path / "box") == []
+
+
+def test_a_file_whose_content_does_not_get_to_the_disk_is_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others of its batch are delivered."""
+    drafts = [maildir.write(str(tmp_path / "box"), "x", b"", b"%d\n" % number) for number in range(3)]
+    real = durable.write_out
+
+    def fail(descriptors: Sequence[int], *, ordered: bool) -> list[OSError | None]:
+        real(descriptors, ordered=ordered)
+        return [None, OSError(5, "Input/output error"), None]
+
+    monkeypatch.setattr(durable, "write_out", fail)
+    failed = maildir.deliver(drafts)
+    assert [error and error.errno for error in failed] == [None, 5, None]
+    assert not list((tmp_path / "box" / "tmp").iterdir())
+    assert sorted(files(tmp_path / "box")) == [b"0\n", b"2\n"]
+
+
+def test_no_room_for_the_name(tmp_path: Path) -> None:
+    """new/ vanished: this one waits, the other is delivered, nothing stays in tmp/."""
+    drafts = [maildir.write(str(tmp_path / name), "x", b"", b"x\n") for name in ("gone", "box")]
+    (tmp_path / "gone" / "new").rmdir()
+    failed = maildir.deliver(drafts)
+    assert isinstance(failed[0], FileNotFoundError)
+    assert failed[1] is None
+    assert not list((tmp_path / "gone" / "tmp").iterdir())
 
 
 def test_a_short_write_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel may take less than it was given."""
     real = os.writev
     monkeypatch.setattr(os, "writev", lambda descriptor, pieces: real(descriptor, [b"".join(pieces)[:5]]))
-    maildir.write(str(tmp_path / "box"), "x", b"a: b\n", b"\nbody\n")
+    put(tmp_path / "box", b"a: b\n", b"\nbody\n")
     assert files(tmp_path / "box") == [b"a: b\n\nbody\n"]
 
 
@@ -68,7 +101,7 @@ def test_a_maildir_with_a_missing_part_is_repaired(tmp_path: Path) -> None:
     """Somebody removed tmp/."""
     maildir.make(str(tmp_path / "box"))
     (tmp_path / "box" / "tmp").rmdir()
-    maildir.write(str(tmp_path / "box"), "x", b"", b"x\n")
+    put(tmp_path / "box", b"", b"x\n")
     assert files(tmp_path / "box") == [b"x\n"]
 
 
