@@ -37,6 +37,7 @@ class Transaction:
         self._too_big = False
         self._first: bytes | None = b""  # content until its first line is complete; None: it was
         self._cleanup: CleanupTransaction | None = None
+        self._ours = b""  # header lines of ours that leave with the first content
         self._discard = False
 
     def add(self, rcpt: Rcpt) -> None:
@@ -76,7 +77,7 @@ class Transaction:
             hold=hold,
         )
         self._cleanup = cleanup.begin(envelope, self.recipients)
-        self._cleanup.content(prepended + received)
+        self._ours = prepended + received
 
     def write(self, data: bytes) -> None:
         """Pass content on."""
@@ -91,7 +92,13 @@ class Transaction:
         if self._first is not None:
             data = self._begin_content(data)
         if data:
-            self._cleanup.content(data)
+            self._send(data)
+
+    def _send(self, data: bytes) -> None:
+        assert self._cleanup is not None
+        if self._ours:
+            data, self._ours = self._ours + data, b""
+        self._cleanup.content(data)
 
     @property
     def congested(self) -> bool:
@@ -105,8 +112,8 @@ class Transaction:
         if self._too_big:
             return TOO_BIG
         assert self._cleanup is not None, "end before begin"
-        if self._first:
-            self._cleanup.content(self._first)
+        if self._first or self._ours:
+            self._send(self._first or b"")
         return await self._cleanup.end()
 
     def abort(self) -> None:
@@ -132,8 +139,7 @@ class Transaction:
             if not line.lstrip(b">").startswith(b"From "):
                 self._first = None
                 return b"\n" + data if line[:1] in b" \t" else data
-            assert self._cleanup is not None
-            self._cleanup.content(b"X-Mailbox-Line: " + line + newline)
+            self._send(b"X-Mailbox-Line: " + line + newline)
             data = rest
             if not data:
                 self._first = b""
