@@ -58,7 +58,7 @@ def test_no_delivered_message_is_missing_or_short(kind: str, tmp_path: Path) -> 
 def _write_and_cut(disk: CutDisk, first: int, seconds: float) -> set[int]:
     """Let a writer work for a while; the numbers it said before the power was cut."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", WRITER, disk.mount, str(BOXES), str(first)]
+    command = [sys.executable, "-c", WRITER, str(disk.mount), str(BOXES), str(first)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as writer:
         assert writer.stdout is not None
         said = writer.stdout.readline()
