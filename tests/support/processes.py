@@ -48,6 +48,10 @@ def all_processes() -> Iterator[Process]:
 
 def tree(root: int) -> list[Process]:
     """Return root and everything below it, zombies left out."""
+    return [process for process in _with_zombies(root) if process.state != "Z"]
+
+
+def _with_zombies(root: int) -> list[Process]:
     children: dict[int, list[Process]] = {}
     found: list[Process] = []
     for process in all_processes():
@@ -56,12 +60,12 @@ def tree(root: int) -> list[Process]:
             found.append(process)
     for process in found:  # grows while it is walked
         found.extend(children.get(process.pid, ()))
-    return [process for process in found if process.state != "Z"]
+    return found
 
 
 def cpu_seconds(root: int) -> float:
-    """User and system time of the tree, ended children included."""
-    return sum(process.ticks for process in tree(root)) / TICKS_PER_SECOND
+    """User and system time of the tree, ended children included, whether their parent has reaped them or not."""
+    return sum(process.ticks for process in _with_zombies(root)) / TICKS_PER_SECOND
 
 
 def pss_bytes(pids: Iterable[int]) -> int:
