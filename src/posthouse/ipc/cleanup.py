@@ -1,8 +1,9 @@
 """The protocol of cleanup(8): smtpd, pickup, bounce, local → cleanup. Both ends.
 
-A transaction is Open, any number of Content, then End (or Abort), all with one number; cleanup answers with one Done.
-Transactions of one connection interleave. The queue ID is chosen by the client from a lease, so that it can be logged
-and shown before anything is committed; cleanup refuses one that is not from a lease of that connection.
+A transaction is Open, any number of Content, then End with the last content (or Abort), all with one number; cleanup
+answers with one Done. Transactions of one connection interleave. The queue ID is chosen by the client from a lease, so
+that it can be logged and shown before anything is committed; cleanup refuses one that is not from a lease of that
+connection.
 
 When the connection is lost after End, the client asks the next cleanup WasCommitted(queue ID) before it tells anybody
 that the message was not accepted.
@@ -21,7 +22,7 @@ from posthouse.protocol.queue_id import format_long_id
 from posthouse.util.errors import TemporaryError
 
 NAME: Final = "cleanup"
-VERSION: Final = 1
+VERSION: Final = 2
 CHUNK: Final = 64 * 1024  # bytes of content in one record at most
 LEASE: Final = 64  # queue-ID numbers taken at once
 LEASE_WAIT_S: Final = 30.0  # a session that gets no number by then answers 451
@@ -47,7 +48,9 @@ class Content(Request, frozen=True, tag=3):
 
 
 class End(Request, frozen=True, tag=4):
-    """The message is complete: make it durable and answer Done."""
+    """The message is complete with this last content: make it durable and answer Done."""
+
+    data: bytes
 
 
 class Abort(Request, frozen=True, tag=5):
@@ -94,7 +97,7 @@ UNAVAILABLE: Final = Done(0, 451, "4.3.0", "Error: queue file write error", "")
 class Transaction:
     """One message on its way to cleanup. `done` gets the Done record; it never gets an exception."""
 
-    __slots__ = ("_client", "bytes_sent", "done", "ended", "number", "queue_id")
+    __slots__ = ("_client", "_held", "done", "ended", "number", "queue_id")
 
     def __init__(self, client: "CleanupClient", number: int, queue_id: str, done: "asyncio.Future[Done]") -> None:
         self._client = client
@@ -102,18 +105,22 @@ class Transaction:
         self.queue_id = queue_id
         self.done = done
         self.ended = False
-        self.bytes_sent = 0
+        self._held = b""  # the last content so far: that of most messages leaves with their end
 
     def content(self, data: bytes) -> None:
         """Send content; watch `congested`."""
-        self.bytes_sent += len(data)
-        for start in range(0, len(data), CHUNK):
+        if self._held:
+            self._client.send(Content(self.number, self._held))
+        rest = len(data) % CHUNK or min(CHUNK, len(data))
+        for start in range(0, len(data) - rest, CHUNK):
             self._client.send(Content(self.number, data[start : start + CHUNK]))
+        self._held = data[len(data) - rest :]
 
     def end(self) -> "asyncio.Future[Done]":
         """Say that the message is complete."""
         self.ended = True
-        self._client.send(End(self.number))
+        self._client.send(End(self.number, self._held))
+        self._held = b""
         return self.done
 
     def abort(self) -> None:

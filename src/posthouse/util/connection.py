@@ -34,6 +34,38 @@ def set_bug_handler(report: Callable[[BaseException], None]) -> None:
     _Bugs.report = staticmethod(report)
 
 
+class TurnWriter:
+    """Writes of many connections, made together when all that a turn of the loop brought has been handled.
+
+    A write wakes the other end, which on a busy machine takes the CPU at once: it comes back with cold caches. Done
+    at the end of the turn, the handling runs through (a tenth less CPU in smtpd; docs/performance.md).
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: dict[Connection, bytes] = {}
+
+    def add(self, connection: "Connection", data: bytes) -> None:
+        """Write at the end of this turn."""
+        if not self._waiting:
+            self._loop.call_soon(self._write_all)
+        self._waiting[connection] = self._waiting.get(connection, b"") + data
+
+    def write_now(self, connection: "Connection") -> None:
+        """Write what waits for one connection; it is about to be closed."""
+        if (data := self._waiting.get(connection)) is not None:
+            self._waiting[connection] = b""
+            connection.write(data)
+
+    def _write_all(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for connection, data in waiting.items():
+            try:
+                connection.write(data)
+            except Exception as error:  # noqa: BLE001 - a session's end, not that of the others
+                connection.failed(error)
+
+
 class Connection:
     """Subclasses say what happens: data_received, eof_received, connection_lost, timed_out, drained."""
 
@@ -51,7 +83,8 @@ class Connection:
         self._closing = False
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._reading = False
+        self._timer_due = 0.0
+        self._reading = self._writing = False
         self.resume_reading()
 
     # What a subclass fills in.
@@ -138,6 +171,7 @@ class Connection:
         if sent < len(data):
             self._unsent.append(data[sent:])
             self._unsent_size += len(data) - sent
+            self._writing = True
             self.loop.add_writer(self._fileno, self._on_writable)
 
     def write_with_descriptors(self, data: bytes, descriptors: list[int]) -> None:
@@ -159,7 +193,7 @@ class Connection:
             self._lost(error)
             return
         self.socket.setblocking(False)
-        self.loop.remove_writer(self._fileno)
+        self._stop_writing()
         if had_to_wait:
             self.loop.call_soon(self._tell_drained)
 
@@ -186,11 +220,14 @@ class Connection:
             self._deadline = 0.0
             return
         self._deadline = deadline = self.loop.time() + seconds
-        if self._timer is None:
-            self._timer = self.loop.call_at(deadline, self._on_timer)
-        elif self._timer.when() > deadline:
+        if self._timer is None or self._timer_due > deadline:
+            self._wake_at(deadline)
+
+    def _wake_at(self, when: float) -> None:
+        if self._timer is not None:
             self._timer.cancel()
-            self._timer = self.loop.call_at(deadline, self._on_timer)
+        self._timer_due = when
+        self._timer = self.loop.call_at(when, self._on_timer)
 
     def pause_reading(self) -> None:
         """Take no more bytes for now (back-pressure)."""
@@ -250,18 +287,23 @@ class Connection:
         if sent:
             self._unsent[0] = self._unsent[0][sent:]
         if not self._unsent:
-            self.loop.remove_writer(self._fileno)
+            self._stop_writing()
             if self._closing:
                 self._lost(None)
             else:
                 self.drained()
+
+    def _stop_writing(self) -> None:
+        if self._writing:
+            self._writing = False
+            self.loop.remove_writer(self._fileno)
 
     def _on_timer(self) -> None:
         self._timer = None
         if self.closed or not self._deadline:
             return
         if self.loop.time() < self._deadline - 0.001:
-            self._timer = self.loop.call_at(self._deadline, self._on_timer)
+            self._wake_at(self._deadline)
             return
         self._deadline = 0.0
         if self._closing:
@@ -277,7 +319,7 @@ class Connection:
             return
         self.pause_reading()
         self.closed = True
-        self.loop.remove_writer(self._fileno)
+        self._stop_writing()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

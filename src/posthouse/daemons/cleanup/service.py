@@ -111,6 +111,7 @@ class _Client:
         elif kind is Open:
             self._begin(record)  # type: ignore[arg-type]
         elif kind is End:
+            self._content(record)  # type: ignore[arg-type]
             self._end(record.id)
         elif kind is Abort:
             self._abort(record.id)
@@ -139,7 +140,7 @@ class _Client:
             log.warning(f"cleanup protocol: queue ID {record.envelope.queue_id[:40]} is not from this client's lease")
             transaction.refuse(BAD_TRANSACTION)
 
-    def _content(self, record: Content) -> None:
+    def _content(self, record: Content | End) -> None:
         transaction = self._open.get(record.id)
         if transaction is not None and transaction.add(record.data):
             transaction.spooling = self._channel.loop.create_future()

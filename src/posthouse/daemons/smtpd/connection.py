@@ -2,7 +2,7 @@
 
 ServerSession knows the protocol, Conversation what the commands mean; this feeds, counts, limits and logs. While a
 decision waits (a table, DNS, cleanup), what the client sends is kept, and nothing else of this session happens.
-Replies of a pipelined group leave in one write.
+Replies of a pipelined group leave in one write, at the end of the loop's turn.
 """
 
 import asyncio
@@ -151,7 +151,17 @@ class SmtpConnection(Connection):
     def _flush(self) -> None:
         data = self._session.bytes_to_send()
         if data:
-            self.write(data)
+            self._shared.writer.add(self, data)
+
+    def close(self) -> None:
+        """Close after the last reply."""
+        self._shared.writer.write_now(self)
+        super().close()
+
+    def abort(self) -> None:
+        """Close at once; what the kernel takes of the last reply leaves."""
+        self._shared.writer.write_now(self)
+        super().abort()
 
     # Commands.
 

@@ -38,6 +38,7 @@ from posthouse.protocol.smtp.replies import Reply
 from posthouse.tables.matchlist import MatchList
 from posthouse.util import log
 from posthouse.util.clock import local_zone
+from posthouse.util.connection import TurnWriter
 from posthouse.util.errors import TemporaryError
 
 TOO_MANY_RECIPIENTS: Final = Reply(452, "4.5.3", "Error: too many recipients")
@@ -62,6 +63,7 @@ class Shared:
     cleanup: CleanupClient
     dns: DnsClient
     server: Server
+    writer: TurnWriter
     ended: Callable[[], None]
 
 

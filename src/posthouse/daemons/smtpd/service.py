@@ -32,6 +32,7 @@ from posthouse.skeleton.daemon import Context, Service
 from posthouse.tables.matchlist import open_host_list
 from posthouse.tables.open import Opener
 from posthouse.tables.proxy import ProxyClient
+from posthouse.util.connection import TurnWriter
 
 
 class SmtpdService(Service):
@@ -61,6 +62,7 @@ class SmtpdService(Service):
             cleanup=self._cleanup,
             dns=self._dns,
             server=Server(settings[MYHOSTNAME], settings[MAIL_NAME]),
+            writer=TurnWriter(loop),
             ended=context.session_ended,
         )
 
