@@ -107,6 +107,33 @@ def test_arrivals_during_a_sync_gather_for_the_next(loop: asyncio.AbstractEventL
     loop.run_until_complete(committer.close())
 
 
+def test_behind_a_batch_with_company_the_next_waits_for_more(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several clients in step share syncs; a lone one waits for nobody."""
+    monkeypatch.setattr(module, "LINGER_S", 0.2)
+    engine = NotingEngine()
+    committer = Committer(engine, loop)
+    wait(loop, commit(committer, loop, 1), commit(committer, loop, 2))
+    futures = []
+    for key in range(3, 6):
+        futures.append(commit(committer, loop, key))
+        loop.run_until_complete(asyncio.sleep(0.005))
+    wait(loop, *futures)
+    assert [len(batch.commits) for batch in engine.batches] == [2, 3]
+    monkeypatch.setattr(module, "LINGER_S", 60.0)
+    engine.batches.clear()
+    committer.gathering.removals.append((1, "ID1"))
+    committer.updated(1, None)
+    committer._hand_over()  # a batch without messages
+    while not engine.batches:
+        loop.run_until_complete(asyncio.sleep(0.005))
+    wait(loop, commit(committer, loop, 6))  # in less than the minute
+    wait(loop, commit(committer, loop, 7))
+    assert [len(batch.commits) for batch in engine.batches] == [0, 1, 1]
+    loop.run_until_complete(committer.close())
+
+
 def test_lone_updates_wait_a_little_and_ride_along(loop: asyncio.AbstractEventLoop) -> None:
     """An update goes by itself after a while, or at once with a commit."""
     engine = NotingEngine()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from posthouse.util import connection
-from posthouse.util.connection import Connection, set_bug_handler
+from posthouse.util.connection import Connection, TurnWriter, set_bug_handler
 from tests.support.fake_loop import FakeLoop
 from tests.support.lookups import logged
 
@@ -311,3 +311,44 @@ def test_a_bug_behind_a_decision_is_the_session_s_end(pair: Pair, bugs: list[Bas
         pair.ours.run(decide(), then)
     assert pair.ours.events == ["lost"]
     assert len(bugs) == 1
+
+
+def test_writes_of_a_turn_leave_together_at_its_end(loop: FakeLoop) -> None:
+    """In their order; what is about to be closed first writes what it has."""
+    pairs = [Pair(loop), Pair(loop)]
+    writer = TurnWriter(loop)
+    for each in pairs:
+        writer.add(each.ours, b"one ")
+    writer.add(pairs[0].ours, b"two")
+    for each in pairs:
+        with pytest.raises(BlockingIOError):
+            each.peer.recv(100)
+    writer.write_now(pairs[1].ours)
+    assert pairs[1].peer.recv(100) == b"one "
+    writer.add(pairs[1].ours, b"more")
+    loop.run_ready()
+    assert pairs[0].peer.recv(100) == b"one two"
+    assert pairs[1].peer.recv(100) == b"more"
+    writer.write_now(pairs[0].ours)  # nothing waits
+    for each in pairs:
+        each.ours.abort()
+        each.peer.close()
+
+
+def test_the_end_of_one_does_not_keep_the_others_from_being_written(loop: FakeLoop, bugs: list[BaseException]) -> None:
+    """A client that is gone, and a bug in how that is handled."""
+
+    class Buggy(Recorder):
+        def connection_lost(self, error: OSError | None) -> None:
+            raise ValueError("a bug")
+
+    gone, other = Pair(loop, Buggy), Pair(loop)
+    gone.peer.close()
+    writer = TurnWriter(loop)
+    writer.add(gone.ours, b"x")
+    writer.add(other.ours, b"y")
+    loop.run_ready()
+    assert other.peer.recv(100) == b"y"
+    assert [str(bug) for bug in bugs] == ["a bug"]
+    other.ours.abort()
+    other.peer.close()
