@@ -1,9 +1,9 @@
 """Group commit: the event loop hands over what arrives, one thread stores it, one sync for all of it.
 
 While a batch is being stored the next one gathers, so the number of messages per sync follows the load by itself: a
-lone client waits for nobody, fifty share a sync, and a few in step with each other gather for LINGER_S. Only the loop
-touches the gathering batch and only the thread the one under way; they pass by a queue and by call_soon_threadsafe,
-once each per batch, and need no lock.
+lone client waits for nobody, fifty share a sync, and a few in step with each other wait a little for each other. Only
+the loop touches the gathering batch and only the thread the one under way; they pass by a queue and by
+call_soon_threadsafe, once each per batch, and need no lock.
 
 Updates that may be lost without losing mail (a recipient marked done, a message removed) ride along. When nothing else
 comes they go by themselves after UPDATE_WAIT_S, or when UPDATE_LIMIT of them have gathered.
@@ -24,7 +24,7 @@ from posthouse.queue.values import Counts, StoreFailedError, StoreFullError
 UPDATE_WAIT_S: Final = 0.05  # how long an agent waits for the acknowledgement of its result at most, alone
 UPDATE_LIMIT: Final = 256  # updates that make a batch worth its sync
 FULL_WAIT_S: Final = 1.0  # between attempts to store updates while the disk is full
-LINGER_S: Final = 0.002  # how long a batch waits for company, when the one before it had some
+LINGER_S: Final = 0.003  # how long a batch waits at most to become as large as the one before
 IDLE_S: Final = 1.0  # of quiet before house-keeping
 SWITCH_INTERVAL_S: Final = 0.0005  # with Python's 5 ms a busy loop keeps the thread waiting after every statement
 
@@ -42,7 +42,8 @@ class Committer:
         self._is_scheduled = False  # _hand_over runs at the end of this turn of the loop
         self._timer: asyncio.TimerHandle | None = None
         self._updates = 0
-        self._had_company = False  # the last batch had more than one message
+        self._expected = 1  # messages of the last batch: so many may come again
+        self._lingering: asyncio.TimerHandle | None = None
         self._closed: asyncio.Future[None] | None = None
         self._failed: Callable[[StoreFailedError], None] = lambda _: None
         self._handed: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
@@ -65,6 +66,10 @@ class Committer:
         self.gathering.commits.append(commit)
         if not self._is_scheduled:
             self._schedule()
+        elif self._lingering is not None and len(self.gathering.commits) >= self._expected:
+            self._lingering.cancel()
+            self._lingering = None
+            self._loop.call_soon(self._hand_over)
 
     def request(self, request: Request[object]) -> None:
         """Take an operation whose result is waited for."""
@@ -103,15 +108,16 @@ class Committer:
         return self._closed
 
     def _schedule(self) -> None:
-        """Hand over at the end of this turn; where several come at a time, a moment later, since more will follow."""
+        """Hand over at the end of this turn, or once as many messages have come as last time."""
         self._is_scheduled = True
-        if self._had_company and self._closed is None:
-            self._loop.call_later(LINGER_S, self._hand_over)
+        if len(self.gathering.commits) < self._expected and self._expected > 1 and self._closed is None:
+            self._lingering = self._loop.call_later(LINGER_S, self._hand_over)
         else:
             self._loop.call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
         self._is_scheduled = False
+        self._lingering = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -132,7 +138,7 @@ class Committer:
         In this order, and at the end of the turn, because what the answers set off may still share the next sync.
         """
         self._under_way = None
-        self._had_company = len(batch.commits) > 1
+        self._expected = len(batch.commits)
         self.counts = counts
         if isinstance(batch.error, StoreFullError):
             self._keep_for_later(batch)

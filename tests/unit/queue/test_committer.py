@@ -107,31 +107,43 @@ def test_arrivals_during_a_sync_gather_for_the_next(loop: asyncio.AbstractEventL
     loop.run_until_complete(committer.close())
 
 
-def test_behind_a_batch_with_company_the_next_waits_for_more(
+def test_a_batch_waits_to_become_as_large_as_the_last(
     loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Several clients in step share syncs; a lone one waits for nobody."""
-    monkeypatch.setattr(module, "LINGER_S", 0.2)
+    """Several clients in step share syncs, and go on at once when all are there; a lone one waits for nobody."""
+    monkeypatch.setattr(module, "LINGER_S", 60.0)
+    engine = NotingEngine()
+    committer = Committer(engine, loop)
+
+    def one_by_one(*keys: int) -> None:
+        futures = []
+        for key in keys:
+            futures.append(commit(committer, loop, key))
+            loop.run_until_complete(asyncio.sleep(0.005))
+        wait(loop, *futures)
+
+    wait(loop, commit(committer, loop, 1), commit(committer, loop, 2), commit(committer, loop, 3))
+    one_by_one(4, 5, 6)  # in less than the minute
+    monkeypatch.setattr(module, "LINGER_S", 0.1)
+    one_by_one(7, 8)  # the third does not come
+    one_by_one(9)
+    monkeypatch.setattr(module, "LINGER_S", 60.0)
+    one_by_one(10)
+    one_by_one(11)
+    assert [len(batch.commits) for batch in engine.batches] == [3, 3, 2, 1, 1, 1]
+    loop.run_until_complete(committer.close())
+
+
+def test_the_end_does_not_wait_for_company(loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has gathered is stored."""
+    monkeypatch.setattr(module, "LINGER_S", 60.0)
     engine = NotingEngine()
     committer = Committer(engine, loop)
     wait(loop, commit(committer, loop, 1), commit(committer, loop, 2))
-    futures = []
-    for key in range(3, 6):
-        futures.append(commit(committer, loop, key))
-        loop.run_until_complete(asyncio.sleep(0.005))
-    wait(loop, *futures)
-    assert [len(batch.commits) for batch in engine.batches] == [2, 3]
-    monkeypatch.setattr(module, "LINGER_S", 60.0)
-    engine.batches.clear()
-    committer.gathering.removals.append((1, "ID1"))
-    committer.updated(1, None)
-    committer._hand_over()  # a batch without messages
-    while not engine.batches:
-        loop.run_until_complete(asyncio.sleep(0.005))
-    wait(loop, commit(committer, loop, 6))  # in less than the minute
-    wait(loop, commit(committer, loop, 7))
-    assert [len(batch.commits) for batch in engine.batches] == [0, 1, 1]
-    loop.run_until_complete(committer.close())
+    late = commit(committer, loop, 3)
+    loop.run_until_complete(asyncio.wait_for(committer.close(), 5))
+    assert late.done()
+    assert engine.is_closed
 
 
 def test_lone_updates_wait_a_little_and_ride_along(loop: asyncio.AbstractEventLoop) -> None:
