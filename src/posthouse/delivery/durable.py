@@ -36,7 +36,9 @@ def write_out(descriptors: Sequence[int], *, ordered: bool) -> list[OSError | No
     if not ordered:
         return [_attempt(os.fsync, descriptor) for descriptor in descriptors]
     failed = [_attempt(_range, descriptor, _START) for descriptor in descriptors]
-    return [before or _attempt(_range, each, _COMPLETE) for before, each in zip(failed, descriptors, strict=True)]
+    for number in reversed(range(len(descriptors))):  # when the last is written, most are: so there is one wait
+        failed[number] = failed[number] or _attempt(_range, descriptors[number], _COMPLETE)
+    return failed
 
 
 def sync_directories(changed: Sequence[tuple[str, int]]) -> dict[str, OSError]:

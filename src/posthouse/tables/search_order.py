@@ -7,7 +7,6 @@ Postfix 3.2. Sources: canonical(5), virtual(5), transport(5); facts/tables.tsv "
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from enum import Flag, auto
 from typing import Final, NamedTuple
 
 from posthouse.protocol.address import (
@@ -22,18 +21,18 @@ from posthouse.tables.maps import Maps
 IsLocal = Callable[[str], Awaitable[bool]]
 
 
-class Try(Flag):
-    """What to look up. The order is this one, whatever is chosen."""
+class Try:
+    """What to look up, combined with "|". The order is this one, whatever is chosen. Plain numbers: this is hot."""
 
-    FULL = auto()  # user+extension@domain
-    NO_EXTENSION = auto()  # user@domain
-    LOCAL_PART_IF_LOCAL = auto()  # user+extension, user; for our own domains
-    LOCAL_PART_AT_IF_LOCAL = auto()  # user+extension@, user@; for our own domains
-    AT_DOMAIN = auto()  # @domain
-    DOMAIN = auto()  # domain
-    PARENT_DOMAIN = auto()  # with DOMAIN: its parents
-    DOT_PARENT_DOMAIN = auto()  # with DOMAIN: .parent
-    LOCAL_PART_AT = auto()  # user+extension@, user@
+    FULL: Final = 1  # user+extension@domain
+    NO_EXTENSION: Final = 2  # user@domain
+    LOCAL_PART_IF_LOCAL: Final = 4  # user+extension, user; for our own domains
+    LOCAL_PART_AT_IF_LOCAL: Final = 8  # user+extension@, user@; for our own domains
+    AT_DOMAIN: Final = 16  # @domain
+    DOMAIN: Final = 32  # domain
+    PARENT_DOMAIN: Final = 64  # with DOMAIN: its parents
+    DOT_PARENT_DOMAIN: Final = 128  # with DOMAIN: .parent
+    LOCAL_PART_AT: Final = 256  # user+extension@, user@
 
 
 DEFAULT: Final = Try.FULL | Try.NO_EXTENSION | Try.LOCAL_PART_IF_LOCAL | Try.AT_DOMAIN
@@ -91,7 +90,7 @@ async def find_address(
     maps: Maps,
     address: str,
     rules: SearchRules = SearchRules(),
-    strategy: Try = DEFAULT,
+    strategy: int = DEFAULT,
 ) -> Found | None:
     """Look up an address (external form). Raises TableError."""
     if not maps or not address:
@@ -118,13 +117,13 @@ def _plain_parts(address: str, rules: SearchRules) -> _Keys:
     return _Keys(address, local_part, domain if at else None, None, None)
 
 
-async def _find(maps: Maps, keys: _Keys, rules: SearchRules, strategy: Try) -> Found | None:
-    if Try.FULL in strategy and (value := await maps.find(keys.full)) is not None:
+async def _find(maps: Maps, keys: _Keys, rules: SearchRules, strategy: int) -> Found | None:
+    if strategy & Try.FULL and (value := await maps.find(keys.full)) is not None:
         return Found(value, None)
     if not maps.has_fixed:
         return None
     extension = keys.extension
-    if Try.NO_EXTENSION in strategy and keys.user is not None:
+    if strategy & Try.NO_EXTENSION and keys.user is not None:
         value = await maps.find_partial(join_address(keys.user, keys.domain))
         if value is not None:
             return Found(value, extension)
@@ -137,17 +136,17 @@ async def _find(maps: Maps, keys: _Keys, rules: SearchRules, strategy: Try) -> F
         value = await maps.find_partial(key)
         if value is not None:
             return Found(value, None)
-    if Try.LOCAL_PART_AT in strategy:
+    if strategy & Try.LOCAL_PART_AT:
         return await _find_user(maps, keys, "@")
     return None
 
 
-async def _find_local(maps: Maps, keys: _Keys, rules: SearchRules, strategy: Try) -> Found | None:
+async def _find_local(maps: Maps, keys: _Keys, rules: SearchRules, strategy: int) -> Found | None:
     """Look up the local part alone, when the domain is ours."""
     wanted = strategy & (Try.LOCAL_PART_IF_LOCAL | Try.LOCAL_PART_AT_IF_LOCAL)
     if not wanted or keys.domain is None or not await rules.is_local(keys.domain):
         return None
-    return await _find_user(maps, keys, "" if Try.LOCAL_PART_IF_LOCAL in wanted else "@")
+    return await _find_user(maps, keys, "" if wanted & Try.LOCAL_PART_IF_LOCAL else "@")
 
 
 async def _find_user(maps: Maps, keys: _Keys, end: str) -> Found | None:
@@ -161,13 +160,13 @@ async def _find_user(maps: Maps, keys: _Keys, end: str) -> Found | None:
     return None
 
 
-def _domain_keys(domain: str, strategy: Try) -> list[str]:
+def _domain_keys(domain: str, strategy: int) -> list[str]:
     keys = []
-    if Try.AT_DOMAIN in strategy:
+    if strategy & Try.AT_DOMAIN:
         keys.append("@" + domain)
-    if Try.DOMAIN in strategy:
+    if strategy & Try.DOMAIN:
         keys.append(domain)
-        skip = 1 if Try.PARENT_DOMAIN in strategy else 0
+        skip = 1 if strategy & Try.PARENT_DOMAIN else 0
         if strategy & (Try.PARENT_DOMAIN | Try.DOT_PARENT_DOMAIN):
             at = domain.find(".", 1)
             while at >= 0:

@@ -22,7 +22,7 @@ SEVERITY: Final = {"info": 6, "warning": 4, "error": 3, "fatal": 2, "panic": 2} 
 PREFIX: Final = {"info": "", "warning": "warning: ", "error": "error: ", "fatal": "fatal: ", "panic": "panic: "}
 MAX_TEXT: Final = 8000  # characters of one record; syslogd cuts at about 8 kB
 MAX_DATAGRAM: Final = 64 * 1024  # bytes in one datagram to postlogd; the kernel takes 200 kB by default
-GATHER_S: Final = 0.01  # how long a line may wait for company; what a kill -9 can cost the log
+GATHER_S: Final = 0.02  # how long a line may wait for company; what a kill -9 can cost the log
 GATHER_LINES: Final = 100  # lines that are enough company
 MAX_PENDING: Final = 10_000  # records kept while the log does not take them
 

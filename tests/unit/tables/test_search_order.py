@@ -28,7 +28,7 @@ async def _is_local(domain: str) -> bool:
 RULES = SearchRules("+-", _is_local)
 
 
-def _asked(address: str, strategy: Try = DEFAULT) -> list[str]:
+def _asked(address: str, strategy: int = DEFAULT) -> list[str]:
     recorder = Recorder()
     assert now(find_address(Maps([recorder]), address, RULES, strategy)) is None
     return recorder.keys
