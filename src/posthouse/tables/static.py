@@ -28,6 +28,11 @@ class Static(LocalTable):
     def _find(self, key: str) -> str | None:
         return self._value
 
+    @property
+    def constant(self) -> str | None:
+        """Its value, if a lookup would take it."""
+        return self._value if self._value.isascii() else None
+
 
 def open_table(origin: Origin) -> Static:
     """Open static:text. Raises ConfigError."""

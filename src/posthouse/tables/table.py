@@ -54,6 +54,11 @@ class Table(ABC):
         """Give the value of a key, or None. Raises TableError: the table cannot be asked now."""
 
     @property
+    def constant(self) -> str | None:
+        """The value of every key that is not empty, where that is known without a lookup."""
+        return None
+
+    @property
     def takes_partial_keys(self) -> bool:
         """Whether it is asked for parts of a key: user@, @domain, parent domains, truncated addresses."""
         return self.is_fixed

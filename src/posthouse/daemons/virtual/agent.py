@@ -103,12 +103,15 @@ class VirtualAgent:
         return path
 
     async def _number(self, maps: Maps, address: str, name: str, minimum: int) -> int:
-        found = await find_address(maps, address, self._search, STRATEGY)
-        if found is None:
-            raise MisconfiguredError(f"recipient {address}: not found in {name}")
-        if NUMBER.fullmatch(found.value) is None:
-            raise MisconfiguredError(f"recipient {address}: bad number {found.value!r} in {name}")
-        number = int(found.value)
+        value = maps.constant
+        if value is None:
+            found = await find_address(maps, address, self._search, STRATEGY)
+            if found is None:
+                raise MisconfiguredError(f"recipient {address}: not found in {name}")
+            value = found.value
+        if NUMBER.fullmatch(value) is None:
+            raise MisconfiguredError(f"recipient {address}: bad number {value!r} in {name}")
+        number = int(value)
         if number < minimum:
             raise MisconfiguredError(f"recipient {address}: {number} in {name} is below the minimum {minimum}")
         return number
