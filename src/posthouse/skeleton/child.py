@@ -144,5 +144,6 @@ def _process_defaults() -> None:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # memory holds mail and secrets: it is never written to a file
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

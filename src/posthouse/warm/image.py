@@ -6,6 +6,7 @@ ends when master is gone or has replaced it: end of file on the control socket.
 """
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import os
@@ -28,6 +29,8 @@ from posthouse.ipc.warm_wire import (
 )
 
 CONTROL_FD: Final = 3
+PR_CAPBSET_DROP: Final = 24  # prctl(2)
+_LIBC: Final = ctypes.CDLL(None)
 # What the standard library would import later, by itself: codecs by name, asyncio's threads.
 LATE_IMPORTS: Final = ("encodings.ascii", "encodings.idna", "encodings.latin_1", "concurrent.futures.thread")
 
@@ -160,7 +163,10 @@ def _call(request: Request, descriptors: list[int], names: Names) -> None:
 
 
 def _become(identity: Request) -> None:
-    """Change groups and user for good, and make sure that it is."""
+    """Change groups and user for good, and make sure that it is. No program run later can bring a capability."""
+    capability = 0
+    while _LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0:  # until there is none of that number
+        capability += 1
     os.setgroups(identity.groups)
     os.setresgid(identity.gid, identity.gid, identity.gid)
     os.setresuid(identity.uid, identity.uid, identity.uid)

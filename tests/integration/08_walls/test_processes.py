@@ -1,0 +1,74 @@
+"""What the kernel says of every process of a running system: user, groups, capabilities, filters, limits."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Start
+from tests.support.instance import Instance
+from tests.support.load import Load, smtp_source
+
+NOBODY = "65534"
+STAY_ROOT = {"master", "warm", "runas"}
+CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+WAYS = {"discard.test": "discard:", "refused.test": "smtp:[127.0.0.1]:1"}
+RECIPIENTS = ("u@discard.test", "u@refused.test", "alice@example.test", "box@box.test")
+
+
+def status(pid: int) -> dict[str, str]:
+    """Read /proc/PID/status."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return {name: " ".join(value.split()) for name, _, value in (line.partition(":") for line in lines)}
+
+
+def busy_server(posthouse: Start) -> Instance:
+    """Start a system and send mail every way, so that every kind of daemon runs."""
+    transport = "".join(f"{domain} {way}\n" for domain, way in WAYS.items())
+    server = posthouse(
+        main={
+            "transport_maps": "texthash:{directory}/etc/transport",
+            "alias_maps": "inline:{{alice={mail}/alice/}}",
+            "local_recipient_maps": "static:all",
+            "virtual_mailbox_domains": "box.test",
+            "virtual_mailbox_maps": "static:box/",
+            "virtual_mailbox_base": "{mail}",
+            "virtual_uid_maps": f"static:{NOBODY}",
+            "virtual_gid_maps": f"static:{NOBODY}",
+        },
+        files={"transport": transport},
+    )
+    smtp_source(Load(len(RECIPIENTS) * 2, sessions=2, recipients=RECIPIENTS), server.port)
+    assert server.command("postqueue", "-p").returncode == 0
+    return server
+
+
+@pytest.mark.root
+def test_nobody_but_three_processes_keeps_anything_of_root(posthouse: Start) -> None:
+    """No identity, group, capability or way back; each has a filter and cannot leave its memory behind."""
+    server = busy_server(posthouse)
+    seen = set()
+    for process in server.processes():
+        if process.name in STAY_ROOT:
+            continue
+        seen.add(process.name)
+        found = status(process.pid)
+        for field in ("Uid", "Gid"):
+            assert len(set(found[field].split())) == 1, f"{process.name}: {field} {found[field]}"
+            assert "0" not in found[field].split(), f"{process.name}: {field} {found[field]}"
+        assert "0" not in found["Groups"].split(), process.name
+        assert {found[field] for field in CAPABILITIES} == {"0" * 16}, process.name
+        assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2"), process.name
+        limits = Path(f"/proc/{process.pid}/limits").read_text(encoding="ascii")
+        assert [line.split()[4:6] for line in limits.splitlines() if "core file" in line] == [["0", "0"]], process.name
+    assert seen >= {
+        "smtpd",
+        "cleanup",
+        "qmgr",
+        "trivial_rewrite",
+        "discard",
+        "smtp",
+        "virtual",
+        "local",
+        "pickup",
+        "postlogd",
+    }
