@@ -39,7 +39,7 @@ alias_maps =
 
 
 def main(words: list[str]) -> int:
-    """Run until Ctrl-C; returns the exit status."""
+    """Run until Ctrl-C or SIGTERM; returns the exit status."""
     if words:
         sys.stderr.write("usage: posthouse run\n")
         return 64
@@ -51,6 +51,8 @@ def main(words: list[str]) -> int:
     if _is_taken():
         sys.stderr.write(f"posthouse run: {HOST}:{PORT} is in use; is another one running?\n")
         return 1
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs begin with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     began = time.monotonic()
     command = [sys.executable, "-m", "posthouse.commands.postfix", "-c", str(etc), "start-fg"]
     system = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own program
