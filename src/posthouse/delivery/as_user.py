@@ -32,6 +32,7 @@ from posthouse.ipc.stream import MAX_FRAME, Hello, encode_frame
 
 READ_SIZE: Final = 256 * 1024
 MAX_DESCRIPTORS: Final = 16
+MAX_DRAFTS: Final = 100  # files open at a time: many small jobs fit into one read
 _LENGTH: Final = struct.Struct(">I")
 
 
@@ -92,6 +93,9 @@ class Jobs:
             answer = _attempt(job, self._kind, _content_of(job, descriptor))
             if isinstance(answer, maildir.Draft):
                 drafts.append((job.id, answer))
+                if len(drafts) == MAX_DRAFTS:
+                    answers += _deliver(drafts)
+                    drafts = []
             else:
                 answers.append(answer)
         return answers + _deliver(drafts)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Final
 
+from posthouse.util.files import sync_directory
+
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _START: Final = 2  # SYNC_FILE_RANGE_WRITE
 _COMPLETE: Final = 7  # SYNC_FILE_RANGE_WAIT_BEFORE | WRITE | WAIT_AFTER
@@ -46,7 +48,7 @@ def sync_directories(changed: Sequence[tuple[str, int]]) -> dict[str, OSError]:
     last: dict[str | int, str] = {}  # what is synced: the last directory of a device, or each directory
     for directory, device in changed:
         last[device if in_order(device) else directory] = directory
-    errors = {key: _attempt(_sync_directory, directory) for key, directory in last.items()}
+    errors = {key: _attempt(sync_directory, directory) for key, directory in last.items()}
     return {
         directory: error
         for directory, device in changed
@@ -66,14 +68,6 @@ def _range(descriptor: int, flags: int) -> None:
     if _LIBC.sync_file_range(descriptor, ctypes.c_int64(0), ctypes.c_int64(0), ctypes.c_uint(flags)) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
-
-
-def _sync_directory(directory: str) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _mounted(device: int) -> tuple[str, list[str]] | None:

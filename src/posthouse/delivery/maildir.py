@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from posthouse.delivery import durable
+from posthouse.util.files import sync_directory
 
 _PARTS: Final = ("tmp", "new", "cur")
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -83,11 +84,7 @@ def make(directory: str) -> None:
         except FileExistsError:
             continue
     for path in (directory, parent):
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_directory(path)
 
 
 def _temporary_name(host: str) -> str:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Final
 
 from posthouse.queue.values import StoreLockedError
+from posthouse.util.files import sync_directory
 
 DIRECTORY_MODE: Final = 0o700  # qmgr's user and nobody else
 FILE_MODE: Final = 0o600
@@ -118,12 +119,3 @@ class StoreDirectory:
     @property
     def _mark(self) -> str:
         return os.path.join(self.path, "FAILED")
-
-
-def sync_directory(path: str) -> None:
-    """Make names in a directory durable. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

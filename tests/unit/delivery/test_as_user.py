@@ -114,6 +114,25 @@ def test_many_maildir_files_are_made_durable_together(
     assert len(batches) < 20
 
 
+def test_many_small_jobs_do_not_need_many_descriptors(
+    child: Child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many come at a time: mail must not wait because files were open for other mail."""
+    monkeypatch.setattr(as_user, "MAX_DRAFTS", 10)
+    real, batches = maildir.deliver, list[int]()
+
+    def deliver(drafts: Sequence[maildir.Draft]) -> list[OSError | None]:
+        batches.append(len(drafts))
+        return real(drafts)
+
+    monkeypatch.setattr(maildir, "deliver", deliver)
+    answers = child.ask(*(to_maildir(number, tmp_path / "box") for number in range(45)))
+    assert {answer.ending for answer in answers} == {OK}
+    assert len(list((tmp_path / "box" / "new").iterdir())) == 45
+    assert sum(batches) == 45
+    assert max(batches) <= 10
+
+
 def test_what_cannot_be_made_durable_is_not_delivered(
     child: Child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

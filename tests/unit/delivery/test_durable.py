@@ -61,7 +61,7 @@ def test_contents_are_brought_to_the_disk(tmp_path: Path, ordered: bool) -> None
 def test_one_sync_where_there_is_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the directory that changed last; each directory elsewhere."""
     synced: list[str] = []
-    monkeypatch.setattr(durable, "_sync_directory", synced.append)
+    monkeypatch.setattr(durable, "sync_directory", synced.append)
     monkeypatch.setattr(durable, "in_order", lambda device: device == 1)
     changed = [("a", 1), ("x", 2), ("b", 1), ("y", 2), ("a", 1), ("x", 2)]
     assert durable.sync_directories(changed) == {}
@@ -75,7 +75,7 @@ def test_a_sync_that_fails_fails_for_all_it_stood_for(monkeypatch: pytest.Monkey
         if directory in ("b", "x"):
             raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(durable, "_sync_directory", fail)
+    monkeypatch.setattr(durable, "sync_directory", fail)
     monkeypatch.setattr(durable, "in_order", lambda device: device == 1)
     failed = durable.sync_directories([("a", 1), ("x", 2), ("b", 1), ("y", 2)])
     assert set(failed) == {"a", "b", "x"}

@@ -10,11 +10,12 @@ from typing import Final, cast
 
 import apsw
 
-from posthouse.queue.directory import DIRECTORY_MODE, sync_directory
+from posthouse.queue.directory import DIRECTORY_MODE
 from posthouse.queue.spool import Spool
 from posthouse.queue.sqlite.removed import GENERATION, Removed
 from posthouse.queue.sqlite.schema import RECIPIENT_SPAN, transaction
 from posthouse.queue.values import Counts
+from posthouse.util.files import sync_directory
 
 SWEEP_FILES: Final = 500  # looked at in one step
 BACKUP_PAGES: Final = 256  # copied in one step: 2 MB

@@ -12,8 +12,9 @@ from typing import Final, cast
 
 import apsw
 
-from posthouse.queue.directory import FILE_MODE, StoreDirectory, sync_directory
+from posthouse.queue.directory import FILE_MODE, StoreDirectory
 from posthouse.queue.sqlite.schema import PAGE_SIZE, RECIPIENT_SPAN, S_CORRUPT, SCHEMA, roll_back
+from posthouse.util.files import sync_directory
 
 _TABLES: Final = (("message", "key"), ("recipient", "key"), ("content", "key"), ("ledger", "batch"))
 _RUN: Final = 1024  # rows copied in one transaction while all is well
