@@ -29,6 +29,7 @@ from posthouse.config.parameters import (
     MAILBOX_SIZE_LIMIT,
     MAILLOG_FILE,
     MAILLOG_FILE_PREFIXES,
+    MAILLOG_STDOUT,
     MAXIMAL_BACKOFF_TIME,
     MAXIMAL_QUEUE_LIFETIME,
     MESSAGE_SIZE_LIMIT,
@@ -298,6 +299,10 @@ class _Check:
             yield self._find(
                 Severity.ERROR, MAILLOG_FILE.name, what, "", "choose another place, or add its directory there"
             )
+        if not path and MAILLOG_STDOUT.name in self._main.values and self._settings[MAILLOG_STDOUT]:
+            what = "maillog_stdout copies maillog_file, which is not set"
+            fix = "set maillog_file; to /dev/stdout, when no file is wanted"
+            yield self._find(Severity.WARNING, MAILLOG_STDOUT.name, what, "the log goes to syslog only", fix)
 
     def _check_together(self) -> Iterator[Finding]:
         """Check values that do not go together."""

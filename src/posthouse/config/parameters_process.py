@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from posthouse.config.parameter import Enum, Integer, NameList, Patterns, String, Time
+from posthouse.config.parameter import Boolean, Enum, Integer, NameList, Patterns, String, Time
 from posthouse.config.settings import Settings
 
 SYSLOG_FACILITIES: Final = (
@@ -43,6 +43,11 @@ MAILLOG_FILE_PREFIXES: Final = NameList(
 )
 MAILLOG_FILE_PERMISSIONS: Final = String(
     "maillog_file_permissions", "0600", doc="The mode of a new maillog_file, octal.", minimum_length=1
+)
+MAILLOG_STDOUT: Final = Boolean(
+    "maillog_stdout",
+    "no",
+    doc="With start-fg, write each line of maillog_file to standard output too (ours, not Postfix's).",
 )
 LOG_FORMAT: Final = Enum(
     "log_format",
@@ -161,6 +166,7 @@ PROCESS_PARAMETERS: Final = (
     MAILLOG_FILE,
     MAILLOG_FILE_PREFIXES,
     MAILLOG_FILE_PERMISSIONS,
+    MAILLOG_STDOUT,
     LOG_FORMAT,
     DELAY_LOGGING_RESOLUTION_LIMIT,
     DEFAULT_PROCESS_LIMIT,

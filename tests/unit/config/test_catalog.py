@@ -33,7 +33,7 @@ def test_the_catalog_is_complete() -> None:
     """Every parameter that Postfix 3.11 shows, and our own."""
     assert sum(entry.is_shown for entry in catalog.entries().values()) > 900
     assert len(catalog.families()) == 17
-    assert {"network_owner", "queue_owner", "log_format", "confinement"} <= catalog.entries().keys()
+    assert {"network_owner", "queue_owner", "log_format", "maillog_stdout", "confinement"} <= catalog.entries().keys()
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,9 @@ MISTAKES = [
         "main.cf:5: error: maillog_file: /etc/x is below none of maillog_file_prefixes (/var",
     ),
     ("maillog_file = /var/log/x\n", ""),
+    ("maillog_file = /var/log/x\nmaillog_stdout = yes\n", ""),
+    ("maillog_stdout = no\n", ""),
+    ("maillog_stdout = yes\n", "main.cf:5: warning: maillog_stdout copies maillog_file, which is not set"),
     ("maillog_file = /dev/stdout\n", ""),
     (
         "message_size_limit = 0\n",

@@ -3,23 +3,29 @@
 It serves a datagram socket that any program of the system may write to; one datagram carries one or more whole lines,
 stamped by their senders. Lines are checked for control characters and length, so that no sender can forge the end of
 another's line, and appended. Nobody waits for it: when the disk is full lines are lost, and that is logged later.
+With maillog_stdout they go to standard output besides, as containers want it; one that is slow or closed costs the
+lines that it does not take, and nothing else.
 
 Standards: none. See also: postlog(1), master(8).
 """
 
-from posthouse.config.parameters import MAILLOG_FILE
-from posthouse.daemons.postlogd.service import PostlogService
+from posthouse.config.parameters import MAILLOG_FILE, MAILLOG_STDOUT
+from posthouse.daemons.postlogd.copy import StandardCopy, WithCopy
+from posthouse.daemons.postlogd.service import STANDARD_OUTPUT, PostlogService
 from posthouse.skeleton.daemon import Context, Daemon, Privileges
 from posthouse.util import log
-from posthouse.util.log import FileSink
+from posthouse.util.log import FileSink, Sink
 
 
 def start(context: Context) -> PostlogService:
     """Open the file."""
-    service = PostlogService(context.settings[MAILLOG_FILE])
+    path = context.settings[MAILLOG_FILE]
+    copy = StandardCopy(1) if context.settings[MAILLOG_STDOUT] and path != STANDARD_OUTPUT else None
+    service = PostlogService(path, copy)
+    own: Sink = FileSink(service.descriptor)  # its own lines go to the same place
     log.LOG.open(
         f"{context.settings.text('syslog_name')}/postlogd",
-        FileSink(service.descriptor),  # its own lines go to the same place
+        own if copy is None else WithCopy(own, copy),
         json=context.settings.text("log_format") == "json",
         stamped=True,
     )
@@ -29,7 +35,7 @@ def start(context: Context) -> PostlogService:
 DAEMON = Daemon(
     name="postlogd",
     start=start,
-    parameters=(MAILLOG_FILE,),
+    parameters=(MAILLOG_FILE, MAILLOG_STDOUT),
     privileges=Privileges(user="$mail_owner", writes=("$maillog_file",)),
     resident=True,
 )

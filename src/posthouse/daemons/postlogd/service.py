@@ -4,6 +4,7 @@ import os
 import socket
 from typing import Final
 
+from posthouse.daemons.postlogd.copy import StandardCopy
 from posthouse.skeleton.daemon import Service
 from posthouse.util import log
 from posthouse.util.errors import Fatal
@@ -18,10 +19,11 @@ _CONTROL: Final = bytes.maketrans(bytes([*range(10), *range(11, 32), 127]), b"?"
 
 
 class PostlogService(Service):
-    """Appends what comes."""
+    """Appends what comes; copy: where every line goes besides."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, copy: StandardCopy | None = None) -> None:
         self.descriptor = open_file(path)
+        self._copy = copy
         self._lost = 0
         self._is_torn = False  # the disk took half a line; the next one begins on a line of its own
 
@@ -34,7 +36,21 @@ class PostlogService(Service):
             except (BlockingIOError, InterruptedError):
                 break
         if pieces:
-            self._write(b"".join(map(clean, pieces)))
+            lines = b"".join(map(clean, pieces))
+            self._write(lines)
+            if self._copy is not None:
+                self._copy.put(lines)
+                self._tell(self._copy.news())
+
+    def closing(self) -> None:
+        """Give the copy a moment for its last lines."""
+        if self._copy is not None:
+            self._copy.close()
+
+    @staticmethod
+    def _tell(news: str) -> None:
+        if news:
+            log.warning(news)
 
     def _write(self, lines: bytes) -> None:
         data = b"\n" + lines if self._is_torn else lines
