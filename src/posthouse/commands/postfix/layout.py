@@ -111,6 +111,8 @@ def prepare_maillog(settings: Settings) -> None:
     permissions = settings[MAILLOG_FILE_PERMISSIONS]
     mode = int(permissions, 8) if re.fullmatch("0?[0-7]{3}", permissions) else 0o600
     try:
+        if os.geteuid() != 0:  # an empty volume is enough to start; root makes no directory where a user could
+            os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, mode & 0o600)
         try:
             found = os.fstat(descriptor)

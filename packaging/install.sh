@@ -1,0 +1,28 @@
+#!/bin/sh
+# Makes a virtual environment with Posthouse's wheel and what it needs at run time, and nothing else.
+#
+# usage: packaging/install.sh DIRECTORY
+#
+# Every package comes from requirements.lock and is checked against its hash before anything is installed; the wheel of
+# this work tree is built with the locked builder. PYTHON: the interpreter (default /usr/bin/python3); PIP: a pip for
+# the same interpreter (default: one in an environment of its own, for which Debian has python3-venv).
+set -eu
+target=$1
+cd "$(dirname "$0")/.."
+python=${PYTHON:-/usr/bin/python3}
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+umask 022
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+if [ -z "${PIP:-}" ]; then
+    "$python" -m venv "$work/tools"
+    PIP="$work/tools/bin/python -m pip"
+fi
+# shellcheck disable=SC2086 # a command and its words
+$PIP download --quiet --require-hashes --no-deps --only-binary :all: --requirement requirements.lock --dest "$work/wheels"
+# shellcheck disable=SC2086
+$PIP wheel --quiet --no-index --find-links "$work/wheels" --no-deps --wheel-dir "$work/own" .
+"$python" -m venv --without-pip "$target"
+# shellcheck disable=SC2086
+$PIP --python "$target/bin/python" install --quiet --no-index --find-links "$work/wheels" "$work"/own/posthouse-*.whl
