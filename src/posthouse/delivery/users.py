@@ -15,7 +15,8 @@ from typing import Final
 
 from posthouse.delivery import as_user
 from posthouse.ipc.as_user import AGENT, Finished, ReadFile, RunCommand, ToChild, WriteMailbox, WriteMaildir
-from posthouse.ipc.runas_wire import ANSWER_SIZE, Job, JobKind, Verdict, format_job, parse_answer
+from posthouse.ipc.orders_wire import MAX_GROUPS
+from posthouse.ipc.runas_wire import ANSWER, JOB, Job, JobKind, Verdict
 from posthouse.ipc.stream import Channel
 from posthouse.skeleton.daemon import Context
 from posthouse.util.errors import TemporaryError
@@ -153,7 +154,7 @@ class Users:
             return child
         self._number = self._number % 2**31 + 1
         self._asked[self._number] = child
-        record = format_job(Job(kind, self._number, identity.uid, identity.gid, identity.groups))
+        record = JOB.pack(Job(kind, self._number, identity.uid, identity.gid, identity.groups[:MAX_GROUPS]))
         try:
             socket.send_fds(self._runas, [record], [theirs.fileno()])
         except OSError as error:
@@ -173,7 +174,7 @@ class Users:
     def _on_answer(self) -> None:
         assert self._runas is not None, "an answer without runas"
         try:
-            record = self._runas.recv(ANSWER_SIZE + 1)
+            record = self._runas.recv(ANSWER.size + 1)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -181,7 +182,7 @@ class Users:
         if not record:
             self._loop.remove_reader(self._runas.fileno())
             return
-        answer = parse_answer(record)
+        answer = ANSWER.unpack(record)
         child = self._asked.pop(answer.number, None)
         if child is not None and answer.verdict is not Verdict.STARTED:
             refused = answer.verdict is Verdict.REFUSED

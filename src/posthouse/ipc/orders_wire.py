@@ -3,7 +3,7 @@
 An unprivileged process reads main.cf and master.cf and writes these records; master, which is root, reads nothing
 else. So the reader here is strict and believes little: every text has a fixed field, names and packages are of a few
 harmless characters, a UNIX-domain socket can only be in one of three directories below the queue directory, no owner
-is root, and a stream without its END record is no orders at all. Standard library only; both ends are here.
+is root, and a stream without its END record is no orders at all. Standard library only. ipc/orders_stream.py writes.
 
 Stream: HEAD (kind, length), then the payload. GLOBAL first, with its OWNERs; then for each service SERVICE, its
 ADDRESSes, its RUNAS rule if it has one, and its SETTINGS (opaque to master); NOTEs anywhere; last END with the number
@@ -12,24 +12,20 @@ of services. Or one FAILED with the reason.
 
 import re
 import struct
+from collections.abc import Callable, Iterator
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
-from posthouse.ipc.fixed import Layout
+from posthouse.ipc.fixed import Byte, Flag, Layout, Number, Short
 
 HEAD: Final = struct.Struct("!HI")
+END: Final = struct.Struct("!H")
 MAX_TEXT: Final = 4096  # octets of a NOTE or FAILED text
 MAX_SETTINGS: Final = 8 * 1024 * 1024  # octets of one service's settings: main.cf itself is a few kB
 MAX_RECORDS: Final = 10_000  # services, addresses and notes together
 MAX_GROUPS: Final = 16  # supplementary groups of one owner
 MAX_DENIED: Final = 32  # groups that runas gives to nobody
 MAX_PROCESSES: Final = 1024  # of one service
-
-_SERVICE_TYPES: Final = ("inet", "unix", "unix-dgram", "pass", "fifo")
-_SERVICE_NAME: Final = re.compile(r"[A-Za-z0-9_.:@%=+\[\]-]{1,99}", re.ASCII)
-_SOCKET_PATH: Final = re.compile(r"(?:private|public|submit)/[A-Za-z0-9_@%=+-][A-Za-z0-9_.:@%=+-]{0,79}", re.ASCII)
-_PACKAGE: Final = re.compile(r"[a-z][a-z0-9_]{0,46}", re.ASCII)
-_HOST: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:%[A-Za-z0-9_.-]{1,15})?", re.ASCII)
 
 
 class WireError(ValueError):
@@ -38,6 +34,58 @@ class WireError(ValueError):
 
 class OrdersFailed(Exception):
     """The configuration cannot be used; the text says why and where."""
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Checks
+
+
+def named(pattern: str) -> Callable[[str], str]:
+    """Make the check that lets only texts of this (ASCII) pattern pass, whole. It raises ValueError."""
+    compiled = re.compile(pattern, re.ASCII)
+
+    def check(text: str) -> str:
+        if compiled.fullmatch(text) is None:
+            raise ValueError(f'"{text}" cannot stand here')
+        return text
+
+    return check
+
+
+def not_root(number: int) -> int:
+    """Let a user or group id pass that is not root's. Raises ValueError."""
+    if not 0 < number < 2**32 - 1:
+        raise ValueError("root, or nobody at all")
+    return number
+
+
+no_roots = not_root
+
+
+def _directory(path: str) -> str:
+    if not path.startswith("/") or "/../" in f"{path}/":
+        raise ValueError("a directory is not absolute")
+    return path
+
+
+def _processes(number: int) -> int:
+    if not 0 < number <= MAX_PROCESSES:
+        raise ValueError("number of processes")
+    return number
+
+
+Package = Annotated[str, "48s", named(r"[a-z][a-z0-9_]{0,46}")]  # below posthouse.daemons
+Someone = Annotated[int, "I", not_root]
+Groups = Annotated[tuple[int, ...], f"{MAX_GROUPS}I", not_root]
+_Directory = Annotated[str, "1024s", _directory]
+_name = named(r"[A-Za-z0-9_.:@%=+\[\]-]{1,99}")
+_type = named("inet|unix|unix-dgram|pass|fifo")
+_host = named(r"[0-9A-Fa-f:.]{2,45}(?:%[A-Za-z0-9_.-]{1,15})?")
+_socket_path = named(r"(?:private|public|submit)/[A-Za-z0-9_@%=+-][A-Za-z0-9_.:@%=+-]{0,79}")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Values and their records
 
 
 class Kind(IntEnum):
@@ -81,47 +129,48 @@ class LogKind(IntEnum):
 class Identity(NamedTuple):
     """User and groups of an owner."""
 
-    uid: int
-    gid: int
-    groups: tuple[int, ...] = ()
+    uid: Someone
+    gid: Someone
+    groups: Groups = ()
 
 
 class Address(NamedTuple):
     """Where a service listens. `path` is relative to the queue directory."""
 
-    family: Family
-    host: str = ""
-    port: int = 0
-    path: str = ""
-    mode: int = 0o666  # of a UNIX-domain socket
+    family: Annotated[Family, "B", Family]
+    host: Annotated[str, "64s"] = ""
+    port: Short = 0
+    path: Annotated[str, "128s"] = ""
+    mode: Short = 0o666  # of a UNIX-domain socket
 
 
 class RunasRule(NamedTuple):
     """What a service may ask of runas; kinds 0: nothing. uid, gid 0: any that is not below `minimum`."""
 
-    kinds: int = 0
-    minimum: int = 1
-    uid: int = 0
-    gid: int = 0
+    kinds: Byte = 0
+    minimum: Number = 1
+    uid: Number = 0
+    gid: Number = 0
 
 
 class ServiceOrder(NamedTuple):
     """One line of master.cf (or an internal service), checked and counted out."""
 
-    name: str
-    type: str  # column 2
-    program: str  # as the log names it
-    package: str  # below posthouse.daemons
-    owner: Owner
-    chroot: bool = False
-    wakeup_s: int = 0
-    wakeup_if_used: bool = False
-    limit: int = 0  # clients at once; 0: no limit
-    processes: int = 1
-    clients: int = 0  # of one process; 0: no limit
-    backlog: int = 128
-    stop_phase: int = 0  # when its turn is in an orderly stop, 0 first
-    prefork: bool = False  # there is always a process, wanted or not
+    name: Annotated[str, "100s", _name]
+    type: Annotated[str, "16s", _type]  # column 2
+    program: Annotated[str, "64s"]  # as the log names it
+    package: Package
+    owner: Annotated[Owner, "B", Owner]
+    chroot: Flag = False
+    wakeup_s: Number = 0
+    wakeup_if_used: Flag = False
+    limit: Number = 0  # clients at once; 0: no limit
+    processes: Annotated[int, "H", _processes] = 1
+    clients: Number = 0  # of one process; 0: no limit
+    backlog: Short = 128
+    stop_phase: Byte = 0  # when its turn is in an orderly stop, 0 first
+    prefork: Flag = False  # there is always a process, wanted or not
+    exposed: Flag = False  # strangers can reach it, so overload means something (postconf(5) stress)
     runas: RunasRule = RunasRule()
     addresses: tuple[Address, ...] = ()
     settings: bytes = b""
@@ -135,16 +184,16 @@ class ServiceOrder(NamedTuple):
 class GlobalOrders(NamedTuple):
     """What concerns the system as a whole."""
 
-    config_directory: str
-    queue_directory: str
-    data_directory: str
-    version: str  # mail_version, for the log
-    syslog_name: str
-    log: LogKind = LogKind.SYSLOG
-    log_json: bool = False
-    facility: int = 2  # mail
-    throttle_s: int = 60
-    denied_groups: tuple[int, ...] = ()
+    config_directory: _Directory
+    queue_directory: _Directory
+    data_directory: _Directory
+    version: Annotated[str, "64s"]  # mail_version, for the log
+    syslog_name: Annotated[str, "64s"]
+    log: Annotated[LogKind, "B", LogKind] = LogKind.SYSLOG
+    log_json: Flag = False
+    facility: Byte = 2  # mail
+    throttle_s: Number = 60
+    denied_groups: Annotated[tuple[int, ...], f"{MAX_DENIED}I"] = ()
     owners: tuple[Identity, ...] = ()  # indexed by Owner; empty: everything runs as the present user
 
 
@@ -156,154 +205,55 @@ class Orders(NamedTuple):
     notes: tuple[str, ...]
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Layouts and checks
+def _listening(address: Address) -> Address:
+    """Let an address pass that one can listen at. Raises ValueError: it is none, or its path leads elsewhere."""
+    if address.family in (Family.UNIX, Family.UNIX_DATAGRAM):
+        _socket_path(address.path)
+    else:
+        _host(address.host)
+    if address.mode & ~0o666 or (address.host and address.path):
+        raise ValueError("no address to listen at")
+    return address
 
 
-def not_root(number: int) -> int:
-    """Let a user or group id pass that is not root's. Raises ValueError."""
-    if not 0 < number < 2**32 - 1:
-        raise ValueError("root, or nobody at all")
-    return number
-
-
-def no_roots(numbers: tuple[int, ...]) -> tuple[int, ...]:
-    """Let groups pass that are not root's. Raises ValueError."""
-    return tuple(map(not_root, numbers))
-
-
-def _directory(path: str) -> str:
-    if not path.startswith("/") or "/../" in f"{path}/":
-        raise ValueError("a directory is not absolute")
-    return path
-
-
-def _service_name(name: str) -> str:
-    if _SERVICE_NAME.fullmatch(name) is None:
-        raise ValueError("service name")
-    return name
-
-
-def _service_type(name: str) -> str:
-    if name not in _SERVICE_TYPES:
-        raise ValueError("service type")
-    return name
-
-
-def _package(name: str) -> str:
-    if _PACKAGE.fullmatch(name) is None:
-        raise ValueError("package name")
-    return name
-
-
-def _address(family: Family, host: str, port: int, path: str, mode: int) -> Address:
-    """Make an address. Raises ValueError: it is none, or its path leads elsewhere."""
-    local = family in (Family.UNIX, Family.UNIX_DATAGRAM)
-    pattern, text = (_SOCKET_PATH, path) if local else (_HOST, host)
-    if pattern.fullmatch(text) is None or mode & ~0o666 or (host if local else path):
-        raise ValueError(f'"{text}" is no address to listen at')
-    return Address(family, host, port, path, mode)
-
-
-def _processes(number: int) -> int:
-    if not 0 < number <= MAX_PROCESSES:
-        raise ValueError("number of processes")
-    return number
-
-
-GLOBAL: Final = Layout(
-    GlobalOrders,
-    b"POg1",
-    config_directory=("1024s", _directory),
-    queue_directory=("1024s", _directory),
-    data_directory=("1024s", _directory),
-    version="64s",
-    syslog_name="64s",
-    log=("B", LogKind),
-    log_json="?",
-    facility="B",
-    throttle_s="I",
-    denied_groups=f"{MAX_DENIED}I",
-)
-OWNER: Final = Layout(Identity, b"POo1", uid=("I", not_root), gid=("I", not_root), groups=(f"{MAX_GROUPS}I", no_roots))
-SERVICE: Final = Layout(
-    ServiceOrder,
-    b"POs1",
-    name=("100s", _service_name),
-    type=("16s", _service_type),
-    program="64s",
-    package=("48s", _package),
-    owner=("B", Owner),
-    chroot="?",
-    wakeup_s="I",
-    wakeup_if_used="?",
-    limit="I",
-    processes=("H", _processes),
-    clients="I",
-    backlog="H",
-    stop_phase="B",
-    prefork="?",
-)
-ADDRESS: Final = Layout(_address, b"POa1", family=("B", Family), host="64s", port="H", path="128s", mode="H")
-RUNAS_RULE: Final = Layout(RunasRule, b"PRr1", kinds="B", minimum="I", uid="I", gid="I")
-_END: Final = struct.Struct("!H")
+GLOBAL: Final = Layout(GlobalOrders, b"POg1")
+OWNER: Final = Layout(Identity, b"POo1")
+SERVICE: Final = Layout(ServiceOrder, b"POs1")
+ADDRESS: Final = Layout(Address, b"POa1", _listening)
+RUNAS_RULE: Final = Layout(RunasRule, b"PRr1")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Writing (the orders process)
-
-
-def _record(kind: Kind, payload: bytes) -> bytes:
-    return HEAD.pack(kind, len(payload)) + payload
-
-
-def format_failed(text: str) -> bytes:
-    """Write the whole stream when there are no orders."""
-    return _record(Kind.FAILED, text.encode("utf-8", "replace")[:MAX_TEXT])
-
-
-def format_orders(orders: Orders) -> bytes:
-    """Write the whole stream. Raises ValueError: something does not fit its field."""
-    out = [_record(Kind.GLOBAL, GLOBAL.pack(orders.settings))]
-    out += (_record(Kind.OWNER, OWNER.pack(owner)) for owner in orders.settings.owners)
-    out += (_record(Kind.NOTE, note.encode("utf-8", "replace")[:MAX_TEXT]) for note in orders.notes)
-    for service in orders.services:
-        out.append(_record(Kind.SERVICE, SERVICE.pack(service)))
-        out += (_record(Kind.ADDRESS, ADDRESS.pack(address)) for address in service.addresses)
-        if service.runas.kinds:
-            out.append(_record(Kind.RUNAS, RUNAS_RULE.pack(service.runas)))
-        out.append(_record(Kind.SETTINGS, service.settings))
-    out.append(_record(Kind.END, _END.pack(len(orders.services))))
-    return b"".join(out)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Reading (root)
+# Reading
 
 
 def read_orders(data: bytes, *, as_root: bool) -> Orders:
     """Read a whole stream. Raises OrdersFailed: the configuration's fault; WireError: ours."""
-    reader = _Reader(as_root)
-    position, kind = 0, Kind.GLOBAL
+    reader, kind = _Reader(), Kind.GLOBAL
     try:
-        for _ in range(MAX_RECORDS):
-            number, length = HEAD.unpack_from(data, position)
-            position += HEAD.size
-            if length > min(len(data) - position, MAX_SETTINGS):
-                raise WireError("record too long")
-            kind = Kind(number)
-            reader.take(kind, data[position : position + length])
-            position += length
-            if kind is Kind.END:
-                return reader.finish(rest=len(data) - position)
+        for kind, payload in _records(data):
+            reader.take(kind, payload)
+        return reader.finish(len(Owner) if as_root else 0)
     except (ValueError, IndexError, struct.error) as error:
         raise WireError(f"{kind.name} record: {error}") from None
+
+
+def _records(data: bytes) -> Iterator[tuple[Kind, bytes]]:
+    position = 0
+    for _ in range(MAX_RECORDS):
+        number, length = HEAD.unpack_from(data, position)
+        position += HEAD.size
+        if length > min(len(data) - position, MAX_SETTINGS):
+            raise WireError("record too long")
+        yield Kind(number), data[position : position + length]
+        position += length
+        if number == Kind.END and position == len(data):
+            return
     raise WireError("too many records")
 
 
 class _Reader:
-    def __init__(self, as_root: bool) -> None:
-        self._as_root = as_root
+    def __init__(self) -> None:
         self._global: list[GlobalOrders] = []
         self._owners: list[Identity] = []
         self._services: list[ServiceOrder] = []
@@ -323,29 +273,28 @@ class _Reader:
         elif kind is Kind.SERVICE:
             self._services.append(SERVICE.unpack(payload))
         elif kind is Kind.END:
-            self._announced = _END.unpack(payload)[0]
+            self._announced = END.unpack(payload)[0]
         else:
-            self._services[-1] = self._with(self._services[-1], kind, payload)
+            self._services[-1] = _with(self._services[-1], kind, payload)
 
-    def _with(self, service: ServiceOrder, kind: Kind, payload: bytes) -> ServiceOrder:
-        if kind is Kind.ADDRESS:
-            return service._replace(addresses=(*service.addresses, ADDRESS.unpack(payload)))
-        if kind is Kind.RUNAS:
-            return service._replace(runas=RUNAS_RULE.unpack(payload))
-        return service._replace(settings=payload)
-
-    def finish(self, *, rest: int) -> Orders:
-        """Give the orders, if they are complete."""
-        complete = (
-            rest == 0
-            and len(self._global) == 1
-            and len(self._owners) == (len(Owner) if self._as_root else 0)
+    def finish(self, owners: int) -> Orders:
+        """Give the orders. Raises WireError: they are not complete."""
+        if not (
+            len(self._global) == 1
+            and len(self._owners) == owners
             and self._announced == len(self._services) == len({service.key for service in self._services})
             and all(service.addresses for service in self._services)
-        )
-        if not complete:
+        ):
             raise WireError("something is missing or comes twice")
         return Orders(self._global[0]._replace(owners=tuple(self._owners)), tuple(self._services), tuple(self._notes))
+
+
+def _with(service: ServiceOrder, kind: Kind, payload: bytes) -> ServiceOrder:
+    if kind is Kind.ADDRESS:
+        return service._replace(addresses=(*service.addresses, ADDRESS.unpack(payload)))
+    if kind is Kind.RUNAS:
+        return service._replace(runas=RUNAS_RULE.unpack(payload))
+    return service._replace(settings=payload)
 
 
 def _clean(payload: bytes) -> str:

@@ -5,9 +5,9 @@ may ask. A process → runas, on that descriptor: a JOB with a descriptor; the a
 """
 
 from enum import IntEnum, IntFlag
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
-from posthouse.ipc.fixed import Layout
+from posthouse.ipc.fixed import Layout, Number
 from posthouse.ipc.orders_wire import MAX_DENIED, MAX_GROUPS, RUNAS_RULE
 
 MAX_OWN: Final = 16
@@ -31,32 +31,6 @@ class Verdict(IntEnum):
     BUSY = 2  # too many children now: try again later
 
 
-class Limits(NamedTuple):
-    """Whom runas never becomes: our own users and groups; and groups it gives to nobody."""
-
-    own_uids: tuple[int, ...]
-    own_gids: tuple[int, ...]
-    denied_groups: tuple[int, ...]
-
-
-class Job(NamedTuple):
-    """One request: become this user and serve the descriptor that comes with it."""
-
-    kind: JobKind
-    number: int  # comes back in the answer
-    uid: int
-    gid: int
-    groups: tuple[int, ...] = ()
-
-
-class Answer(NamedTuple):
-    """What became of a job; pid 0 when nothing was started."""
-
-    verdict: Verdict
-    number: int
-    pid: int = 0
-
-
 def one_kind(number: int) -> JobKind:
     """Let exactly one kind pass. Raises ValueError."""
     if number not in tuple(JobKind):
@@ -71,30 +45,37 @@ def possible(number: int) -> int:
     return number
 
 
-def _all_possible(numbers: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(map(possible, numbers))
+_Someone = Annotated[int, "I", possible]
+_Own = Annotated[tuple[int, ...], f"{MAX_OWN}I"]
 
 
-LIMITS: Final = Layout(Limits, b"PRl1", own_uids=f"{MAX_OWN}I", own_gids=f"{MAX_OWN}I", denied_groups=f"{MAX_DENIED}I")
+class Limits(NamedTuple):
+    """Whom runas never becomes: our own users and groups; and groups it gives to nobody."""
+
+    own_uids: _Own
+    own_gids: _Own
+    denied_groups: Annotated[tuple[int, ...], f"{MAX_DENIED}I"]
+
+
+class Job(NamedTuple):
+    """One request: become this user and serve the descriptor that comes with it."""
+
+    kind: Annotated[JobKind, "B", one_kind]
+    number: Number  # comes back in the answer
+    uid: _Someone
+    gid: _Someone
+    groups: Annotated[tuple[int, ...], f"{MAX_GROUPS}I", possible] = ()
+
+
+class Answer(NamedTuple):
+    """What became of a job; pid 0 when nothing was started."""
+
+    verdict: Annotated[Verdict, "B", Verdict]
+    number: Number
+    pid: Number = 0
+
+
+LIMITS: Final = Layout(Limits, b"PRl1")
 RULE: Final = RUNAS_RULE
-JOB: Final = Layout(
-    Job,
-    b"PRj1",
-    kind=("B", one_kind),
-    number="I",
-    uid=("I", possible),
-    gid=("I", possible),
-    groups=(f"{MAX_GROUPS}I", _all_possible),
-)
-ANSWER: Final = Layout(Answer, b"PRa1", verdict=("B", Verdict), number="I", pid="I")
-ANSWER_SIZE: Final = ANSWER.size
-
-
-def format_job(job: Job) -> bytes:
-    """Pack a job; of more than MAX_GROUPS groups the first count."""
-    return JOB.pack(job._replace(groups=job.groups[:MAX_GROUPS]))
-
-
-def parse_answer(record: bytes) -> Answer:
-    """Unpack an answer. Raises ValueError."""
-    return ANSWER.unpack(record)
+JOB: Final = Layout(Job, b"PRj1")
+ANSWER: Final = Layout(Answer, b"PRa1")

@@ -6,9 +6,9 @@ on the process's end means that master is gone: it finishes its sessions and exi
 """
 
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
-from posthouse.ipc.fixed import Layout
+from posthouse.ipc.fixed import Layout, Number
 
 BUSY_SHARE: Final = 0.8  # of one CPU; below it a second process only adds switches (measured: a third of throughput)
 BUSY_WINDOW_S: Final = 1.0  # over which that is measured
@@ -34,19 +34,11 @@ STRESS_OFF: Final = b"-"
 class Status(NamedTuple):
     """One report of a process."""
 
-    state: State
-    clients: int  # sessions it serves now
+    state: Annotated[State, "B", State]
+    clients: Number  # sessions it serves now
 
 
-_STATUS: Final = Layout(Status, b"PSt1", state=("B", State), clients="I")
-STATUS_SIZE: Final = _STATUS.size
-
-
-def format_status(status: Status) -> bytes:
-    """Pack a report."""
-    return _STATUS.pack(status)
-
-
-def parse_status(record: bytes) -> Status:
-    """Unpack a report. Raises ValueError: not what format_status writes."""
-    return _STATUS.unpack(record)
+STATUS: Final = Layout(Status, b"PSt1")
+STATUS_SIZE: Final = STATUS.size
+format_status = STATUS.pack
+parse_status = STATUS.unpack

@@ -3,6 +3,7 @@
 Both run the interpreter that runs master, isolated (-I) from the caller's environment and directory.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -17,6 +18,8 @@ from posthouse.util.select_loop import Loop
 CONTROL_FD: Final = 3  # where warm finds its control socket, and orders its pipe
 MAX_ORDERS: Final = 64 * 1024 * 1024  # octets of the whole stream
 PYTHON: Final = (sys.executable, "-I", "-m")
+# What warm imports while the configuration is still being read: nearly every system needs these.
+EARLY: Final = "smtpd cleanup trivial_rewrite qmgr smtp dns bounce local pickup proxymap error"
 
 
 class Launch(NamedTuple):
@@ -25,20 +28,7 @@ class Launch(NamedTuple):
     orders: tuple[str, ...] = (*PYTHON, "posthouse.commands.orders")
     warm: tuple[str, ...] = (*PYTHON, "posthouse.warm")
     environment: Mapping[str, str] = {}
-    # What warm imports while the configuration is still being read: nearly every system needs these.
-    early: tuple[str, ...] = (
-        "smtpd",
-        "cleanup",
-        "trivial_rewrite",
-        "qmgr",
-        "smtp",
-        "dns",
-        "bounce",
-        "local",
-        "pickup",
-        "proxymap",
-        "error",
-    )
+    early: str = EARLY
 
 
 def spawn(argv: tuple[str, ...], descriptor: int, environment: Mapping[str, str]) -> int:
@@ -54,8 +44,7 @@ class OrdersRun:
     def __init__(self, loop: Loop, launch: Launch, config_directory: str, done: Callable[[Orders | str], None]) -> None:
         self._loop, self._done = loop, done
         self._data = bytearray()
-        self._reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        os.set_blocking(writer, True)
+        self._reader, writer = os.pipe()
         self.pid = spawn((*launch.orders, "-c", config_directory), writer, launch.environment)
         os.close(writer)
         loop.watch(self._reader, self._readable)
@@ -68,10 +57,7 @@ class OrdersRun:
             self._reader = -1
 
     def _readable(self) -> None:
-        try:
-            piece = os.read(self._reader, 1 << 20)
-        except BlockingIOError:
-            return
+        piece = os.read(self._reader, 1 << 20)
         self._data += piece
         if piece and len(self._data) <= MAX_ORDERS:
             return
@@ -107,11 +93,9 @@ class Warm:
         if last:
             records.append(REQUEST.pack(Request(Ask.SEAL)))
         self._control.setblocking(True)  # more records than the socket holds while warm still imports
-        try:
+        with contextlib.suppress(OSError):  # it is gone: read that from the socket
             for record in records:
                 self._control.send(record)
-        except OSError:
-            pass  # it is gone: read that from the socket
         self._control.setblocking(False)
 
     def request(self, request: Request, descriptors: list[int], answered: Callable[[Answer], None]) -> None:
@@ -143,8 +127,6 @@ class Warm:
         try:
             record = self._control.recv(ANSWER.size + 1)
             answer = ANSWER.unpack(record) if record else None
-        except BlockingIOError:
-            return
         except (OSError, ValueError):
             answer = None
         if answer is None or (answer.said is Said.FAILED and not self.is_ready):
@@ -153,7 +135,5 @@ class Warm:
         elif answer.said is Said.READY:
             self.is_ready = True
             self._on_ready()
-        else:
-            waiting = self._waiting.pop(answer.number, None)
-            if waiting is not None:
-                waiting(answer)
+        elif answer.number in self._waiting:
+            self._waiting.pop(answer.number)(answer)

@@ -9,12 +9,12 @@ from typing import Final
 from posthouse.ipc.orders_wire import Address, Family, GlobalOrders, Identity, Orders
 from posthouse.ipc.status_wire import RETIRE, STRESS_OFF, STRESS_ON
 from posthouse.ipc.warm_wire import Answer, Ask, Request, Said
+from posthouse.master import log
 from posthouse.master.helpers import Warm
 from posthouse.master.listen import Listeners
 from posthouse.master.runas_link import RunasLink
 from posthouse.master.service import Need, Process, Service
-from posthouse.util import log
-from posthouse.util.select_loop import Loop, Timer
+from posthouse.util.select_loop import Loop
 
 STRESS_S: Final = 1000.0  # how long a full service stays in stress mode (STRESS_README)
 SOLITARY_LEAVE_S: Final = 60.0  # the successor of a one-process service waits no longer than this
@@ -30,21 +30,14 @@ class Herd:
         self._listeners = listeners
         self.services: dict[tuple[str, str], Service] = {}
         self.warm: Warm | None = None
-        self.settings: GlobalOrders | None = None
+        self.settings = GlobalOrders("/", "/", "/", "", "")  # until orders come
         self.processes: set[Process] = set()  # also those of services that are no more
         self._by_pid: dict[int, Process] = {}
         self._early: dict[int, int] = {}  # deaths heard of before warm's answer: pid, wait status
-        self._wakeups: dict[tuple[str, str], Timer] = {}
         self.runas = RunasLink()
         self.stopping = False
 
     # --- orders --------------------------------------------------------------------------------------------------
-
-    def open_sockets(self, orders: Orders) -> dict[Address, socket.socket]:
-        """Open what the orders want and is not open; nothing is closed yet. Raises Fatal."""
-        return self._listeners.open_all(
-            [(address, order.backlog) for order in orders.services for address in order.addresses]
-        )
 
     def follow(self, orders: Orders, sockets: dict[Address, socket.socket]) -> None:
         """Take new orders: every process of the old ones is told to go, its successor uses the new ones."""
@@ -65,13 +58,15 @@ class Herd:
         self._listeners.keep_only(set(sockets))
         self.runas.close()
 
-    def begin(self) -> None:
+    def begin(self, warm: Warm) -> None:
         """Warm is there: start what must be there and watch for the rest."""
-        assert self.settings is not None, "orders first"
-        if self.warm is not None:
-            self.runas.begin(self.warm, self.settings)
-        self._begin_wakeups()
-        self.tend_all()
+        old, self.warm = self.warm, warm
+        if old is not None:
+            old.close()
+        self.runas.begin(warm, self.settings)
+        for service in list(self.services.values()):
+            self._wake(service)
+            self.tend(service)
 
     def dismiss(self, process: Process) -> None:
         """Tell a process to take nothing more and to exit when it is done."""
@@ -85,48 +80,33 @@ class Herd:
 
     # --- starting ------------------------------------------------------------------------------------------------
 
-    def tend_all(self) -> None:
-        """Look after every service."""
-        for service in list(self.services.values()):
-            self.tend(service)
-
     def tend(self, service: Service) -> None:
         """Give a service what it needs."""
         need = service.need if self.warm is not None and self.warm.is_ready else Need.NOTHING
         if need is Need.WATCH:
             self._watch(service)
-            return
-        self._unwatch(service)
-        if need is Need.PROCESS:
+        elif need is Need.PROCESS:
             self._start(service)
-        elif service.full and service.has_stress and not service.stress:
+        else:
+            self._unwatch(service)
+        if service.full and service.order.exposed and not service.stress:
             self._begin_stress(service)
 
     def _start(self, service: Service) -> None:
         assert self.warm is not None, "tend asks first"
-        assert self.settings is not None, "warm is set after orders came"
+        self._unwatch(service)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         process = Process(service, ours)
         service.processes.append(process)
         self.processes.add(process)
         self._loop.watch(ours, lambda: self._reported(process))
-        owners = self.settings.owners
-        who = owners[service.order.owner] if owners else Identity(1, 1)
-        lent = [service.open_settings(), theirs.detach()]
-        runas_socket = self.runas.client(service.order.runas)
-        if runas_socket >= 0:
-            lent.append(runas_socket)
-        request = Request(
-            Ask.FORK,
-            package=service.order.package,
-            become=bool(owners),
-            uid=who.uid,
-            gid=who.gid,
-            groups=who.groups,
-            client_limit=service.order.clients,
-            runas_socket=runas_socket >= 0,
-        )
+        order, owners = service.order, self.settings.owners
+        who = owners[order.owner] if owners else Identity(1, 1)
+        runas = self.runas.client(order.runas)
+        lent = [service.open_settings(), theirs.detach(), *runas]
+        request = Request(Ask.FORK, package=order.package, become=bool(owners), client_limit=order.clients)
+        request = request._replace(runas_socket=bool(runas), **who._asdict())
         descriptors = [*lent, *(sock.fileno() for sock in service.sockets)]
         self.warm.request(request, descriptors, lambda answer: self._answered(process, answer))
         for descriptor in lent:
@@ -142,24 +122,20 @@ class Herd:
             return
         self._forget(process)
         if self.warm is not None and not self.warm.closed:
-            log.warning(f"{process.service.name}: {answer.reason}")
+            log.warning(f"{process.service.order.name}: {answer.reason}")
             self._throttle(process.service, FORK_DELAY_S)
 
     def _watch(self, service: Service) -> None:
         if not service.watching:
             service.watching = True
             for sock in service.sockets:
-                self._loop.watch(sock, lambda: self._wanted(service))
+                self._loop.watch(sock, lambda: self._start(service))
 
     def _unwatch(self, service: Service) -> None:
         if service.watching:
             service.watching = False
             for sock in service.sockets:
                 self._loop.unwatch(sock)
-
-    def _wanted(self, service: Service) -> None:
-        self._unwatch(service)
-        self._start(service)
 
     # --- hearing -------------------------------------------------------------------------------------------------
 
@@ -173,26 +149,27 @@ class Herd:
             process.command(STRESS_ON)
         self.tend(process.service)
 
-    def died(self, pid: int, wait_status: int) -> bool:
-        """Take note of a death; False when it was none of ours (yet)."""
+    def died(self, pid: int, wait_status: int) -> None:
+        """Take note of a death, perhaps of one of ours."""
+        if pid == self.runas.pid:
+            self._runas_died()
         process = self._by_pid.pop(pid, None)
         if process is None:
             if self.warm is not None and self.warm.outstanding:
                 self._early[pid] = wait_status
-            return False
+            return
         self._forget(process)
         code = os.waitstatus_to_exitcode(wait_status)
         if not self.stopping:
             self._judge(process, code)
             self.tend(process.service)
-        return True
 
     def _judge(self, process: Process, code: int) -> None:
         """Log a bad end, and hold the service back when the next process would end the same way."""
-        assert self.settings is not None, "there are processes, so there were orders"
         program = process.service.order.program
         if code < 0:
-            log.warning(f"process {program} pid {process.pid} killed by signal {-code}{_explained(-code)}")
+            forbidden = " (a system call that its rules do not allow)" if -code == signal.SIGSYS else ""
+            log.warning(f"process {program} pid {process.pid} killed by signal {-code}{forbidden}")
         elif code:
             log.warning(f"process {program} pid {process.pid} exit status {code}")
         if process.asked_to_go or (code == 0 and process.state is not None):
@@ -202,14 +179,12 @@ class Herd:
             log.warning(f"{program}: bad command startup -- throttling")
             self._throttle(process.service, delay)
 
-    def runas_died(self) -> None:
+    def _runas_died(self) -> None:
         """Start another; processes that asked the dead one cannot ask this one, so their successors must come."""
         self.runas.close()
-        if self.stopping or self.warm is None or self.settings is None:
-            return
-        log.warning("runas died; the next one starts when it is needed")
-        for process in list(self.processes):
-            if process.service.order.runas.kinds:
+        if not self.stopping:
+            log.warning("runas died; the next one starts when it is needed")
+            for process in [process for process in self.processes if process.service.order.runas.kinds]:
                 self.dismiss(process)
                 self.tend(process.service)
 
@@ -242,10 +217,9 @@ class Herd:
     # --- overload, wakeup ----------------------------------------------------------------------------------------
 
     def _begin_stress(self, service: Service) -> None:
-        order = service.order
+        name, limit = service.order.name, service.order.limit
         log.warning(
-            f'service "{order.name}" has reached its process limit "{order.limit}": '
-            "new clients may experience noticeable delays"
+            f'service "{name}" has reached its process limit "{limit}": new clients may experience noticeable delays'
         )
         log.warning("to avoid this condition, increase the process count in master.cf or reduce the service time")
         self._set_stress(service, on=True)
@@ -256,21 +230,17 @@ class Herd:
         for process in service.processes:
             process.command(STRESS_ON if on else STRESS_OFF)
 
-    def _begin_wakeups(self) -> None:
-        for timer in self._wakeups.values():
-            timer.cancel()
-        self._wakeups = {}
-        for service in self.services.values():
-            if service.order.wakeup_s:
-                self._wake(service)
-
     def _wake(self, service: Service) -> None:
         """Send the trigger "W", now and every so often; with "?" only when the service was used before."""
+        if service.wakeup is not None:
+            service.wakeup.cancel()
+        if service.stopping or not service.order.wakeup_s:
+            return
         if not service.order.wakeup_if_used or service.processes:
             for address in service.order.addresses:
                 if address.family is Family.UNIX:
                     _trigger(address.path)
-        self._wakeups[service.order.key] = self._loop.after(service.order.wakeup_s, lambda: self._wake(service))
+        service.wakeup = self._loop.after(service.order.wakeup_s, lambda: self._wake(service))
 
 
 def _trigger(path: str) -> None:
@@ -279,7 +249,3 @@ def _trigger(path: str) -> None:
     with sock, contextlib.suppress(OSError):
         sock.connect(path)
         sock.send(b"W")
-
-
-def _explained(number: int) -> str:
-    return " (a system call that its rules do not allow)" if number == signal.SIGSYS else ""

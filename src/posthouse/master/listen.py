@@ -13,7 +13,7 @@ import stat
 from typing import Final
 
 from posthouse.ipc.orders_wire import Address, Family
-from posthouse.util.errors import Fatal
+from posthouse.util.fatal import Fatal
 
 _FAMILIES: Final = {
     Family.UNIX: (socket.AF_UNIX, socket.SOCK_STREAM),

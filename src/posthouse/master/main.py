@@ -12,11 +12,11 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
+from posthouse.master import log
 from posthouse.master.helpers import Launch
 from posthouse.master.listen import LISTEN_FDS_START, Listeners, inherited_sockets
 from posthouse.master.supervisor import Supervisor
-from posthouse.util import log
-from posthouse.util.log import SyslogSink
+from posthouse.util.process import close_others, name_process
 from posthouse.util.select_loop import Loop
 
 PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2)
@@ -40,7 +40,6 @@ def main(argv: list[str], launch: Launch | None = None) -> int:
     if launch is None:
         kept = {name: text for name, text in environment.items() if name in KEPT}
         launch = Launch(environment={"LANG": "C.UTF-8", **kept, "PATH": PATH})
-    log.LOG.open("postfix/master", SyslogSink())
     loop = Loop()
     supervisor = Supervisor(loop, Listeners(inherited), config_directory, launch, _teller(outcome))
     supervisor.prepare()
@@ -53,16 +52,13 @@ def main(argv: list[str], launch: Launch | None = None) -> int:
 def _clean_surroundings(keep: list[int], outcome: int) -> None:
     """Leave nothing of the caller but standard input, output, error and what was passed on purpose."""
     os.umask(0o077)
-    low = LISTEN_FDS_START
-    for descriptor in sorted([*keep, *([outcome] if outcome >= low else [])]):
-        os.closerange(low, descriptor)
+    keep = [*keep, *([outcome] if outcome >= LISTEN_FDS_START else [])]
+    close_others(keep)
+    for descriptor in keep:
         os.set_inheritable(descriptor, False)
-        low = descriptor + 1
-    os.closerange(low, 65536)
     # Daemons that warm forks become ours when the process between dies.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    with contextlib.suppress(OSError), open("/proc/self/comm", "wb") as comm:
-        comm.write(b"master")
+    name_process("master")
 
 
 def _teller(outcome: int) -> Callable[[str], None]:

@@ -20,29 +20,29 @@ class RunasLink:
         """From now on it can be started, by the first process that may ask for something."""
         self._source = (warm, settings) if settings.owners else None
 
-    def _start(self, warm: Warm, settings: GlobalOrders) -> None:
+    def _start(self, warm: Warm, settings: GlobalOrders) -> socket.socket:
         """Have warm fork it, and say whom it never becomes."""
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         uids, gids = {owner.uid for owner in settings.owners}, {owner.gid for owner in settings.owners}
         limits = Limits(tuple(uids), tuple(gids), settings.denied_groups)
-        self._control.send(LIMITS.pack(limits))
+        ours.send(LIMITS.pack(limits))
+        self._control = ours
         warm.request(Request(Ask.RUNAS), [theirs.fileno()], self._answered)
         theirs.close()
+        return ours
 
-    def client(self, rule: RunasRule) -> int:
-        """Make the socket by which one process may ask; -1: this service asks for nothing, or runas is not there."""
+    def client(self, rule: RunasRule) -> list[int]:
+        """Make the socket by which one process may ask; none: this service asks for nothing, or there is no runas."""
         if not rule.kinds or self._source is None:
-            return -1
-        if self._control is None:
-            self._start(*self._source)
-            assert self._control is not None, "just made"
+            return []
+        control = self._control or self._start(*self._source)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            send_record(self._control, RULE.pack(rule), [theirs.fileno()])
+            send_record(control, RULE.pack(rule), [theirs.fileno()])
         except OSError:  # it has just died: the process will find its socket closed and say so
             self.close()
         theirs.close()
-        return ours.detach()
+        return [ours.detach()]
 
     def close(self) -> None:
         """Dismiss it: it stays until its last client is gone."""

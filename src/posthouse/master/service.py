@@ -12,8 +12,9 @@ import time
 from enum import Enum
 from typing import Final
 
-from posthouse.ipc.orders_wire import Address, Family, ServiceOrder
-from posthouse.ipc.status_wire import STATUS_SIZE, State, Status, parse_status
+from posthouse.ipc.orders_wire import Address, ServiceOrder
+from posthouse.ipc.status_wire import STATUS, State
+from posthouse.util.select_loop import Timer
 
 EARLY_DEATH_S: Final = 5.0  # a process that fails this soon after its start would fail again
 FIRST_DELAY_S: Final = 1.0
@@ -23,14 +24,13 @@ _SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fc
 class Process:
     """One process of a service, from the request to warm until it is reaped."""
 
-    __slots__ = ("asked_to_go", "clients", "pid", "service", "started", "state", "status")
+    __slots__ = ("asked_to_go", "pid", "service", "started", "state", "status")
 
     def __init__(self, service: "Service", status: socket.socket) -> None:
         self.service = service
         self.status = status  # our end
         self.pid = 0  # 0: warm has not answered yet
         self.state: State | None = None  # None: not ready yet
-        self.clients = 0
         self.asked_to_go = False
         self.started = time.monotonic()
 
@@ -51,19 +51,13 @@ class Process:
         """Take its reports; False at the end, or when it sends what is no report."""
         try:
             while True:
-                record = self.status.recv(STATUS_SIZE + 1)
-                if not record:
-                    return False
-                self._take(parse_status(record))
+                report = STATUS.unpack(self.status.recv(STATUS.size + 1))
+                if self.state is not State.RETIRING:
+                    self.state = report.state
         except BlockingIOError:
             return True
         except (OSError, ValueError):
             return False
-
-    def _take(self, report: Status) -> None:
-        if self.state is not State.RETIRING:
-            self.state = report.state
-        self.clients = report.clients
 
 
 class Need(Enum):
@@ -84,6 +78,7 @@ class Service:
         self.delay_s = 0.0  # how long the next failure will throttle
         self.throttled = False
         self.stress = False
+        self.wakeup: Timer | None = None
         self.settings_fd = -1
         self.replace(order, sockets)
 
@@ -105,16 +100,15 @@ class Service:
         return os.open(f"/proc/self/fd/{self.settings_fd}", os.O_RDONLY | os.O_CLOEXEC)
 
     @property
-    def name(self) -> str:
-        """Name as logs show it."""
-        return self.order.name
+    def _staying(self) -> list[Process]:
+        return [process for process in self.processes if not process.leaving]
 
     @property
     def need(self) -> Need:
         """What it needs now."""
         if self.throttled or self.stopping:
             return Need.NOTHING
-        staying = [process for process in self.processes if not process.leaving]
+        staying = self._staying
         if self.order.limit == 1 and self.processes and not staying:
             return Need.NOTHING
         if not staying:
@@ -127,16 +121,8 @@ class Service:
     @property
     def full(self) -> bool:
         """Whether every process that may exist has all the clients it may have."""
-        staying = [process for process in self.processes if not process.leaving]
+        staying = self._staying
         return len(staying) >= self.order.processes and all(process.state is State.FULL for process in staying)
-
-    @property
-    def has_stress(self) -> bool:
-        """Whether overload of this service means anything: only for what strangers can reach (postconf(5) stress)."""
-        return any(
-            address.family in {Family.INET, Family.INET6} and not _is_loopback(address.host)
-            for address in self.order.addresses
-        )
 
     def failed(self, process: Process, throttle_s: float, *, killed: bool) -> float:
         """Note that a process failed; returns for how long no other may be started (0: start at once).
@@ -149,10 +135,6 @@ class Service:
         else:
             self.delay_s = min(max(FIRST_DELAY_S, 2 * self.delay_s), throttle_s)
         return self.delay_s
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "::1" or host.startswith("127.")
 
 
 def _sealed(settings: bytes) -> int:

@@ -8,30 +8,29 @@ goes on as before. At start there is nothing before, so there the failure is the
 import contextlib
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from typing import Final
 
-from posthouse.ipc.orders_wire import LogKind, Orders
+from posthouse.ipc.orders_wire import Address, LogKind, Orders
+from posthouse.master import log
 from posthouse.master.helpers import Launch, OrdersRun, Warm
 from posthouse.master.herd import Herd
 from posthouse.master.listen import Listeners
 from posthouse.master.stop import Stop
-from posthouse.util import log
-from posthouse.util.errors import Fatal
+from posthouse.util.fatal import Fatal
 from posthouse.util.instance_lock import lock_instance
-from posthouse.util.log import PostlogSink, Sink, SyslogSink
 from posthouse.util.select_loop import Loop
 
 RETRY_S: Final = 1.0  # before another warm process is tried when one failed
 MAX_RETRY_S: Final = 60.0
+UNCHANGED: Final = "reload failed, the old configuration stays in force: "
 END_S: Final = 0.5  # how long what was killed may take to vanish
 
 
 class Candidate:
     """What is being prepared."""
-
-    __slots__ = ("orders", "run", "warm")
 
     def __init__(self, warm: Warm, run: OrdersRun | None, orders: Orders | None = None) -> None:
         self.warm = warm
@@ -46,6 +45,7 @@ class Supervisor:
         self, loop: Loop, listeners: Listeners, config_directory: str, launch: Launch, tell: Callable[[str], None]
     ) -> None:
         self._loop, self._config_directory, self._launch, self._tell = loop, config_directory, launch, tell
+        self._listeners = listeners
         self._herd = Herd(loop, listeners)
         self._orders: Orders | None = None
         self._candidate: Candidate | None = None
@@ -65,7 +65,7 @@ class Supervisor:
         """Begin to start, or to reload."""
         self._abandon()
         warm = Warm(self._loop, self._launch, self._complete, self._lost)
-        warm.import_daemons(self._packages or self._launch.early, last=False)
+        warm.import_daemons(self._packages or self._launch.early.split(), last=False)
         run = OrdersRun(self._loop, self._launch, self._config_directory, self._ordered)
         self._candidate = Candidate(warm, run)
 
@@ -100,7 +100,7 @@ class Supervisor:
         settings = orders.settings
         lock_instance(settings.queue_directory, settings.data_directory)
         os.chdir(settings.queue_directory)
-        self._herd.follow(orders, self._herd.open_sockets(orders))
+        self._herd.follow(orders, self._open_sockets(orders))
         self._open_log(orders)
         self._announce("daemon started", orders)
 
@@ -111,52 +111,44 @@ class Supervisor:
         assert candidate.orders is not None, "warm is ready only after import_daemons"
         first = self._orders is None
         if first or candidate.run is None or self._follow(candidate.orders):
-            self._replace(candidate.warm, candidate.orders)
+            self._orders, self._retry_s = candidate.orders, 0.0
+            self._herd.begin(candidate.warm)
         else:
             candidate.warm.close()
         if first:
             self._tell("")
         self._reload_again()
 
-    def _replace(self, warm: Warm, orders: Orders) -> None:
-        old, self._herd.warm = self._herd.warm, warm
-        self._orders = orders
-        self._retry_s = 0.0
-        if old is not None:
-            old.close()
-        self._herd.begin()
-
     def _follow(self, new: Orders) -> bool:
         """Reload: sockets first, because that is what can still fail."""
-        old = self._orders
-        assert old is not None, "the first orders are not followed but begun with"
-        places = [(o.settings.queue_directory, o.settings.data_directory) for o in (new, old)]
-        sockets, reason = None, "queue_directory and data_directory change with stop and start only"
-        if places[0] == places[1]:
-            try:
-                sockets = self._herd.open_sockets(new)
-            except Fatal as error:
-                reason = str(error)
-        if sockets is None:
-            log.error(f"reload failed, the old configuration stays in force: {reason}")
+        try:
+            sockets = self._open_sockets(new)
+        except Fatal as error:
+            log.write("error", UNCHANGED + str(error))
             return False
         self._open_log(new)
         self._herd.follow(new, sockets)
         self._announce("reload", new)
         return True
 
+    def _open_sockets(self, new: Orders) -> dict[Address, socket.socket]:
+        """Open what the new orders want, and close nothing yet. Raises Fatal."""
+        places = {(o.settings.queue_directory, o.settings.data_directory) for o in (new, self._orders or new)}
+        if len(places) > 1:
+            raise Fatal("queue_directory and data_directory change with stop and start only")
+        wanted = [(address, order.backlog) for order in new.services for address in order.addresses]
+        return self._listeners.open_all(wanted)
+
     def _failed(self, reason: str) -> None:
         """The candidate is no good."""
         self._abandon()
+        for line in reason.split("\n"):
+            log.write(*(("fatal", line) if self._orders is None else ("error", UNCHANGED + line)))
         if self._orders is None:
-            for line in reason.split("\n"):
-                log.fatal(line)
             self._tell(reason)
             self.exit_status = 1
             self._loop.stop()
             return
-        for line in reason.split("\n"):
-            log.error(f"reload failed, the old configuration stays in force: {line}")
         if self._herd.warm is None or self._herd.warm.closed:
             self._retry_warm()
         self._reload_again()
@@ -183,18 +175,11 @@ class Supervisor:
     # --- signals -------------------------------------------------------------------------------------------------
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            self._herd.died(pid, status)
-            if pid == self._herd.runas.pid:
-                self._herd.runas_died()
-            if self._stop is not None:
-                self._stop.review()
+        with contextlib.suppress(ChildProcessError):
+            while (dead := os.waitpid(-1, os.WNOHANG))[0]:
+                self._herd.died(*dead)
+                if self._stop is not None:
+                    self._stop.review()
 
     def _reload(self) -> None:
         if self._stop is not None or self._orders is None:
@@ -213,7 +198,7 @@ class Supervisor:
         if self._stop is not None:
             self._abort()
             return
-        log.info(f"terminating on signal {int(number)}")
+        log.write("info", f"terminating on signal {int(number)}")
         self._abandon()
         if self._orders is None:
             self._tell(f"terminated by signal {int(number)}")
@@ -235,28 +220,21 @@ class Supervisor:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(warm.pid, signal.SIGKILL)
         deadline = time.monotonic() + END_S
-        while time.monotonic() < deadline:
-            try:
+        with contextlib.suppress(ChildProcessError):
+            while time.monotonic() < deadline:
                 if os.waitpid(-1, os.WNOHANG)[0] == 0:
                     time.sleep(0.005)
-            except ChildProcessError:
-                return
 
     # --- log -----------------------------------------------------------------------------------------------------
 
     def _open_log(self, orders: Orders) -> None:
         settings = orders.settings
-        program = f"{settings.syslog_name}/master"
-        sink: Sink
-        stamped = settings.log is LogKind.POSTLOG
-        if stamped:
-            sink = PostlogSink(f"{settings.queue_directory}/public/postlog")
-        else:
-            sink = SyslogSink(facility=settings.facility << 3)
-        log.LOG.open(program, sink, json=settings.log_json, stamped=stamped)
-        log.LOG.attach(None)
+        system = settings.log is LogKind.SYSLOG
+        path = log.SYSTEM if system else f"{settings.queue_directory}/public/postlog"
+        log.LOG.open(f"{settings.syslog_name}/master", path, settings.facility, system=system, json=settings.log_json)
 
     def _announce(self, what: str, orders: Orders) -> None:
-        log.info(f"{what} -- version {orders.settings.version}, configuration {orders.settings.config_directory}")
+        place = orders.settings.config_directory
+        log.write("info", f"{what} -- version {orders.settings.version}, configuration {place}")
         for note in orders.notes:
             log.warning(note)

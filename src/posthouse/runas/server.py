@@ -7,6 +7,7 @@ that are as good as root (disk, shadow, docker ...) are given to nobody. It pars
 holds no configuration. Its child reads jobs from the descriptor, as the user, until that is closed.
 """
 
+import contextlib
 import os
 import selectors
 import signal
@@ -17,6 +18,7 @@ from typing import Final, NoReturn, cast
 from posthouse.ipc.orders_wire import RunasRule
 from posthouse.ipc.runas_wire import ANSWER, JOB, LIMITS, RULE, Answer, Job, Limits, Verdict
 from posthouse.ipc.warm_wire import close_all, receive_record
+from posthouse.util.process import close_others
 
 MAX_RECORD: Final = max(RULE.size, JOB.size)
 MAX_CHILDREN: Final = 200  # each is one user's deliveries at a time; beyond it agents try again
@@ -54,9 +56,7 @@ class Runas:
                 try:
                     record, passed = receive_record(sock, MAX_RECORD + 1)
                     self._take(sock, key.data, record, passed)
-                except (BlockingIOError, InterruptedError):
-                    pass
-                except (OSError, ValueError):  # gone, or it does not speak our records: cut off
+                except (OSError, ValueError):  # gone, or it does not speak our records or read the answers: cut off
                     self._selector.unregister(sock)
                     sock.close()
                 close_all(passed)
@@ -93,8 +93,7 @@ class Runas:
         """Become the user before anything else; then everything is the user's own business."""
         code = 70  # EX_SOFTWARE
         try:
-            os.closerange(3, descriptor)
-            os.closerange(descriptor + 1, 65536)
+            close_others([descriptor])
             os.setgroups([gid for gid in job.groups if gid not in self._forbidden_groups()])
             os.setresgid(job.gid, job.gid, job.gid)
             os.setresuid(job.uid, job.uid, job.uid)
@@ -109,15 +108,9 @@ class Runas:
         return frozenset((0, *self._limits.own_gids, *self._limits.denied_groups))
 
     def _reap(self) -> None:
-        while self._children:
-            try:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                self._children.clear()
-                return
-            if pid == 0:
-                return
-            self._children.discard(pid)
+        with contextlib.suppress(ChildProcessError):  # no child at all
+            while pid := os.waitpid(-1, os.WNOHANG)[0]:
+                self._children.discard(pid)
 
 
 def permitted(rule: RunasRule, job: Job, limits: Limits) -> bool:

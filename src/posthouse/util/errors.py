@@ -3,6 +3,8 @@
 The fate of a recipient is never an exception: that is data (delivery/status.py).
 """
 
+from posthouse.util.fatal import Fatal as Fatal  # noqa: PLC0414 - it belongs to these
+
 
 class TemporaryError(Exception):
     """A lookup or an outside service does not answer now. Mail is deferred; it is never "not found"."""
@@ -26,7 +28,3 @@ class ConfigError(Exception):
         """`file:line: parameter: why`, as far as it is known."""
         place = f"{self.file}:{self.line}" if self.line else self.file
         return ": ".join(part for part in (place, self.parameter, self.why) if part)
-
-
-class Fatal(Exception):
-    """This process cannot go on: one log line, then exit; master starts another one after a delay."""

@@ -4,11 +4,14 @@ import contextlib
 import fcntl
 import os
 
-from posthouse.util.errors import Fatal
+from posthouse.util.fatal import Fatal
 
 
 def lock_instance(queue_directory: str, data_directory: str) -> list[int]:
-    """Take both locks for the life of the process, and write our process number. Raises Fatal: somebody has one."""
+    """Take both locks for the life of the process, and write our process number.
+
+    Raises Fatal: somebody has one. What is open then closes with the process, which cannot go on.
+    """
     held = []
     for path in (f"{queue_directory}/pid/master.pid", f"{data_directory}/master.lock"):
         try:
@@ -24,11 +27,7 @@ def lock_instance(queue_directory: str, data_directory: str) -> list[int]:
 
 def _lock(path: str) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return descriptor
 
 

@@ -89,11 +89,6 @@ class Loop:
                 timer.callback()
 
     def _on_signals(self) -> None:
-        try:
-            numbers = set(self._signals.recv(4096))
-        except BlockingIOError:
-            return
-        for number in sorted(numbers):
-            handler = self._handlers.get(number)
-            if handler is not None:
-                handler()
+        for number in sorted(set(self._signals.recv(4096))):
+            if number in self._handlers:
+                self._handlers[number]()

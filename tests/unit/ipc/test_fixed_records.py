@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from posthouse.ipc import orders_stream, runas_wire, status_wire, warm_wire
 from posthouse.ipc import orders_wire as wire
-from posthouse.ipc import runas_wire, status_wire, warm_wire
 from posthouse.ipc.fixed import Layout
 
 OWNERS = (wire.Identity(10, 10, (11,)), wire.Identity(20, 20), wire.Identity(30, 30, (10,)))
@@ -42,19 +42,19 @@ def _orders(changes: Callable[[wire.ServiceOrder], wire.ServiceOrder] = lambda o
 def test_orders_come_back_as_they_were_written() -> None:
     """Everything survives the pipe, opaque settings included."""
     orders = _orders()
-    assert wire.read_orders(wire.format_orders(orders), as_root=True) == orders
+    assert wire.read_orders(orders_stream.format_orders(orders), as_root=True) == orders
 
 
 def test_a_failure_comes_back_as_its_text() -> None:
     """The error of the configuration is the text that was given."""
     with pytest.raises(wire.OrdersFailed, match=re.escape("/etc/postfix/main.cf:3: no")):
-        wire.read_orders(wire.format_failed("/etc/postfix/main.cf:3: no"), as_root=True)
+        wire.read_orders(orders_stream.format_failed("/etc/postfix/main.cf:3: no"), as_root=True)
 
 
 @pytest.mark.parametrize("keep", [0, 5, 0.5, -1])
 def test_a_cut_stream_is_no_orders(keep: float) -> None:
     """A dead orders process must not look like one with fewer services."""
-    data = wire.format_orders(_orders())
+    data = orders_stream.format_orders(_orders())
     cut = data[: int(len(data) * keep)] if 0 < keep < 1 else data[: int(keep)]
     with pytest.raises(wire.WireError):
         wire.read_orders(cut, as_root=True)
@@ -63,7 +63,7 @@ def test_a_cut_stream_is_no_orders(keep: float) -> None:
 def test_something_after_the_end_is_refused() -> None:
     """END is the end."""
     with pytest.raises(wire.WireError):
-        wire.read_orders(wire.format_orders(_orders()) + b"\0", as_root=True)
+        wire.read_orders(orders_stream.format_orders(_orders()) + b"\0", as_root=True)
 
 
 _UNIX = wire.Address(wire.Family.UNIX, path="private/x")
@@ -93,7 +93,7 @@ _UNIX = wire.Address(wire.Family.UNIX, path="private/x")
 def test_what_could_harm_root_is_refused(change: Callable[[wire.ServiceOrder], wire.ServiceOrder]) -> None:
     """Paths that lead elsewhere, modules that are no daemons, a service twice: the reader believes none of it."""
     with pytest.raises(wire.WireError):
-        wire.read_orders(wire.format_orders(_orders(change)), as_root=True)
+        wire.read_orders(orders_stream.format_orders(_orders(change)), as_root=True)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_what_could_harm_root_is_refused(change: Callable[[wire.ServiceOrder], w
 def test_no_daemon_is_root(owners: tuple[wire.Identity, ...]) -> None:
     """An owner with root's user or group, or a missing owner, stops the start."""
     orders = _orders()
-    data = wire.format_orders(orders._replace(settings=orders.settings._replace(owners=owners)))
+    data = orders_stream.format_orders(orders._replace(settings=orders.settings._replace(owners=owners)))
     with pytest.raises(wire.WireError):
         wire.read_orders(data, as_root=True)
 
@@ -119,13 +119,13 @@ def test_no_daemon_is_root(owners: tuple[wire.Identity, ...]) -> None:
 def test_owners_are_refused_where_nobody_can_be_changed() -> None:
     """Without root there are none."""
     with pytest.raises(wire.WireError):
-        wire.read_orders(wire.format_orders(_orders()), as_root=False)
+        wire.read_orders(orders_stream.format_orders(_orders()), as_root=False)
 
 
 def test_garbage_never_raises_anything_else() -> None:
     """Any bytes: orders, OrdersFailed or WireError."""
     source = random.Random(20261122)
-    good = wire.format_orders(_orders())
+    good = orders_stream.format_orders(_orders())
     for _ in range(3000):
         data = bytearray(good)
         for _ in range(source.randrange(1, 6)):

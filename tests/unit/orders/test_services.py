@@ -7,7 +7,8 @@ import pytest
 from posthouse.commands.orders.main import Files, make_orders, parse_configuration
 from posthouse.commands.orders.services import Builder
 from posthouse.config.registry import Registry
-from posthouse.ipc.orders_wire import Address, Family, Owner, ServiceOrder, format_orders, read_orders
+from posthouse.ipc.orders_stream import format_orders
+from posthouse.ipc.orders_wire import Address, Family, Owner, ServiceOrder, read_orders
 from posthouse.util.errors import ConfigError
 
 MAIN = b"inet_interfaces = 127.0.0.1\ninet_protocols = ipv4\ncompatibility_level = 3.11\nmyhostname = a.example.test\n"
@@ -44,6 +45,17 @@ def test_internal_services_are_added_once() -> None:
     assert orders["dns/unix"].addresses == (Address(Family.UNIX, path="public/dns"),)
     assert orders["submit/unix"].addresses == (Address(Family.UNIX, path="submit/submit"),)
     assert orders["postlog/unix-dgram"].addresses == (Address(Family.UNIX_DATAGRAM, path="public/postlog"),)
+
+
+def test_only_what_strangers_reach_is_exposed() -> None:
+    """postconf(5) stress: loopback and UNIX-domain services are never under stress."""
+    orders, _ = _build(
+        b"25 inet n - n - - smtpd\n192.0.2.1:26 inet n - n - - smtpd\n[::1]:27 inet n - n - - smtpd\n",
+        MAIN + b"inet_protocols = all\n",
+    )
+    exposed = {name for name, order in orders.items() if order.exposed}
+    assert {"25/inet", "[::1]:27/inet"} <= orders.keys()
+    assert exposed == {"192.0.2.1:26/inet"}
 
 
 def test_without_master_cf_a_stock_one_runs() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from posthouse.commands.orders.accounts import denied_groups, find_owners
+from posthouse.commands.orders.confinement import confinement_notes
 from posthouse.commands.orders.notes import notes_of
 from posthouse.commands.orders.programs import STOCK_MASTER_CF
 from posthouse.commands.orders.services import Builder
@@ -29,7 +30,8 @@ from posthouse.config.parameters import (
 from posthouse.config.registry import Registry
 from posthouse.config.settings import Identity as Reader
 from posthouse.config.settings import Settings
-from posthouse.ipc.orders_wire import GlobalOrders, LogKind, Orders, format_failed, format_orders
+from posthouse.ipc.orders_stream import format_failed, format_orders
+from posthouse.ipc.orders_wire import GlobalOrders, LogKind, Orders
 from posthouse.util.errors import ConfigError
 
 OUTPUT_FD: Final = 3  # master's pipe
@@ -73,7 +75,7 @@ def make_orders(files: Files, built: Registry, *, as_root: bool) -> Orders:
     configuration = parse_configuration(files)
     settings = configuration.settings("master")
     builder = Builder(configuration, settings, as_root)
-    notes = notes_of(check_configuration(configuration, built))
+    notes = (*confinement_notes(settings), *notes_of(check_configuration(configuration, built)))
     services = builder.build()
     return Orders(_global(settings, as_root=as_root), tuple(services), (*builder.notes, *notes))
 

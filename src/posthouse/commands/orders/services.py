@@ -98,6 +98,7 @@ class Builder:
         clients = 0 if program.solitary or not limit else -(-limit // processes)
         if limit == 1 and service.program == "proxymap":
             clients = 0  # proxywrite
+        addresses = self._addresses(service)
         return ServiceOrder(
             name=service.name,
             type=service.type,
@@ -113,8 +114,9 @@ class Builder:
             backlog=min(max(limit, MIN_BACKLOG), MAX_BACKLOG),
             stop_phase=program.stop_phase,
             prefork=program.prefork,
+            exposed=any(address.host and not _is_loopback(address.host) for address in addresses),
             runas=self._runas(service, settings),
-            addresses=self._addresses(service),
+            addresses=addresses,
             settings=format_settings(settings),
         )
 
@@ -149,6 +151,10 @@ class Builder:
     def needs_postlog(self) -> bool:
         """Whether the log goes through postlogd."""
         return bool(self.settings[MAILLOG_FILE])
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "::1" or host.startswith("127.")
 
 
 def _has_ipv6() -> bool:

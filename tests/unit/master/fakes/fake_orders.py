@@ -7,6 +7,7 @@ from pathlib import Path
 
 from posthouse.config.settings import Settings
 from posthouse.config.wire import format_settings
+from posthouse.ipc.orders_stream import format_failed, format_orders
 from posthouse.ipc.orders_wire import (
     Address,
     Family,
@@ -16,8 +17,6 @@ from posthouse.ipc.orders_wire import (
     Orders,
     Owner,
     ServiceOrder,
-    format_failed,
-    format_orders,
 )
 
 directory = sys.argv[sys.argv.index("-c") + 1]
