@@ -9,6 +9,7 @@ import ipaddress
 import socket
 import struct
 from collections.abc import Iterator
+from functools import cache
 from typing import Final, NamedTuple
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -40,8 +41,9 @@ LOOPBACK_ONLY: Final = (
 )
 
 
+@cache
 def interface_addresses() -> tuple[InterfaceAddress, ...]:
-    """Ask the kernel for all addresses, loopback included."""
+    """Ask the kernel for all addresses, loopback included. Once for a process: later it may be unable to."""
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as netlink:
             netlink.settimeout(5)

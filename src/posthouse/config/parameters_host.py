@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from posthouse.config.parameter import Enum, NameList, Patterns, String
+from posthouse.config.parameter import Enum, Integer, NameList, Patterns, String
 
 COMPATIBILITY_LEVEL: Final = String(
     "compatibility_level",
@@ -123,9 +123,13 @@ DEFAULT_PRIVS: Final = String(
 )
 CONFINEMENT: Final = Enum(
     "confinement",
-    "enforce",
-    doc="Landlock, seccomp and capabilities: enforce what the kernel has, require all, or off (ours, not Postfix's).",
-    choices=("enforce", "require", "off"),
+    "prefer",
+    doc="Landlock, filters of system calls and what belongs to them: refuse to start where the kernel lacks some of it "
+    "(require), use what there is (prefer), or use none (off). Ours, not Postfix's.",
+    choices=("require", "prefer", "off"),
+)
+LANDLOCK_NEWEST_ABI: Final = Integer(
+    "landlock_newest_abi", "99", doc="Use Landlock as if the kernel had no newer version; 0: not at all.", maximum=99
 )
 
 HOST_PARAMETERS: Final = (
@@ -155,4 +159,5 @@ HOST_PARAMETERS: Final = (
     SETGID_GROUP,
     DEFAULT_PRIVS,
     CONFINEMENT,
+    LANDLOCK_NEWEST_ABI,
 )

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
+from posthouse.util.successor import ask_for_successor
+
 PATH: Final = "/etc/hosts"
 CHECK_S: Final = 2.0  # how often the file is looked at
 MAX_SIZE: Final = 4 * 1024 * 1024  # bytes
@@ -45,6 +47,9 @@ class HostsFile:
                 return
             with open(self._path, encoding="utf-8", errors="replace") as file:
                 text = file.read(MAX_SIZE)
+        except PermissionError:  # another file was renamed into its place
+            ask_for_successor(f"{self._path} was replaced")
+            return
         except OSError:
             self._identity, self._addresses, self._names = None, {}, {}
             return

@@ -19,7 +19,7 @@ from posthouse.config import catalog
 from posthouse.config.parameters import LOG_FORMAT, MAILLOG_FILE, MAX_IDLE, MAX_USE, MYHOSTNAME, QUEUE_DIRECTORY
 from posthouse.config.settings import Settings
 from posthouse.config.wire import parse_settings
-from posthouse.confine.io_uring import deny_io_uring
+from posthouse.skeleton.confined import confine, denial
 from posthouse.skeleton.daemon import UNLIMITED, Context, Daemon
 from posthouse.skeleton.lifetime import Lifetime
 from posthouse.util import log
@@ -27,6 +27,7 @@ from posthouse.util.connection import set_bug_handler
 from posthouse.util.errors import ConfigError, Fatal, TemporaryError
 from posthouse.util.log import FileSink, PostlogSink, Sink, SyslogSink
 from posthouse.util.loop import new_event_loop
+from posthouse.util.successor import set_successor_handler
 
 SWITCH_INTERVAL_S: Final = 0.0005  # a writer thread must not wait 5 ms for a busy loop (design: group commit)
 GC_THRESHOLDS: Final = (20_000, 20, 100)  # sessions make few cycles; the image's own objects are frozen
@@ -50,6 +51,8 @@ def run_child(
     except (ConfigError, Fatal, TemporaryError) as error:
         log.fatal(str(error))
     except BaseException as error:
+        if (what := denial(error)) is not None:
+            log.error(what)
         log.panic(" | ".join(traceback.format_exception(error)).replace("\n", " | "))
     log.LOG.flush()
     os._exit(code)
@@ -63,7 +66,7 @@ def _serve(
     settings = read_settings(settings_fd)
     open_log(settings)
     _process_defaults()
-    deny_io_uring()
+    confine(daemon, settings, has_runas=runas_fd >= 0)
     loop = new_event_loop()
     limit = min(client_limit or UNLIMITED, daemon.clients)
     lifetime = Lifetime(loop, _status_socket(status_fd), client_limit=limit)
@@ -74,10 +77,18 @@ def _serve(
     context = Context(settings, loop, lifetime, settings[QUEUE_DIRECTORY], limit, runas, listeners)
     log.LOG.attach(loop)
 
-    def retire_soon(_error: BaseException) -> None:
+    def retire_soon(error: BaseException) -> None:
+        if (what := denial(error)) is not None:
+            log.error(what)
         loop.call_soon(lifetime.retire)
 
+    def make_way(reason: str) -> None:
+        if not lifetime.retiring:
+            log.info(f"{reason}: the next process can read it, this one ends after its sessions", event="successor")
+            loop.call_soon(lifetime.retire)
+
     set_bug_handler(retire_soon)
+    set_successor_handler(make_way)
     loop.set_exception_handler(_on_bug)
     service = daemon.start(context)
     lifetime.before_exit = service.closing
@@ -99,6 +110,8 @@ def _on_bug(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> Non
         log.fatal(str(error))
     else:
         if isinstance(error, BaseException):
+            if (what := denial(error)) is not None:
+                log.error(what)
             text = " | ".join(traceback.format_exception(error))
         log.panic(text.replace("\n", " | "))
     log.LOG.flush()

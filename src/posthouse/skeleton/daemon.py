@@ -19,9 +19,14 @@ UNLIMITED: Final = 1_000_000  # clients of a process whose service has no limit
 class Privileges:
     """What a daemon may do. Words with $ are parameters whose values name files, users or services.
 
+    What is not named here the kernel refuses (skeleton/rules.py makes the rules). Tables need not be named: every
+    file that the daemon's parameters name as a table, or as a list's "/file", may be read.
     user: "root", "$mail_owner", "$network_owner" or "$queue_owner".
     network: of "accept" (inherited listening sockets), "connect" (TCP out), "dns" (UDP and TCP to name servers).
-    reads, writes: files and directories. asks_runas: may ask runas to act as a recipient. executes: programs.
+    reads: files and directories. writes: directories, with all that is in them. appends: single files, made when
+    they are not there. accounts: looks up users and groups. threads: starts threads.
+    asks_runas: may ask runas to act as a recipient. Where there is no runas it acts itself: in `mailboxes`, and when it
+    `executes` with all the rights its user has, since commands of users may need any.
     """
 
     user: str
@@ -29,8 +34,12 @@ class Privileges:
     network: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
-    executes: tuple[str, ...] = ()
+    appends: tuple[str, ...] = ()
+    accounts: bool = False
+    threads: bool = False
     asks_runas: bool = False
+    mailboxes: tuple[str, ...] = ()
+    executes: bool = False
 
 
 class Service:

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 import lmdb
+import lmdb._envid  # it would import this at the first open, when nothing can be imported any more
 
 from posthouse.tables.file_table import Origin
 from posthouse.tables.source import decode
@@ -28,6 +29,7 @@ from posthouse.tables.table import TableFlags, WritableTable
 from posthouse.tables.watch import FileWatch
 from posthouse.util import log
 from posthouse.util.errors import ConfigError, TableError
+from posthouse.util.successor import ask_for_successor
 
 SUFFIX: Final = ".lmdb"
 STALE_AFTER_S: Final = 100  # a source text newer than its table is remarked on when it has been so for this long
@@ -215,6 +217,8 @@ class Lmdb(WritableTable):
             except (lmdb.Error, OSError) as error:
                 log.warning(f"{self.name} was replaced and cannot be opened ({error}); the old table stays in use")
                 self._watch.accept()
+                if _is_out_of_reach(self._path):
+                    ask_for_successor(f"{self.name} was replaced")
                 return
             _release(self._environment)
             self._environment = fresh
@@ -226,6 +230,17 @@ class Lmdb(WritableTable):
             self._committed = committed
             self._ends_in_nul = None
             self.generation += 1
+
+
+def _is_out_of_reach(path: str) -> bool:
+    """Tell whether the kernel refuses to open a file: LMDB's own error does not say."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    except PermissionError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def table_path(origin: Origin) -> str:

@@ -19,5 +19,5 @@ DAEMON = Daemon(
     start=CleanupService,
     parameters=PARAMETERS,
     talks_to=("qmgr", "proxymap"),
-    privileges=Privileges(user="$mail_owner", reads=("$config_directory",)),
+    privileges=Privileges(user="$mail_owner", threads=True),
 )

@@ -14,6 +14,7 @@ from typing import Final
 from posthouse.config.parameter import ConfigValueError
 from posthouse.net.dns import Options, Server
 from posthouse.util import log
+from posthouse.util.successor import ask_for_successor
 
 PATH: Final = "/etc/resolv.conf"
 CHECK_S: Final = 2.0  # how often the file is looked at
@@ -91,6 +92,9 @@ class NameServers:
                 return
             with open(self._path, encoding="utf-8", errors="replace") as file:
                 text = file.read(MAX_SIZE)
+        except PermissionError:  # another file was renamed into its place
+            ask_for_successor(f"{self._path} was replaced")
+            return
         except OSError as error:
             if self._identity is not None or not isinstance(error, FileNotFoundError):
                 log.warning(f"{self._path}: {error.strerror}; the name servers stay as they were")

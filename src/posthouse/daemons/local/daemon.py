@@ -39,6 +39,6 @@ DAEMON = Daemon(
     start=start,
     parameters=PARAMETERS,
     talks_to=("qmgr", "cleanup", "proxymap"),
-    privileges=Privileges(user="$mail_owner", chroot="never", reads=("$alias_maps", "/etc/group"), asks_runas=True),
+    privileges=Privileges(user="$mail_owner", chroot="never", accounts=True, asks_runas=True, executes=True),
     clients=1,
 )

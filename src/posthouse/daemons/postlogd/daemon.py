@@ -36,6 +36,6 @@ DAEMON = Daemon(
     name="postlogd",
     start=start,
     parameters=(MAILLOG_FILE, MAILLOG_STDOUT),
-    privileges=Privileges(user="$mail_owner", writes=("$maillog_file",)),
+    privileges=Privileges(user="$mail_owner", appends=("$maillog_file",), threads=True),
     resident=True,
 )

@@ -23,6 +23,6 @@ DAEMON = Daemon(
     privileges=Privileges(
         user="$mail_owner",
         chroot="never",  # the account files are outside
-        reads=("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "$proxy_read_maps"),
+        accounts=True,
     ),
 )

@@ -49,8 +49,9 @@ DAEMON = Daemon(
     talks_to=("rewrite", "bounce", "defer", "trace", "cleanup", "every transport"),
     privileges=Privileges(
         user="$queue_owner",
-        reads=("/etc/passwd",),
+        accounts=True,
         writes=("$queue_directory/posthouse",),
+        threads=True,
     ),
     resident=True,
 )

@@ -18,5 +18,5 @@ DAEMON = Daemon(
     start=SmtpdService,
     parameters=PARAMETERS,
     talks_to=("cleanup", "rewrite", "dns", "proxymap"),
-    privileges=Privileges(user="$network_owner", network=("accept",), reads=("$config_directory",)),
+    privileges=Privileges(user="$network_owner", network=("accept",)),
 )

@@ -24,18 +24,5 @@ DAEMON = Daemon(
     start=start,
     parameters=PARAMETERS,
     talks_to=("proxymap",),
-    privileges=Privileges(
-        user="$mail_owner",
-        reads=(
-            "$transport_maps",
-            "$relocated_maps",
-            "$sender_dependent_relayhost_maps",
-            "$sender_dependent_default_transport_maps",
-            "$mydestination",
-            "$relay_domains",
-            "$virtual_alias_domains",
-            "$virtual_mailbox_domains",
-            "$address_verify_transport_maps",
-        ),
-    ),
+    privileges=Privileges(user="$mail_owner"),
 )

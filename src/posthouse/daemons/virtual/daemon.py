@@ -39,8 +39,8 @@ DAEMON = Daemon(
     privileges=Privileges(
         user="$mail_owner",
         chroot="never",
-        reads=("$virtual_mailbox_maps", "$virtual_uid_maps", "$virtual_gid_maps"),
         asks_runas=True,
+        mailboxes=("$virtual_mailbox_base",),
     ),
     clients=1,
 )

@@ -1,0 +1,74 @@
+"""What happens between the change of user and the service: everything is looked at once more, then the walls go up.
+
+What the standard library and libc would load later is loaded now: nothing can be read or mapped executable afterwards.
+"""
+
+import contextlib
+import importlib
+import os
+import pwd
+import time
+import traceback
+from typing import Final
+
+from posthouse.config.own_addresses import own_addresses
+from posthouse.config.parameter import ConfigValueError
+from posthouse.config.parameters import CONFINEMENT, INET_INTERFACES, LANDLOCK_NEWEST_ABI, MYDESTINATION
+from posthouse.config.settings import Settings
+from posthouse.confine import enforce, kernel
+from posthouse.confine.io_uring import deny_io_uring
+from posthouse.confine.rules import Rules
+from posthouse.skeleton.daemon import Daemon
+from posthouse.skeleton.rules import compute_rules, table_types
+from posthouse.tables.open import BUILT
+from posthouse.util.errors import Fatal
+
+_NEW_FILE_MODE: Final = 0o600
+
+
+def confine(daemon: Daemon, settings: Settings, *, has_runas: bool) -> None:
+    """Put this process behind its walls, as main.cf says. Raises Fatal: they are required and not to be had."""
+    if settings[CONFINEMENT] == "off":
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+        deny_io_uring()
+        return
+    rules = compute_rules(daemon, settings, has_runas=has_runas)
+    load_everything(daemon, settings, rules)
+    newest = settings[LANDLOCK_NEWEST_ABI]
+    if settings[CONFINEMENT] == "require" and (missing := enforce.missing_in_kernel(newest)):
+        raise Fatal(f"confinement = require, and this kernel lacks {'; '.join(missing)}")
+    try:
+        enforce.enforce(rules, newest)
+    except OSError as error:
+        raise Fatal(f"cannot confine this process: {error}; main.cf: confinement = off would run without") from error
+
+
+def load_everything(daemon: Daemon, settings: Settings, rules: Rules) -> None:
+    """Load what would be loaded later: modules of table types, account services, time zone, own addresses."""
+    for kind in table_types(daemon, settings):
+        if kind in BUILT:
+            importlib.import_module(f"posthouse.tables.{BUILT[kind][0]}")
+    time.tzset()
+    if rules.accounts:
+        with contextlib.suppress(KeyError):
+            pwd.getpwuid(os.getuid())
+            os.getgrouplist("root", 0)
+    if {INET_INTERFACES, MYDESTINATION} & set(daemon.parameters):
+        with contextlib.suppress(ConfigValueError):  # whoever needs them says so
+            own_addresses(settings.text)
+    for path in rules.appends:
+        with contextlib.suppress(OSError):  # the service tells what is wrong with its file
+            os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _NEW_FILE_MODE))
+
+
+def denial(error: BaseException) -> str | None:
+    """Say in one line which operation the kernel refused, when that is what an exception comes from."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, PermissionError):
+            *_, last = traceback.extract_tb(seen.__traceback__) or [None]
+            where = f" in {last.name}, line {last.lineno} of {last.filename}: {last.line}" if last is not None else ""
+            what = f" {seen.filename!r}" if seen.filename else ""
+            return f"the kernel refused an operation ({seen.strerror}){what}{where}; see posthouse confine explain"
+        seen = seen.__cause__ or seen.__context__
+    return None

@@ -1,0 +1,127 @@
+"""From a daemon's declaration and the configuration in force to the Rules of its process.
+
+The tables that a daemon reads are those its parameters name, so nobody writes their paths down twice. A table in a
+directory of its own gets a rule on the directory, since a new file may be renamed over it; one that lies among other
+things (/etc/aliases) gets a rule on the file alone, and when that is replaced the process asks for a successor.
+"""
+
+import os.path
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from posthouse.config.check_tables import INDEX_SUFFIXES, TEXT_TYPES, tables_in
+from posthouse.config.lists import ListSyntaxError, parse_items
+from posthouse.config.parameter import NameList, Parameter, Patterns, String
+from posthouse.config.parameters import MAILLOG_FILE, QUEUE_DIRECTORY
+from posthouse.config.settings import Settings
+from posthouse.confine.rules import ANY_PORT, Rules
+from posthouse.skeleton.daemon import Daemon
+
+RESTRICTION_CLASSES: Final = "smtpd_restriction_classes"
+DNS_PORT: Final = 53
+PUBLIC_SERVICES: Final = frozenset({"cleanup", "flush", "pickup", "postlog", "qmgr", "showq"})  # the rest is private/
+# Directories that hold other people's files as well.
+SHARED_DIRECTORIES: Final = frozenset(
+    {
+        "/", "/etc", "/home", "/opt", "/root", "/run", "/srv", "/usr", "/usr/local", "/usr/local/etc", "/var",
+        "/var/lib", "/var/spool", "/tmp", "/var/tmp",  # noqa: S108 - named, not written to
+    }
+)  # fmt: skip
+CONFIGURED_FILES: Final = frozenset(
+    {"sqlite", "ldap", "mysql", "pgsql", "mongodb", "memcache"}
+)  # name a file of settings
+ACCOUNT_FILES: Final = ("/etc", "/var/lib/sss/mc", "/run/systemd/userdb")  # "/etc": passwd is replaced by a new file
+OWN_SOURCE: Final = os.path.dirname(os.path.dirname(__file__))  # so that a traceback shows lines; no secret is in it
+
+
+def compute_rules(daemon: Daemon, settings: Settings, *, has_runas: bool, user: str = "") -> Rules:
+    """Say what a process of this daemon may do. has_runas: runas acts for it; without, it acts itself."""
+    wanted, queue = daemon.privileges, settings[QUEUE_DIRECTORY]
+    specs = list(_tables(daemon, settings))
+    accounts = wanted.accounts or any(kind == "unix" for kind, _ in specs)
+    reads = [OWN_SOURCE, *_expanded(wanted.reads, settings), *_table_files(specs, queue)]
+    acts_itself = wanted.asks_runas and not has_runas
+    log = settings[MAILLOG_FILE]
+    return Rules(
+        daemon=daemon.name,
+        user=user,
+        reads=_unique([*reads, *(ACCOUNT_FILES if accounts else ())]),
+        writes=_unique(_expanded((*wanted.writes, *(wanted.mailboxes if acts_itself else ())), settings)),
+        appends=_unique(path for path in _expanded(wanted.appends, settings) if path != "/dev/stdout"),
+        sockets=_unique([*_sockets(daemon, queue), f"{queue}/public/postlog" if log else "/dev/log"]),
+        tcp_connect=_connect_ports(wanted.network),
+        tcp_bind=(0,) if "connect" in wanted.network or "dns" in wanted.network else (),
+        udp="dns" in wanted.network,
+        threads=wanted.threads or acts_itself,
+        executes=acts_itself and wanted.executes,
+        accounts=accounts,
+    )
+
+
+def table_types(daemon: Daemon, settings: Settings) -> frozenset[str]:
+    """Name the types of the tables a daemon will open."""
+    return frozenset(kind for kind, _ in _tables(daemon, settings))
+
+
+def _connect_ports(network: tuple[str, ...]) -> tuple[int, ...] | None:
+    if "connect" in network or "dns" in network:
+        return ANY_PORT  # a next hop, and a name server, may be configured with any port
+    return ()
+
+
+def _sockets(daemon: Daemon, queue: str) -> Iterator[str]:
+    for service in daemon.talks_to:
+        directory = "public" if service in PUBLIC_SERVICES else "private"
+        yield f"{queue}/{directory}" if " " in service else f"{queue}/{directory}/{service}"
+
+
+def _tables(daemon: Daemon, settings: Settings) -> Iterator[tuple[str, str]]:
+    """Find every (type, name) that the values of a daemon's parameters name; ("", path) is a plain file."""
+    through_proxymap = "proxymap" in daemon.talks_to
+    for parameter in daemon.parameters:
+        for item in _items(parameter, settings):
+            if through_proxymap and item.startswith("proxy:"):
+                continue
+            if isinstance(parameter, Patterns) and item.lstrip("!").startswith("/"):
+                yield "", item.lstrip("!")
+            else:
+                yield from tables_in((item,))
+
+
+def _items(parameter: Parameter[Any], settings: Settings) -> Iterator[str]:
+    if not isinstance(parameter, (NameList, String)) or not parameter.expanded:
+        return
+    texts = [settings.text(parameter.name)]
+    if parameter.name == RESTRICTION_CLASSES:
+        texts += [settings.text(name) for name in texts[0].replace(",", " ").split()]
+    for text in texts:
+        if ":" in text or "/" in text:
+            try:
+                yield from parse_items(text)
+            except ListSyntaxError:
+                continue  # the check of the configuration has said so
+
+
+def _table_files(specs: Iterable[tuple[str, str]], queue: str) -> Iterator[str]:
+    for kind, name in specs:
+        path = name + INDEX_SUFFIXES.get(kind, "")
+        if path.startswith("/") and kind in {"", *TEXT_TYPES, *INDEX_SUFFIXES, *CONFIGURED_FILES}:
+            yield _own_directory(path, queue) or path
+
+
+def _own_directory(path: str, queue: str) -> str:
+    """Give the directory of a table when it is for such files; "" when others' files are there too."""
+    directory = os.path.dirname(os.path.normpath(path))
+    holds_the_queue = f"{queue}/".startswith(directory + "/")
+    return "" if directory in SHARED_DIRECTORIES or holds_the_queue else directory
+
+
+def _expanded(words: Iterable[str], settings: Settings) -> Iterator[str]:
+    for word in words:
+        path = settings.expand(word)
+        if path.startswith("/"):
+            yield os.path.normpath(path)
+
+
+def _unique(paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(dict.fromkeys(paths)))

@@ -1,0 +1,25 @@
+"""ask_for_successor: a process that cannot do something for good asks to be replaced by one that can.
+
+A confined process may open a file that another has been renamed over no more. It keeps what it has, takes no new
+clients, and ends when its sessions have; the next process opens the new file before it is confined.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+
+class _Handler:
+    """Who is asked: the skeleton. Outside of a daemon nobody is."""
+
+    handlers: ClassVar[list[Callable[[str], None]]] = []
+
+
+def set_successor_handler(handler: Callable[[str], None]) -> None:
+    """Say who is asked."""
+    _Handler.handlers[:] = [handler]
+
+
+def ask_for_successor(reason: str) -> None:
+    """Ask; may be called any number of times."""
+    for handler in _Handler.handlers:
+        handler(reason)
