@@ -13,7 +13,7 @@ from posthouse.master import log
 from posthouse.master.helpers import Warm
 from posthouse.master.listen import Listeners
 from posthouse.master.runas_link import RunasLink
-from posthouse.master.service import Need, Process, Service
+from posthouse.master.service import Need, Process, Service, sealed
 from posthouse.util.select_loop import Loop
 
 STRESS_S: Final = 1000.0  # how long a full service stays in stress mode (STRESS_README)
@@ -52,7 +52,6 @@ class Herd:
             self.services[order.key] = known or Service(order, sockets)
         for service in before.values():
             service.stopping = True
-            service.close_settings()
         for process in list(self.processes):
             self.dismiss(process)
         self._listeners.keep_only(set(sockets))
@@ -104,7 +103,7 @@ class Herd:
         order, owners = service.order, self.settings.owners
         who = owners[order.owner] if owners else Identity(1, 1)
         runas = self.runas.client(order.runas)
-        lent = [service.open_settings(), theirs.detach(), *runas]
+        lent = [sealed(order.settings), theirs.detach(), *runas]
         request = Request(Ask.FORK, package=order.package, become=bool(owners), client_limit=order.clients)
         request = request._replace(runas_socket=bool(runas), **who._asdict())
         descriptors = [*lent, *(sock.fileno() for sock in service.sockets)]

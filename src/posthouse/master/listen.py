@@ -15,11 +15,12 @@ from typing import Final
 from posthouse.ipc.orders_wire import Address, Family
 from posthouse.util.fatal import Fatal
 
+_STREAM: Final = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 _FAMILIES: Final = {
-    Family.UNIX: (socket.AF_UNIX, socket.SOCK_STREAM),
-    Family.UNIX_DATAGRAM: (socket.AF_UNIX, socket.SOCK_DGRAM),
-    Family.INET: (socket.AF_INET, socket.SOCK_STREAM),
-    Family.INET6: (socket.AF_INET6, socket.SOCK_STREAM),
+    Family.UNIX: (socket.AF_UNIX, _STREAM),
+    Family.UNIX_DATAGRAM: (socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK),
+    Family.INET: (socket.AF_INET, _STREAM),
+    Family.INET6: (socket.AF_INET6, _STREAM),
 }
 LISTEN_FDS_START: Final = 3  # sd_listen_fds(3)
 
@@ -37,7 +38,10 @@ class Listeners:
         try:
             for address, backlog in wanted:
                 if address not in self._sockets and address not in made:
-                    made[address] = self._adopted(address) or _open(address, backlog)
+                    adopted = self._adopted(address)
+                    made[address] = adopted or socket.socket(*_FAMILIES[address.family])
+                    if adopted is None:
+                        _bind(made[address], address, backlog)
         except OSError as error:
             for sock in made.values():
                 sock.close()
@@ -55,9 +59,9 @@ class Listeners:
 
     def _adopted(self, address: Address) -> socket.socket | None:
         """Find a socket that systemd passed for this address."""
-        family, kind = _FAMILIES[address.family]
         for sock in self._inherited:
-            if sock.family == family and sock.type == kind and _is_at(sock, address):
+            kind = (sock.family, sock.type | socket.SOCK_NONBLOCK)
+            if kind == _FAMILIES[address.family] and _is_at(sock, address):
                 self._inherited.remove(sock)
                 return sock
         return None
@@ -90,25 +94,17 @@ def _name(address: Address) -> str:
     return address.path or f"{address.host} port {address.port}"
 
 
-def _open(address: Address, backlog: int) -> socket.socket:
-    family, kind = _FAMILIES[address.family]
-    sock = socket.socket(family, kind | socket.SOCK_NONBLOCK)
-    try:
-        if address.path:
-            _bind_path(sock, address)
-        else:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            host, _, zone = address.host.partition("%")
-            scope = (0, socket.if_nametoindex(zone)) if zone else ()
-            sock.bind((host, address.port, *scope))
-        if kind == socket.SOCK_STREAM:
-            sock.listen(backlog)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+def _bind(sock: socket.socket, address: Address, backlog: int) -> None:
+    if address.path:
+        _bind_path(sock, address)
+    else:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if address.family is Family.INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        host, _, zone = address.host.partition("%")
+        sock.bind((host, address.port, *((0, socket.if_nametoindex(zone)) if zone else ())))
+    if address.family is not Family.UNIX_DATAGRAM:
+        sock.listen(backlog)
 
 
 def _bind_path(sock: socket.socket, address: Address) -> None:

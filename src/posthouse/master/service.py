@@ -79,25 +79,12 @@ class Service:
         self.throttled = False
         self.stress = False
         self.wakeup: Timer | None = None
-        self.settings_fd = -1
         self.replace(order, sockets)
 
     def replace(self, order: ServiceOrder, sockets: dict[Address, socket.socket]) -> None:
         """Take new orders (reload). Processes of the old ones go on as they are."""
         self.order = order
         self.sockets = [sockets[address] for address in order.addresses]
-        self.close_settings()
-        self.settings_fd = _sealed(order.settings)
-
-    def close_settings(self) -> None:
-        """Give the settings up."""
-        if self.settings_fd >= 0:
-            os.close(self.settings_fd)
-            self.settings_fd = -1
-
-    def open_settings(self) -> int:
-        """Give a descriptor of its own, so that no process can move another's position."""
-        return os.open(f"/proc/self/fd/{self.settings_fd}", os.O_RDONLY | os.O_CLOEXEC)
 
     @property
     def _staying(self) -> list[Process]:
@@ -137,8 +124,8 @@ class Service:
         return self.delay_s
 
 
-def _sealed(settings: bytes) -> int:
-    """Put settings where nobody can change them any more."""
+def sealed(settings: bytes) -> int:
+    """Put settings where nobody can change them any more: each process gets a descriptor of its own."""
     descriptor = os.memfd_create("settings", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     view = memoryview(settings)
     while view:

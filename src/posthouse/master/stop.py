@@ -21,23 +21,19 @@ class Stop:
 
     def __init__(self, loop: Loop, herd: Herd, done: Callable[[], None]) -> None:
         self._loop, self._herd, self._done = loop, herd, done
-        self._phase = -1
-        self._timer: Timer | None = None
+        self._phase, self._timer = -1, Timer(done)
         self._begin_phase()
 
     def review(self) -> None:
         """Somebody died: perhaps the next phase may begin."""
-        if not self._herd.processes and self._phase < len(PHASE_LIMITS_S):
+        there = [process.service.order.stop_phase for process in self._herd.processes]
+        if self._phase < len(PHASE_LIMITS_S) and not there:
             self._finish()
-        elif 0 <= self._phase < len(PHASE_LIMITS_S) and not self._in_phase():
+        elif self._phase < len(PHASE_LIMITS_S) and min(there) > self._phase:
             self._begin_phase()
 
-    def _in_phase(self) -> bool:
-        return any(process.service.order.stop_phase <= self._phase for process in self._herd.processes)
-
     def _begin_phase(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         self._phase += 1
         if self._phase == len(PHASE_LIMITS_S):
             self._herd.kill_all(signal.SIGTERM)
@@ -53,8 +49,7 @@ class Stop:
         self.review()
 
     def _finish(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         self._phase = len(PHASE_LIMITS_S) + 1
         self._herd.kill_all(signal.SIGKILL)
         self._done()

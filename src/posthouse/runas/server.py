@@ -18,7 +18,7 @@ from typing import Final, NoReturn, cast
 from posthouse.ipc.orders_wire import RunasRule
 from posthouse.ipc.runas_wire import ANSWER, JOB, LIMITS, RULE, Answer, Job, Limits, Verdict
 from posthouse.ipc.warm_wire import close_all, receive_record
-from posthouse.util.process import close_others
+from posthouse.util.process import become, close_others
 
 MAX_RECORD: Final = max(RULE.size, JOB.size)
 MAX_CHILDREN: Final = 200  # each is one user's deliveries at a time; beyond it agents try again
@@ -41,6 +41,7 @@ class Runas:
     def __init__(self, control: socket.socket, limits: Limits, serve: Serve) -> None:
         self._control = control
         self._limits = limits
+        self._forbidden_groups = frozenset((0, *limits.own_gids, *limits.denied_groups))
         self._serve = serve
         self._children: set[int] = set()
         self._selector = selectors.DefaultSelector()
@@ -94,18 +95,12 @@ class Runas:
         code = 70  # EX_SOFTWARE
         try:
             close_others([descriptor])
-            os.setgroups([gid for gid in job.groups if gid not in self._forbidden_groups()])
-            os.setresgid(job.gid, job.gid, job.gid)
-            os.setresuid(job.uid, job.uid, job.uid)
-            if os.getresuid() == (job.uid,) * 3 and os.getresgid() == (job.gid,) * 3:
-                os.setsid()  # its commands can be killed as a group
-                self._serve(descriptor, job.kind)
-                code = 0
+            become(job.uid, job.gid, [gid for gid in job.groups if gid not in self._forbidden_groups])
+            os.setsid()  # its commands can be killed as a group
+            self._serve(descriptor, job.kind)
+            code = 0
         finally:
             os._exit(code)
-
-    def _forbidden_groups(self) -> frozenset[int]:
-        return frozenset((0, *self._limits.own_gids, *self._limits.denied_groups))
 
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):  # no child at all

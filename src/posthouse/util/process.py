@@ -2,9 +2,10 @@
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+EX_OSERR: Final = 71  # sysexits(3)
 MAX_DESCRIPTOR: Final = 65536
 
 
@@ -15,6 +16,15 @@ def close_others(keep: Iterable[int]) -> None:
         os.closerange(low, descriptor)
         low = max(low, descriptor + 1)
     os.closerange(low, MAX_DESCRIPTOR)
+
+
+def become(uid: int, gid: int, groups: Sequence[int]) -> None:
+    """Change groups and user for good, and make sure of it: a process that cannot ends here."""
+    os.setgroups(groups)
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+    if os.getresuid() != (uid, uid, uid) or os.getresgid() != (gid, gid, gid):
+        os._exit(EX_OSERR)
 
 
 def name_process(name: str) -> None:

@@ -10,10 +10,8 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from typing import Final
 
 Callback = Callable[[], None]
-MAX_WAIT_S: Final = 3600.0
 
 
 class Timer:
@@ -71,9 +69,7 @@ class Loop:
         """Work until `stop`."""
         while True:
             self._run_timers()
-            wait = MAX_WAIT_S
-            if self._timers:
-                wait = min(wait, max(0.0, self._timers[0][0] - time.monotonic()))
+            wait = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
             if not self._running:
                 return
             for key, _ in self._selector.select(wait):

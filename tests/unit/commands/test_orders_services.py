@@ -1,6 +1,7 @@
 """From master.cf's lines to orders."""
 
-from posthouse.commands.orders.main import Files, parse_configuration
+from posthouse.commands.orders.begin import Files
+from posthouse.commands.orders.main import parse_configuration
 from posthouse.commands.orders.services import PROCESS_LIMITS, Builder
 from posthouse.config.wire import parse_settings
 from posthouse.daemons.qmgr.limits import process_limits

@@ -9,7 +9,7 @@ import pytest
 
 from posthouse.ipc.orders_wire import Address, Family, Owner, ServiceOrder
 from posthouse.ipc.status_wire import State, Status, format_status
-from posthouse.master.service import Need, Process, Service
+from posthouse.master.service import Need, Process, Service, sealed
 
 ADDRESS = Address(Family.INET, "192.0.2.1", 25)
 ORDER = ServiceOrder("smtp", "inet", "smtpd", "smtpd", Owner.NETWORK, limit=4, processes=2, addresses=(ADDRESS,))
@@ -70,7 +70,6 @@ def test_need_follows_from_what_the_processes_say(
     assert service.need is need
     for process in service.processes:
         process.status.close()
-    service.close_settings()
 
 
 def test_the_last_report_counts(listener: socket.socket) -> None:
@@ -86,7 +85,6 @@ def test_the_last_report_counts(listener: socket.socket) -> None:
         assert (process.state, process.leaving) == (State.RETIRING, True)
         theirs.send(b"rubbish")
         assert not process.read_status()
-    service.close_settings()
 
 
 @pytest.mark.parametrize(
@@ -103,7 +101,6 @@ def test_need_without_processes(listener: socket.socket, change: dict[str, int],
     assert service.need is Need.NOTHING
     service.throttled, service.stopping = False, True
     assert service.need is Need.NOTHING
-    service.close_settings()
 
 
 def test_a_solitary_service_waits_for_its_predecessor(listener: socket.socket) -> None:
@@ -114,7 +111,6 @@ def test_a_solitary_service_waits_for_its_predecessor(listener: socket.socket) -
     service.processes.remove(process)
     process.status.close()
     assert _need(service) is Need.PROCESS
-    service.close_settings()
 
 
 def test_delays_double_up_to_the_limit_and_end_with_success(listener: socket.socket) -> None:
@@ -130,17 +126,15 @@ def test_delays_double_up_to_the_limit_and_end_with_success(listener: socket.soc
     process.started = time.monotonic() - 10
     assert service.failed(process, 60, killed=False) == 0
     process.status.close()
-    service.close_settings()
 
 
-def test_settings_are_sealed_and_read_from_the_start_by_each(listener: socket.socket) -> None:
-    """Two processes have two positions in the same bytes, and nobody can write."""
-    service = _service(listener, ORDER._replace(settings=b"x" * 100_000))
-    first, second = service.open_settings(), service.open_settings()
-    assert os.read(first, 1 << 20) == b"x" * 100_000
-    assert os.read(second, 10) == b"x" * 10
-    with pytest.raises(OSError, match=r"not permitted|Bad file"):
-        os.write(service.settings_fd, b"y")
+def test_settings_are_sealed_and_read_from_the_start_by_each() -> None:
+    """Two processes have two descriptors of the same bytes, and nobody can write."""
+    first, second = sealed(b"x" * 100_000), sealed(b"x" * 100_000)
     for descriptor in (first, second):
+        assert os.pread(descriptor, 1 << 20, 0) == b"x" * 100_000
+        with pytest.raises(OSError, match="not permitted"):
+            os.pwrite(descriptor, b"y", 0)
+        with pytest.raises(OSError, match="not permitted"):
+            os.ftruncate(descriptor, 0)
         os.close(descriptor)
-    service.close_settings()

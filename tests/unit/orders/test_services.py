@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from posthouse.commands.orders.main import Files, make_orders, parse_configuration
+from posthouse.commands.orders.begin import Files
+from posthouse.commands.orders.main import make_orders, parse_configuration
 from posthouse.commands.orders.services import Builder
 from posthouse.config.registry import Registry
 from posthouse.ipc.orders_stream import format_orders

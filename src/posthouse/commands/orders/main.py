@@ -2,13 +2,11 @@
 
 import getopt
 import os
-import pwd
-import re
 import syslog
-from dataclasses import dataclass
 from typing import Final
 
 from posthouse.commands.orders.accounts import denied_groups, find_owners
+from posthouse.commands.orders.begin import Files, give_root_up, read_files
 from posthouse.commands.orders.confinement import confinement_notes
 from posthouse.commands.orders.notes import notes_of
 from posthouse.commands.orders.programs import STOCK_MASTER_CF
@@ -32,22 +30,10 @@ from posthouse.config.settings import Identity as Reader
 from posthouse.config.settings import Settings
 from posthouse.ipc.orders_stream import format_failed, format_orders
 from posthouse.ipc.orders_wire import GlobalOrders, LogKind, Orders
-from posthouse.util.errors import ConfigError
+from posthouse.util.errors import ConfigError, Fatal
 
 OUTPUT_FD: Final = 3  # master's pipe
-UNPRIVILEGED: Final = ("posthouse", "nobody")  # who parses when main.cf does not name mail_owner
 _FURTHER_FACILITIES: Final = {"ftp": 11, "security": 4}
-# The one thing read of main.cf before root is gone: whose rights are enough to read the rest.
-_MAIL_OWNER: Final = re.compile(rb"^mail_owner[ \t]*=[ \t]*([a-z_][a-z0-9_-]{0,31})[ \t\r]*$", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """The two files as they were read; None: there is none."""
-
-    directory: str
-    main: bytes | None
-    master: bytes | None
 
 
 def main(argv: list[str]) -> int:
@@ -56,12 +42,12 @@ def main(argv: list[str]) -> int:
     directory = os.path.abspath(config_directory(options.get("-c")))
     as_root = os.geteuid() == 0
     try:
-        files = Files(directory, _read(f"{directory}/main.cf", directory), _read(f"{directory}/master.cf", directory))
+        files = read_files(directory)
         built = registry()  # imports: the unprivileged user may be unable to read the place where Python is
         if as_root:
-            _drop(files)
+            give_root_up(files)
         data = format_orders(make_orders(files, built, as_root=as_root))
-    except ConfigError as error:
+    except (ConfigError, Fatal) as error:
         data = format_failed(str(error))
     except ValueError as error:
         data = format_failed(f"{directory}: {error}")
@@ -117,35 +103,3 @@ def _absolute(settings: Settings, name: str, path: str) -> str:
     if not path.startswith("/"):
         raise settings.error(name, f'"{path}" must be an absolute path')
     return os.path.normpath(path)
-
-
-def _read(path: str, directory: str) -> bytes | None:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        if os.path.isdir(directory):
-            return None
-        raise ConfigError("there is no such directory; name it with -c or MAIL_CONFIG", file=directory) from None
-    except OSError as error:
-        raise ConfigError(f"cannot read it: {error.strerror}", file=path) from None
-
-
-def _drop(files: Files) -> None:
-    """Give root up for good before the first line is parsed."""
-    named = _MAIL_OWNER.findall(files.main or b"")
-    candidates = [named[-1].decode("ascii")] if named else []
-    for name in (*candidates, *UNPRIVILEGED):
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        if entry.pw_uid and entry.pw_gid:
-            os.setgroups([gid for gid in os.getgrouplist(name, entry.pw_gid) if gid])  # as the daemons have them
-            os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
-            os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
-            assert os.getresuid() == (entry.pw_uid,) * 3, "setresuid did not do what it said"
-            return
-    raise ConfigError(
-        f"none of the users {', '.join((*candidates, *UNPRIVILEGED))} exists to read it", file=files.directory
-    )
