@@ -13,7 +13,7 @@ from tests.support.peers import find_peer
 from tests.support.servers import Postfix, Posthouse
 
 Start = Callable[..., Instance]
-pytest_plugins = ["tests.support.skips"]
+pytest_plugins = ["tests.support.installed", "tests.support.skips"]
 FAILED = pytest.StashKey[list[str | None]]()
 LOG_SHOWN = 6000  # octets of the mail log that a failed test shows
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"

@@ -44,6 +44,11 @@ class QueueClient:
         else:
             self._offline = _open_offline(self.settings)
 
+    @property
+    def is_served(self) -> bool:
+        """Whether the running system answers; otherwise we read the store ourselves."""
+        return self._client is not None
+
     def next_id(self) -> int:
         """Number for the next request."""
         if self._client is not None:

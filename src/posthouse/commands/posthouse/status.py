@@ -18,7 +18,7 @@ def main(words: list[str]) -> int:
         return 64
     values = dict(options)
     try:
-        counts = asyncio.run(count(values.get("-c", "")))
+        is_running, counts = asyncio.run(count(values.get("-c", "")))
     except (QueueUnavailableError, RefusedError) as error:
         if "--json" in values:
             sys.stdout.write(json.dumps({"running": False, "reason": str(error)}) + "\n")
@@ -26,18 +26,18 @@ def main(words: list[str]) -> int:
             sys.stdout.write(f"not running: {error}\n")
         return EX_UNAVAILABLE
     if "--json" in values:
-        sys.stdout.write(json.dumps({"running": True, "queues": counts}) + "\n")
-        return 0
-    sys.stdout.write("running\n")
-    for name, number in counts.items():
-        sys.stdout.write(f"  {name:<10} {number:>9}\n")
-    return 0
+        sys.stdout.write(json.dumps({"running": is_running, "queues": counts}) + "\n")
+    else:
+        sys.stdout.write("running\n" if is_running else "not running\n")
+        for name, number in counts.items():
+            sys.stdout.write(f"  {name:<10} {number:>9}\n")
+    return 0 if is_running else EX_UNAVAILABLE
 
 
-async def count(config_directory: str) -> dict[str, int]:
-    """Ask the queue manager."""
+async def count(config_directory: str) -> tuple[bool, dict[str, int]]:
+    """Ask the queue manager, or the store when nobody runs; whether somebody does, and the numbers by queue."""
     client = QueueClient(config_directory)
     answer = await client.ask(Count(client.next_id()))
     await client.close()
     assert isinstance(answer, Counts)
-    return answer.counts
+    return client.is_served, answer.counts
