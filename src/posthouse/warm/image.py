@@ -5,7 +5,6 @@ only `_become` and `_close_others` run, nothing of an imported package. It holds
 ends when master is gone or has replaced it: end of file on the control socket.
 """
 
-import contextlib
 import ctypes
 import gc
 import importlib
@@ -27,6 +26,8 @@ from posthouse.ipc.warm_wire import (
     close_all,
     receive_record,
 )
+from posthouse.util.process import close_others as _close_others
+from posthouse.util.process import name_process as _name_process
 
 CONTROL_FD: Final = 3
 PR_CAPBSET_DROP: Final = 24  # prctl(2)
@@ -57,11 +58,19 @@ def run(descriptor: int, names: Names) -> NoReturn:
         gc.collect()
         gc.freeze()
         control.send(ANSWER.pack(Answer(Said.READY)))
-        while _serve_one(control, names):
-            pass
+        while True:
+            _serve_one(control, names)
     except (OSError, ValueError) as error:  # master is gone, or does not speak our records: no use in staying
         sys.stderr.write(f"warm: {error}\n")
     os._exit(0)
+
+
+def _receive(control: socket.socket) -> tuple[Request, list[int]]:
+    """Wait for a request; the process ends when master has closed the socket. Raises ValueError: no such record."""
+    record, descriptors = receive_record(control, REQUEST.size + 1)
+    if not record:
+        os._exit(0)
+    return REQUEST.unpack(record), descriptors
 
 
 def _import(control: socket.socket, names: Names) -> None:
@@ -69,42 +78,27 @@ def _import(control: socket.socket, names: Names) -> None:
     module = names.child
     try:
         importlib.import_module(names.child)
-        while True:
-            record, descriptors = receive_record(control, REQUEST.size + 1)
-            close_all(descriptors)
-            if not record:
-                os._exit(0)
-            request = REQUEST.unpack(record)
-            if request.ask is not Ask.IMPORT:
-                break
+        while (request := _receive(control)[0]).ask is Ask.IMPORT:
             module = f"{names.daemons}.{request.package}.daemon"
             importlib.import_module(module)
-        for module in LATE_IMPORTS:
+        for module in (*LATE_IMPORTS, names.runas, names.as_user):
             importlib.import_module(module)
-        for module in (names.runas, names.as_user):
-            with contextlib.suppress(ModuleNotFoundError):  # a system without local delivery
-                importlib.import_module(module)
     except BaseException as error:  # noqa: BLE001 - whatever a module does when it is imported, master must hear of it
-        lines = traceback.format_exception_only(error)
         where = traceback.extract_tb(error.__traceback__)[-1]
-        reason = f"cannot import {module}: {lines[-1].strip()} ({where.filename}:{where.lineno})"
+        what = traceback.format_exception_only(error)[-1].strip()
+        reason = f"cannot import {module}: {what} ({where.filename}:{where.lineno})"
         _answer(control, Answer(Said.FAILED, reason=reason))
         os._exit(1)
 
 
-def _serve_one(control: socket.socket, names: Names) -> bool:
-    """Take one request; False at the end."""
-    record, descriptors = receive_record(control, REQUEST.size + 1)
-    if not record:
-        return False
-    request = REQUEST.unpack(record)
+def _serve_one(control: socket.socket, names: Names) -> None:
+    """Take one request."""
+    request, descriptors = _receive(control)
     try:
-        answer = Answer(Said.FORKED, request.number, _fork(request, descriptors, names))
+        _fork(control, request, descriptors, names)
     except OSError as error:
-        answer = Answer(Said.FAILED, request.number, reason=f"fork: {error}")
+        _answer(control, Answer(Said.FAILED, request.number, reason=f"fork: {error}"))
     close_all(descriptors)
-    _answer(control, answer)
-    return True
 
 
 def _answer(control: socket.socket, answer: Answer) -> None:
@@ -113,28 +107,20 @@ def _answer(control: socket.socket, answer: Answer) -> None:
     control.send(ANSWER.pack(answer._replace(reason=reason[: MAX_REASON - 1])))
 
 
-def _fork(request: Request, descriptors: list[int], names: Names) -> int:
-    """Fork twice, so that the process is master's child (master is the subreaper). Returns its process number."""
-    reader, writer = os.pipe()
-    try:
-        between = os.fork()
-        if between == 0:
-            pid = os.fork()
-            if pid == 0:
+def _fork(control: socket.socket, request: Request, descriptors: list[int], names: Names) -> None:
+    """Fork twice, so that the process is master's child (master is the subreaper), and answers. Raises OSError."""
+    between = os.fork()
+    if between == 0:
+        code = 1
+        try:
+            if os.fork() == 0:
+                _answer(control, Answer(Said.FORKED, request.number, os.getpid()))
                 _child(request, descriptors, names)
-            os.write(writer, pid.to_bytes(4))
-            os._exit(0)
-        os.waitpid(between, 0)
-        os.close(writer)
-        writer = -1
-        said = os.read(reader, 4)
-    finally:
-        os.close(reader)
-        if writer >= 0:
-            os.close(writer)
-    if len(said) != 4:
+            code = 0
+        finally:
+            os._exit(code)
+    if os.waitpid(between, 0)[1]:
         raise OSError("the second fork failed")
-    return int.from_bytes(said)
 
 
 def _child(request: Request, descriptors: list[int], names: Names) -> NoReturn:
@@ -172,18 +158,3 @@ def _become(identity: Request) -> None:
     os.setresuid(identity.uid, identity.uid, identity.uid)
     if os.getresuid() != (identity.uid,) * 3 or os.getresgid() != (identity.gid,) * 3:
         os._exit(71)  # EX_OSERR
-
-
-def _close_others(keep: list[int]) -> None:
-    """Close every descriptor but standard input, output, error and those given."""
-    low = 3
-    for descriptor in sorted(keep):
-        os.closerange(low, descriptor)
-        low = descriptor + 1
-    os.closerange(low, 65536)
-
-
-def _name_process(name: str) -> None:
-    """Let ps(1) and top(1) show which daemon this is."""
-    with contextlib.suppress(OSError), open("/proc/self/comm", "wb") as comm:
-        comm.write(name.encode("ascii")[:15])

@@ -42,7 +42,7 @@ def test_a_process_starts_when_a_client_comes(start: Start) -> None:
     rig = start(ECHO)
     assert rig.named("echo") == []
     first, second = rig.connect("echo"), rig.connect("echo")
-    assert rig.named("echo") == [first.pid]
+    wait_until(lambda: rig.named("echo") == [first.pid], "not the process that serves")
     assert second.pid == first.pid
     assert first.echoes()
 
@@ -141,10 +141,10 @@ def test_a_full_process_gets_help(start: Start) -> None:
     rig = start({**ECHO, "processes": 2, "clients": 8})
     for _ in range(8):
         rig.connect("echo")
-    assert len(rig.named("echo")) == 1
+    wait_until(lambda: len(rig.named("echo")) == 1, "another number of processes")
     for _ in range(8):
         rig.connect("echo")
-    assert len(rig.named("echo")) == 2
+    wait_until(lambda: len(rig.named("echo")) == 2, "another number of processes")
 
 
 def test_wakeup_starts_the_service(start: Start) -> None:
