@@ -1,0 +1,103 @@
+"""From declarations and main.cf to rules: every table that a daemon opens, and nothing that it does not."""
+
+import importlib
+import pkgutil
+
+import pytest
+
+from posthouse import daemons
+from posthouse.config.parameter import Parameter, Patterns
+from posthouse.config.settings import Settings
+from posthouse.confine.rules import Rules
+from posthouse.skeleton.daemon import Daemon
+from posthouse.skeleton.rules import OWN_SOURCE, PUBLIC_SERVICES, compute_rules
+
+NAMES = [module.name for module in pkgutil.iter_modules(daemons.__path__)]
+# Whether there is any is all that these want to know; the tables are opened by trivial-rewrite.
+ONLY_ASKED_WHETHER_EMPTY = {"sender_dependent_default_transport_maps", "sender_dependent_relayhost_maps"}
+MAIN = {"queue_directory": "/var/spool/postfix", "maillog_file": "/var/log/mail.log"}
+
+
+def daemon(name: str) -> Daemon:
+    """Import a daemon's declaration."""
+    found: Daemon = importlib.import_module(f"posthouse.daemons.{name}.daemon").DAEMON
+    return found
+
+
+def rules(name: str, *, has_runas: bool = True, **main: str) -> Rules:
+    """Compute the rules of a daemon."""
+    return compute_rules(daemon(name), Settings.from_mapping({**MAIN, **main}), has_runas=has_runas)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_daemon_declares_the_lists_it_reads(name: str) -> None:
+    """A list parameter that a module of the daemon names is among its parameters: from these come the rules."""
+    declared = {row.name for row in daemon(name).parameters}
+    package = importlib.import_module(f"posthouse.daemons.{name}")
+    for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        for value in vars(importlib.import_module(info.name)).values():
+            if isinstance(value, Parameter) and isinstance(value, Patterns):
+                assert value.name in declared | ONLY_ASKED_WHETHER_EMPTY, info.name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nobody_may_write_but_who_says_so(name: str) -> None:
+    """Three daemons write: the queue, maildrop and the log. Two reach the network."""
+    found = rules(name)
+    assert found.writes == {"qmgr": (f"{MAIN['queue_directory']}/posthouse",)}.get(
+        name, (f"{MAIN['queue_directory']}/maildrop",) if name == "pickup" else ()
+    )
+    assert found.appends == ((MAIN["maillog_file"],) if name == "postlogd" else ())
+    assert found.uses_network == (name in ("smtp", "dns"))
+    assert found.udp == (name == "dns")
+    assert not found.executes
+    assert OWN_SOURCE in found.reads
+
+
+def test_a_table_of_its_own_directory_gives_the_directory() -> None:
+    """postmap may rename a new file into its place; in /etc a rule on the directory would open far too much."""
+    found = rules("trivial_rewrite", transport_maps="hash:/etc/postfix/transport, texthash:/etc/routes")
+    assert set(found.reads) == {"/etc/postfix", "/etc/routes", OWN_SOURCE}
+    beside_the_queue = rules("trivial_rewrite", transport_maps="lmdb:/var/spool/transport")
+    assert "/var/spool/transport.lmdb" in beside_the_queue.reads
+
+
+def test_tables_everywhere_in_a_value() -> None:
+    """In restriction lists, classes, composites, match lists and files of match lists."""
+    found = rules(
+        "smtpd",
+        smtpd_sender_restrictions="check_sender_access cidr:/srv/a/x, mine",
+        smtpd_restriction_classes="mine",
+        mine="check_client_access pcre:/srv/b/x",
+        mynetworks="!/srv/c/names, unionmap:{texthash:/srv/d/x, static:y}",
+        local_recipient_maps="proxy:unix:passwd.byname hash:/srv/e/aliases",
+    )
+    assert {f"/srv/{letter}" for letter in "abcde"} <= set(found.reads)
+    assert not found.accounts, "proxymap looks accounts up"
+    assert rules("smtpd", local_recipient_maps="unix:passwd.byname").accounts
+
+
+def test_proxymap_opens_what_others_ask_it_for() -> None:
+    """Of the same parameter smtpd gets nothing and proxymap the directory."""
+    tables = {"virtual_mailbox_maps": "proxy:texthash:/srv/boxes/x"}
+    assert "/srv/boxes" in rules("proxymap", **tables).reads
+    assert "/srv/boxes" not in rules("smtpd", **tables).reads
+
+
+def test_without_runas_agents_act_themselves() -> None:
+    """virtual in its mailboxes; local, which runs commands of users, without walls over files."""
+    boxes = {"virtual_mailbox_base": "/srv/mail"}
+    assert rules("virtual", **boxes).writes == ()
+    alone = rules("virtual", has_runas=False, **boxes)
+    assert (alone.writes, alone.executes, alone.threads) == (("/srv/mail",), False, True)
+    assert rules("local", has_runas=False).executes
+
+
+def test_sockets_are_where_master_makes_them() -> None:
+    """A service's socket is in public/ or private/."""
+    queue = MAIN["queue_directory"]
+    assert f"{queue}/public/cleanup" in rules("smtpd").sockets
+    assert f"{queue}/private/rewrite" in rules("smtpd").sockets
+    assert f"{queue}/public/postlog" in rules("smtpd").sockets
+    assert "/dev/log" in compute_rules(daemon("smtpd"), Settings.from_mapping({}), has_runas=True).sockets
+    assert "submit" not in PUBLIC_SERVICES
