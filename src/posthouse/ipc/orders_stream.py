@@ -2,7 +2,6 @@
 
 from posthouse.ipc.orders_wire import (
     ADDRESS,
-    END,
     GLOBAL,
     HEAD,
     MAX_TEXT,
@@ -34,5 +33,5 @@ def format_orders(orders: Orders) -> bytes:
         if service.runas.kinds:
             out.append(_record(Kind.RUNAS, RUNAS_RULE.pack(service.runas)))
         out.append(_record(Kind.SETTINGS, service.settings))
-    out.append(_record(Kind.END, END.pack(len(orders.services))))
+    out.append(_record(Kind.END, b""))
     return b"".join(out)

@@ -6,20 +6,19 @@ harmless characters, a UNIX-domain socket can only be in one of three directorie
 is root, and a stream without its END record is no orders at all. Standard library only. ipc/orders_stream.py writes.
 
 Stream: HEAD (kind, length), then the payload. GLOBAL first, with its OWNERs; then for each service SERVICE, its
-ADDRESSes, its RUNAS rule if it has one, and its SETTINGS (opaque to master); NOTEs anywhere; last END with the number
-of services. Or one FAILED with the reason.
+ADDRESSes, its RUNAS rule if it has one, and its SETTINGS (opaque to master); NOTEs anywhere; last END, which is empty.
+Or one FAILED with the reason.
 """
 
 import re
 import struct
 from collections.abc import Callable, Iterator
 from enum import IntEnum
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 from posthouse.ipc.fixed import Byte, Flag, Layout, Number, Short
 
 HEAD: Final = struct.Struct("!HI")
-END: Final = struct.Struct("!H")
 MAX_TEXT: Final = 4096  # octets of a NOTE or FAILED text
 MAX_SETTINGS: Final = 8 * 1024 * 1024  # octets of one service's settings: main.cf itself is a few kB
 MAX_RECORDS: Final = 10_000  # services, addresses and notes together
@@ -245,10 +244,10 @@ def _records(data: bytes) -> Iterator[tuple[Kind, bytes]]:
         position += HEAD.size
         if length > min(len(data) - position, MAX_SETTINGS):
             raise WireError("record too long")
-        yield Kind(number), data[position : position + length]
-        position += length
         if number == Kind.END and position == len(data):
             return
+        yield Kind(number), data[position : position + length]
+        position += length
     raise WireError("too many records")
 
 
@@ -258,7 +257,6 @@ class _Reader:
         self._owners: list[Identity] = []
         self._services: list[ServiceOrder] = []
         self._notes: list[str] = []
-        self._announced = -1
 
     def take(self, kind: Kind, payload: bytes) -> None:
         """Take one record; whatever belongs to a service belongs to the last one that came."""
@@ -272,29 +270,28 @@ class _Reader:
             self._owners.append(OWNER.unpack(payload))
         elif kind is Kind.SERVICE:
             self._services.append(SERVICE.unpack(payload))
-        elif kind is Kind.END:
-            self._announced = END.unpack(payload)[0]
+        elif kind is Kind.ADDRESS:
+            self._change(addresses=(*self._services[-1].addresses, ADDRESS.unpack(payload)))
+        elif kind is Kind.RUNAS:
+            self._change(runas=RUNAS_RULE.unpack(payload))
+        elif kind is Kind.SETTINGS:
+            self._change(settings=payload)
         else:
-            self._services[-1] = _with(self._services[-1], kind, payload)
+            raise WireError("something after the end")
+
+    def _change(self, **fields: Any) -> None:  # noqa: ANN401 - what _replace takes
+        self._services[-1] = self._services[-1]._replace(**fields)
 
     def finish(self, owners: int) -> Orders:
         """Give the orders. Raises WireError: they are not complete."""
         if not (
             len(self._global) == 1
             and len(self._owners) == owners
-            and self._announced == len(self._services) == len({service.key for service in self._services})
+            and len(self._services) == len({service.key for service in self._services})
             and all(service.addresses for service in self._services)
         ):
             raise WireError("something is missing or comes twice")
         return Orders(self._global[0]._replace(owners=tuple(self._owners)), tuple(self._services), tuple(self._notes))
-
-
-def _with(service: ServiceOrder, kind: Kind, payload: bytes) -> ServiceOrder:
-    if kind is Kind.ADDRESS:
-        return service._replace(addresses=(*service.addresses, ADDRESS.unpack(payload)))
-    if kind is Kind.RUNAS:
-        return service._replace(runas=RUNAS_RULE.unpack(payload))
-    return service._replace(settings=payload)
 
 
 def _clean(payload: bytes) -> str:

@@ -81,7 +81,7 @@ class Warm:
         self._control.setblocking(False)
         self.pid = spawn(launch.warm, theirs.fileno(), launch.environment)
         theirs.close()
-        self._waiting: dict[int, Callable[[Answer], None]] = {}
+        self.waiting: dict[int, Callable[[Answer], None]] = {}  # answers are still to come
         self._number = 0
         self.is_ready = False
         self.closed = False
@@ -106,12 +106,7 @@ class Warm:
         except OSError as error:
             answered(Answer(Said.FAILED, self._number, reason=f"asking warm: {error.strerror}"))
             return
-        self._waiting[self._number] = answered
-
-    @property
-    def outstanding(self) -> bool:
-        """Whether answers are still to come."""
-        return bool(self._waiting)
+        self.waiting[self._number] = answered
 
     def close(self) -> None:
         """Dismiss it: it exits when it reads the end of its socket."""
@@ -119,9 +114,9 @@ class Warm:
             self.closed = True
             self._loop.unwatch(self._control)
             self._control.close()
-            for number, answered in list(self._waiting.items()):
+            for number, answered in list(self.waiting.items()):
                 answered(Answer(Said.FAILED, number, reason="warm is gone"))
-            self._waiting.clear()
+            self.waiting.clear()
 
     def _readable(self) -> None:
         try:
@@ -135,5 +130,5 @@ class Warm:
         elif answer.said is Said.READY:
             self.is_ready = True
             self._on_ready()
-        elif answer.number in self._waiting:
-            self._waiting.pop(answer.number)(answer)
+        elif answer.number in self.waiting:
+            self.waiting.pop(answer.number)(answer)

@@ -46,10 +46,8 @@ class Herd:
         for service in before.values():
             self._unwatch(service)
         for order in orders.services:
-            known = before.pop(order.key, None)
-            if known is not None:
-                known.replace(order, sockets)
-            self.services[order.key] = known or Service(order, sockets)
+            service = self.services[order.key] = before.pop(order.key, Service(order, []))
+            service.order, service.sockets = order, [sockets[address] for address in order.addresses]
         for service in before.values():
             service.stopping = True
         for process in list(self.processes):
@@ -105,7 +103,7 @@ class Herd:
         runas = self.runas.client(order.runas)
         lent = [sealed(order.settings), theirs.detach(), *runas]
         request = Request(Ask.FORK, package=order.package, become=bool(owners), client_limit=order.clients)
-        request = request._replace(runas_socket=bool(runas), **who._asdict())
+        request = request._replace(runas_socket=bool(runas), chroot=order.chroot and bool(owners), **who._asdict())
         descriptors = [*lent, *(sock.fileno() for sock in service.sockets)]
         self.warm.request(request, descriptors, lambda answer: self._answered(process, answer))
         for descriptor in lent:
@@ -154,7 +152,7 @@ class Herd:
             self._runas_died()
         process = self._by_pid.pop(pid, None)
         if process is None:
-            if self.warm is not None and self.warm.outstanding:
+            if self.warm is not None and self.warm.waiting:
                 self._early[pid] = wait_status
             return
         self._forget(process)

@@ -23,9 +23,8 @@ class Log:
     """One process's log. `system`: the sink is the system's log, which adds the host, and not postlogd."""
 
     def __init__(self) -> None:
-        self._pending: deque[bytes] = deque()
+        self._pending: deque[bytes] = deque(maxlen=MAX_PENDING)
         self._dropped = 0
-        self._socket: socket.socket | None = None
         self.open("postfix/master")
 
     def open(
@@ -33,14 +32,11 @@ class Log:
     ) -> None:
         """Name this process, and say where lines go from now on."""
         self._program, self._path, self._facility, self._system, self._json = program, path, facility, system, json
-        self._close()
 
     def write(self, severity: str, text: str) -> None:
-        """Log one line."""
-        if len(self._pending) >= MAX_PENDING:
-            self._dropped += 1
-        else:
-            self._pending.append(self._line(severity, text))
+        """Log one line; when too many are pending, the oldest is lost."""
+        self._dropped += len(self._pending) == MAX_PENDING
+        self._pending.append(self._line(severity, text))
         self.flush()
 
     def flush(self) -> None:
@@ -65,25 +61,15 @@ class Log:
         return line + b"\n"
 
     def _send(self, datagram: bytes) -> bool:
-        """Send; again on a new socket where the reader was replaced. False: keep it."""
-        for _ in range(2):
-            try:
-                if self._socket is None:
-                    self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-                    self._socket.connect(self._path)
-                self._socket.send(datagram)
-            except BlockingIOError:
-                return False
-            except OSError:
-                self._close()
-            else:
-                return True
-        return self._system
-
-    def _close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        """Send; False: nobody takes it now."""
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+                sock.sendto(datagram, self._path)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return self._system
+        return True
 
 
 LOG: Final = Log()

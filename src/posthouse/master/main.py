@@ -66,8 +66,7 @@ def _teller(outcome: int) -> Callable[[str], None]:
 
     def tell(failure: str) -> None:
         if outcome < 0:
-            if failure:
-                sys.stderr.write(f"postfix/master: fatal: {failure}\n")
+            sys.stderr.write(failure and f"postfix/master: fatal: {failure}\n")
             return
         with contextlib.suppress(OSError):
             os.write(outcome, failure.encode("utf-8", "replace")[:4000] or b"ok")

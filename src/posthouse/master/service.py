@@ -12,7 +12,7 @@ import time
 from enum import Enum
 from typing import Final
 
-from posthouse.ipc.orders_wire import Address, ServiceOrder
+from posthouse.ipc.orders_wire import ServiceOrder
 from posthouse.ipc.status_wire import STATUS, State
 from posthouse.util.select_loop import Timer
 
@@ -71,7 +71,9 @@ class Need(Enum):
 class Service:
     """See the module's docstring."""
 
-    def __init__(self, order: ServiceOrder, sockets: dict[Address, socket.socket]) -> None:
+    def __init__(self, order: ServiceOrder, sockets: list[socket.socket]) -> None:
+        self.order = order  # the present ones: processes of older ones go on as they are
+        self.sockets = sockets
         self.processes: list[Process] = []
         self.watching = False
         self.stopping = False
@@ -79,12 +81,6 @@ class Service:
         self.throttled = False
         self.stress = False
         self.wakeup: Timer | None = None
-        self.replace(order, sockets)
-
-    def replace(self, order: ServiceOrder, sockets: dict[Address, socket.socket]) -> None:
-        """Take new orders (reload). Processes of the old ones go on as they are."""
-        self.order = order
-        self.sockets = [sockets[address] for address in order.addresses]
 
     @property
     def _staying(self) -> list[Process]:

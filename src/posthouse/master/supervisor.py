@@ -29,15 +29,6 @@ UNCHANGED: Final = "reload failed, the old configuration stays in force: "
 END_S: Final = 0.5  # how long what was killed may take to vanish
 
 
-class Candidate:
-    """What is being prepared."""
-
-    def __init__(self, warm: Warm, run: OrdersRun | None, orders: Orders | None = None) -> None:
-        self.warm = warm
-        self.run = run  # None: only warm is replaced
-        self.orders = orders
-
-
 class Supervisor:
     """See the module's docstring. `tell` hears once what became of the start: "" or the reason of the failure."""
 
@@ -48,7 +39,9 @@ class Supervisor:
         self._listeners = listeners
         self._herd = Herd(loop, listeners)
         self._orders: Orders | None = None
-        self._candidate: Candidate | None = None
+        self._warm: Warm | None = None  # the candidate's
+        self._run: OrdersRun | None = None  # the candidate's; None: only warm is replaced
+        self._new: Orders | None = None  # what came of it
         self._stop: Stop | None = None
         self._retry_s = 0.0
         self._again = False  # a reload was asked for while one was under way
@@ -64,31 +57,25 @@ class Supervisor:
     def prepare(self) -> None:
         """Begin to start, or to reload."""
         self._abandon()
-        warm = Warm(self._loop, self._launch, self._complete, self._lost)
-        warm.import_daemons(self._packages or self._launch.early.split(), last=False)
-        run = OrdersRun(self._loop, self._launch, self._config_directory, self._ordered)
-        self._candidate = Candidate(warm, run)
-
-    @property
-    def _packages(self) -> list[str]:
-        """The daemons in force."""
-        return sorted({order.package for order in self._orders.services}) if self._orders is not None else []
+        self._warm = Warm(self._loop, self._launch, self._complete, self._lost)
+        self._warm.import_daemons(_packages(self._orders) or self._launch.early.split(), last=False)
+        self._run = OrdersRun(self._loop, self._launch, self._config_directory, self._ordered)
 
     def _prepare_warm(self) -> None:
         """Replace a warm process that died."""
-        if self._candidate is None and self._stop is None and self._orders is not None:
-            self._candidate = Candidate(Warm(self._loop, self._launch, self._complete, self._lost), None, self._orders)
-            self._candidate.warm.import_daemons(self._packages)
+        if self._warm is None and self._stop is None:
+            self._new = self._orders
+            self._warm = Warm(self._loop, self._launch, self._complete, self._lost)
+            self._warm.import_daemons(_packages(self._new))
 
     def _ordered(self, outcome: Orders | str) -> None:
         """The orders process has ended."""
-        candidate = self._candidate
-        assert candidate is not None, "an abandoned run does not call back"
+        assert self._warm is not None, "an abandoned run does not call back"
         if isinstance(outcome, str):
             self._failed(outcome)
             return
-        candidate.orders = outcome
-        candidate.warm.import_daemons(sorted({order.package for order in outcome.services}))
+        self._new = outcome
+        self._warm.import_daemons(_packages(outcome))
         if self._orders is None:
             try:
                 self._first_orders(outcome)
@@ -106,17 +93,18 @@ class Supervisor:
 
     def _complete(self) -> None:
         """Warm has imported everything; it does so only after the orders came."""
-        candidate, self._candidate = self._candidate, None
-        assert candidate is not None, "an abandoned warm process does not call back"
-        assert candidate.orders is not None, "warm is ready only after import_daemons"
+        warm, orders, self._warm = self._warm, self._new, None
+        assert warm is not None, "an abandoned warm process does not call back"
+        assert orders is not None, "warm is ready only after import_daemons"
         first = self._orders is None
-        if first or candidate.run is None or self._follow(candidate.orders):
-            self._orders, self._retry_s = candidate.orders, 0.0
-            self._herd.begin(candidate.warm)
+        if first or self._run is None or self._follow(orders):
+            self._orders, self._retry_s = orders, 0.0
+            self._herd.begin(warm)
         else:
-            candidate.warm.close()
+            warm.close()
         if first:
             self._tell("")
+        self._run = None
         self._reload_again()
 
     def _follow(self, new: Orders) -> bool:
@@ -155,7 +143,7 @@ class Supervisor:
 
     def _lost(self, warm: Warm, reason: str) -> None:
         """A warm process has failed."""
-        if self._candidate is not None and warm is self._candidate.warm:
+        if warm is self._warm:
             self._failed(reason)
         elif warm is self._herd.warm:
             log.warning(f"warm: {reason}; starting another")
@@ -166,11 +154,11 @@ class Supervisor:
         self._retry_s = min(max(RETRY_S, 2 * self._retry_s), MAX_RETRY_S)
 
     def _abandon(self) -> None:
-        candidate, self._candidate = self._candidate, None
-        if candidate is not None:
-            candidate.warm.close()
-            if candidate.run is not None:
-                candidate.run.close()
+        warm, run, self._warm, self._run = self._warm, self._run, None, None
+        if warm is not None:
+            warm.close()
+        if run is not None:
+            run.close()
 
     # --- signals -------------------------------------------------------------------------------------------------
 
@@ -184,7 +172,7 @@ class Supervisor:
     def _reload(self) -> None:
         if self._stop is not None or self._orders is None:
             return
-        if self._candidate is not None and self._candidate.run is not None:
+        if self._run is not None:
             self._again = True  # what it has read may be older than this signal
         else:
             self.prepare()
@@ -238,3 +226,8 @@ class Supervisor:
         log.write("info", f"{what} -- version {orders.settings.version}, configuration {place}")
         for note in orders.notes:
             log.warning(note)
+
+
+def _packages(orders: Orders | None) -> list[str]:
+    """Name the daemons of these orders."""
+    return sorted({order.package for order in orders.services}) if orders is not None else []

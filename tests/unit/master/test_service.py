@@ -23,7 +23,7 @@ def listener() -> Iterator[socket.socket]:
 
 
 def _service(listener: socket.socket, order: ServiceOrder = ORDER) -> Service:
-    return Service(order, dict.fromkeys(order.addresses, listener))
+    return Service(order, [listener])
 
 
 def _add(service: Service, state: State | None) -> Process:

@@ -25,17 +25,17 @@ class Files(NamedTuple):
 
 def read_files(directory: str) -> Files:
     """Read both. Raises Fatal: one is there and cannot be read, or there is no such directory."""
-    return Files(directory, _read(f"{directory}/main.cf", directory), _read(f"{directory}/master.cf", directory))
+    if not os.path.isdir(directory):
+        raise Fatal(f"{directory}: there is no such directory; name it with -c or MAIL_CONFIG")
+    return Files(directory, _read(f"{directory}/main.cf"), _read(f"{directory}/master.cf"))
 
 
-def _read(path: str, directory: str) -> bytes | None:
+def _read(path: str) -> bytes | None:
     try:
         with open(path, "rb") as file:
             return file.read()
     except FileNotFoundError:
-        if os.path.isdir(directory):
-            return None
-        raise Fatal(f"{directory}: there is no such directory; name it with -c or MAIL_CONFIG") from None
+        return None
     except OSError as error:
         raise Fatal(f"{path}: cannot read it: {error.strerror}") from None
 
