@@ -16,6 +16,7 @@ from typing import IO, Final, Self
 
 import pytest
 
+LIMIT_S: Final = 60  # of one command
 TOOLS: Final = ("unshare", "nsenter", "setpriv", "mount")
 # $1: the directory that is writable; $2: who owns it, as options of the mount; $3: more mounts to make before.
 _SETUP: Final = """\
@@ -114,23 +115,24 @@ class Sandbox:
         }  # the last covers others
         return [place for place, how in top.items() if "ro" not in how and not f"{place}/".startswith("/proc/")]
 
-    def argv(self, *command: str) -> list[str]:
+    def argv(self, *command: str, who: Who | None = None) -> list[str]:
         """Give the command line that runs a command inside; no process stands between, so the number stays."""
+        who = who or self.who
         enter = ["nsenter", f"--mount=/proc/{self._held.pid}/ns/mnt", f"--wd=/proc/{self._held.pid}/root/", "--"]
-        user = [f"--reuid={self.who.uid}", f"--regid={self.who.gid}", "--clear-groups", "--no-new-privs"]
+        user = [f"--reuid={who.uid}", f"--regid={who.gid}", "--clear-groups", "--no-new-privs"]
         no_rights = [f"--{name}=-all" for name in ("inh-caps", "ambient-caps", "bounding-set")]
         return [*enter, "setpriv", *user, *no_rights, *command]
 
     def run(
-        self, *command: str, environment: Mapping[str, str] | None = None, stdin: str = "", limit_s: float = 60
+        self, *command: str, environment: Mapping[str, str] | None = None, stdin: str = "", who: Who | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        """Run a command inside, whatever it exits with."""
+        """Run a command inside, whatever it exits with. who: another than the place's user."""
         return subprocess.run(
-            self.argv(*command),
+            self.argv(*command, who=who),
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=limit_s,
+            timeout=LIMIT_S,
             check=False,
             env=plain_environment(environment),
         )

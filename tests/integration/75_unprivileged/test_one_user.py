@@ -13,11 +13,16 @@ from tests.support.sandbox import Sandbox, need_sandbox
 from tests.support.unprivileged import System, kernel_status, send
 
 CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
-# What systemd does for a service with a socket unit: the descriptor is 3, and LISTEN_PID is who it is for.
+# What systemd does for a service with a socket unit: descriptors from 3 on, and LISTEN_PID is who they are for.
 ACTIVATE = """\
 import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="smtp.socket")
+passed = [int(word) for word in sys.argv[1].split(",")]
+high = [os.dup2(descriptor, 100 + number) for number, descriptor in enumerate(passed)]
+for number, descriptor in enumerate(high):
+    os.dup2(descriptor, 3 + number)
+    os.close(descriptor)
+names = ":".join(["smtp.socket"] * len(passed))
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(passed)), LISTEN_FDNAMES=names)
 os.execv(sys.argv[2], sys.argv[2:])
 """
 
@@ -96,6 +101,13 @@ def test_it_starts_delivers_relays_reloads_and_stops(
     assert [line for line in logged if line not in printed] == []
 
 
+def activated(system: System, *listeners: socket.socket) -> tuple[list[str], list[int]]:
+    """Give what starts a system with these sockets: the words before its own, and the descriptors."""
+    descriptors = [listener.fileno() for listener in listeners]
+    words = [str(system.installed / "bin" / "python"), "-c", ACTIVATE, ",".join(map(str, descriptors))]
+    return words, descriptors
+
+
 def test_a_socket_that_systemd_passes_serves_a_port_that_is_not_ours_to_open(
     system: System, place: Sandbox, tmp_path: Path
 ) -> None:
@@ -104,9 +116,8 @@ def test_a_socket_that_systemd_passes_serves_a_port_that_is_not_ours_to_open(
         system.port = listener.getsockname()[1]
         assert system.port < int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
         system.configure(net.free_port())
-        prefix = [str(system.installed / "bin" / "python"), "-c", ACTIVATE, str(listener.fileno())]
         for name in ("first", "second"):
-            with system.started(tmp_path / "stdout", prefix, [listener.fileno()]):
+            with system.started(tmp_path / "stdout", *activated(system, listener)):
                 system.wait_greeting()
                 send(system.port, "alice@box.test", subject=name)
                 assert system.command("postfix", "reload").returncode == 0
@@ -116,13 +127,31 @@ def test_a_socket_that_systemd_passes_serves_a_port_that_is_not_ours_to_open(
                 assert system.stop() == 0
 
 
-def privileged_socket() -> socket.socket:
+def test_the_sockets_of_docs_containers_are_those_that_a_plain_service_opens(system: System, tmp_path: Path) -> None:
+    """Wildcards of both protocols, IPv6 without IPv4 in it: what "25 inet" with inet_interfaces = all asks for."""
+    with privileged_socket("0.0.0.0") as four, socket.socket(socket.AF_INET6) as six:
+        system.port = four.getsockname()[1]
+        six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        six.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        six.bind(("::", system.port))
+        six.listen(100)
+        system.configure(net.free_port(), "inet_interfaces = all\ninet_protocols = all\n")
+        master = system.place.path(f"{system.config_directory}/master.cf").read_text()
+        system.write("master.cf", master.replace(f"127.0.0.1:{system.port} inet", f"{system.port} inet"))
+        with system.started(tmp_path / "stdout", *activated(system, four, six)):
+            system.wait_greeting()
+            with socket.create_connection(("::1", system.port), timeout=60) as client:
+                assert net.read_reply(client).startswith(b"220")
+            assert system.stop() == 0
+
+
+def privileged_socket(host: str = net.LOOPBACK) -> socket.socket:
     """Listen on a port below 1024, which only root can."""
     for port in range(1023, 600, -1):
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            sock.bind((net.LOOPBACK, port))
+            sock.bind((host, port))
         except OSError:
             sock.close()
             continue
