@@ -53,15 +53,13 @@ class Layout(Generic[T]):
             if isinstance(item, str):
                 out.append(_text(name, item, _count(code)))
             elif _is_list(code):
-                if len(item) > _count(code):
-                    raise ValueError(f"{name}: more than {_count(code)}")
                 out += (len(item), *item, *([0] * (_count(code) - len(item))))
             else:
                 out.append(item)
         try:
             return self._struct.pack(*out)
         except struct.error as error:
-            raise ValueError(f"number out of range: {error}") from None
+            raise ValueError(f"too many, or out of range: {error}") from None
 
     def unpack(self, record: bytes) -> T:
         """Read a record. Raises ValueError: not of this layout, not as `pack` writes it, or a check refuses a field."""

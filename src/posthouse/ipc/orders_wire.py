@@ -87,18 +87,8 @@ _socket_path = named(r"(?:private|public|submit)/[A-Za-z0-9_@%=+-][A-Za-z0-9_.:@
 # Values and their records
 
 
-class Kind(IntEnum):
-    """What a record is."""
-
-    GLOBAL = 1
-    OWNER = 2
-    SERVICE = 3
-    ADDRESS = 4
-    RUNAS = 5
-    SETTINGS = 6
-    NOTE = 7
-    FAILED = 8
-    END = 9
+# What a record of the stream is; from 1.
+Kind = IntEnum("Kind", "GLOBAL OWNER SERVICE ADDRESS RUNAS SETTINGS NOTE FAILED END")
 
 
 class Owner(IntEnum):

@@ -229,8 +229,7 @@ class Herd:
 
     def _wake(self, service: Service) -> None:
         """Send the trigger "W", now and every so often; with "?" only when the service was used before."""
-        if service.wakeup is not None:
-            service.wakeup.cancel()
+        self._loop.cancel(service.wakeup)
         if service.stopping or not service.order.wakeup_s:
             return
         if not service.order.wakeup_if_used or service.processes:

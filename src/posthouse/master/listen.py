@@ -15,12 +15,11 @@ from typing import Final
 from posthouse.ipc.orders_wire import Address, Family
 from posthouse.util.fatal import Fatal
 
-_STREAM: Final = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 _FAMILIES: Final = {
-    Family.UNIX: (socket.AF_UNIX, _STREAM),
-    Family.UNIX_DATAGRAM: (socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK),
-    Family.INET: (socket.AF_INET, _STREAM),
-    Family.INET6: (socket.AF_INET6, _STREAM),
+    Family.UNIX: (socket.AF_UNIX, socket.SOCK_STREAM),
+    Family.UNIX_DATAGRAM: (socket.AF_UNIX, socket.SOCK_DGRAM),
+    Family.INET: (socket.AF_INET, socket.SOCK_STREAM),
+    Family.INET6: (socket.AF_INET6, socket.SOCK_STREAM),
 }
 LISTEN_FDS_START: Final = 3  # sd_listen_fds(3)
 
@@ -38,14 +37,11 @@ class Listeners:
         try:
             for address, backlog in wanted:
                 if address not in self._sockets and address not in made:
-                    adopted = self._adopted(address)
-                    made[address] = adopted or socket.socket(*_FAMILIES[address.family])
-                    if adopted is None:
-                        _bind(made[address], address, backlog)
+                    made[address] = self._adopted(address) or _open(address, backlog)
         except OSError as error:
             for sock in made.values():
                 sock.close()
-            raise Fatal(f"bind {_name(address)}: {error.strerror}") from None
+            raise Fatal(f"bind {_name(address)}: {os.strerror(error.errno) if error.errno else error}") from None
         self._sockets.update(made)
         return {address: self._sockets[address] for address, _ in wanted}
 
@@ -60,8 +56,7 @@ class Listeners:
     def _adopted(self, address: Address) -> socket.socket | None:
         """Find a socket that systemd passed for this address."""
         for sock in self._inherited:
-            kind = (sock.family, sock.type | socket.SOCK_NONBLOCK)
-            if kind == _FAMILIES[address.family] and _is_at(sock, address):
+            if (sock.family, sock.type) == _FAMILIES[address.family] and _is_at(sock, address):
                 self._inherited.remove(sock)
                 return sock
         return None
@@ -94,25 +89,30 @@ def _name(address: Address) -> str:
     return address.path or f"{address.host} port {address.port}"
 
 
-def _bind(sock: socket.socket, address: Address, backlog: int) -> None:
-    if address.path:
-        _bind_path(sock, address)
-    else:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if address.family is Family.INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+def _open(address: Address, backlog: int) -> socket.socket:
+    if address.host:
         host, _, zone = address.host.partition("%")
-        sock.bind((host, address.port, *((0, socket.if_nametoindex(zone)) if zone else ())))
-    if address.family is not Family.UNIX_DATAGRAM:
-        sock.listen(backlog)
+        place = (host, address.port, *((0, socket.if_nametoindex(zone)) if zone else ()))
+        sock = socket.create_server(place, family=_FAMILIES[address.family][0], backlog=backlog)
+    else:
+        sock = _open_path(address, backlog)
+    sock.setblocking(False)
+    return sock
 
 
-def _bind_path(sock: socket.socket, address: Address) -> None:
+def _open_path(address: Address, backlog: int) -> socket.socket:
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(os.lstat(address.path).st_mode):
             os.unlink(address.path)
+    sock = socket.socket(*_FAMILIES[address.family])
     before = os.umask(0o777 & ~address.mode)
     try:
         sock.bind(address.path)
+        if address.family is Family.UNIX:
+            sock.listen(backlog)
+    except OSError:
+        sock.close()
+        raise
     finally:
         os.umask(before)
+    return sock

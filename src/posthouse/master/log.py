@@ -20,18 +20,16 @@ _CLEAN: Final = dict.fromkeys((*range(32), *range(127, 160)), "?")  # a control 
 
 
 class Log:
-    """One process's log. `system`: the sink is the system's log, which adds the host, and not postlogd."""
+    """One process's log. At SYSTEM is the system's log, which adds the host itself; anywhere else is postlogd."""
 
     def __init__(self) -> None:
         self._pending: deque[bytes] = deque(maxlen=MAX_PENDING)
         self._dropped = 0
         self.open("postfix/master")
 
-    def open(
-        self, program: str, path: str = SYSTEM, facility: int = 2, *, system: bool = True, json: bool = False
-    ) -> None:
+    def open(self, program: str, path: str = SYSTEM, facility: int = 2, *, json: bool = False) -> None:
         """Name this process, and say where lines go from now on."""
-        self._program, self._path, self._facility, self._system, self._json = program, path, facility, system, json
+        self._program, self._path, self._facility, self._json = program, path, facility, json
 
     def write(self, severity: str, text: str) -> None:
         """Log one line; when too many are pending, the oldest is lost."""
@@ -54,9 +52,9 @@ class Log:
             who = {"time": time.time(), "host": host, "program": self._program, "pid": pid}
             line = json_line({**who, "severity": severity, "message": text})
         else:
-            place = "" if self._system else f"{stamp}{host} "
+            place = "" if self._path == SYSTEM else f"{stamp}{host} "
             line = f"{place}{self._program}[{pid}]: {text}".encode("utf-8", "replace")
-        if self._system:
+        if self._path == SYSTEM:
             return b"<%d>%b%b" % (self._facility << 3 | _SEVERITIES[severity], stamp.encode(), line)
         return line + b"\n"
 
@@ -68,7 +66,7 @@ class Log:
         except BlockingIOError:
             return False
         except OSError:
-            return self._system
+            return self._path == SYSTEM
         return True
 
 

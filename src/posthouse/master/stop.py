@@ -21,7 +21,8 @@ class Stop:
 
     def __init__(self, loop: Loop, herd: Herd, done: Callable[[], None]) -> None:
         self._loop, self._herd, self._done = loop, herd, done
-        self._phase, self._timer = -1, Timer(done)
+        self._phase = -1
+        self._timer: Timer | None = None
         self._begin_phase()
 
     def review(self) -> None:
@@ -33,7 +34,7 @@ class Stop:
             self._begin_phase()
 
     def _begin_phase(self) -> None:
-        self._timer.cancel()
+        self._loop.cancel(self._timer)
         self._phase += 1
         if self._phase == len(PHASE_LIMITS_S):
             self._herd.kill_all(signal.SIGTERM)
@@ -49,7 +50,7 @@ class Stop:
         self.review()
 
     def _finish(self) -> None:
-        self._timer.cancel()
+        self._loop.cancel(self._timer)
         self._phase = len(PHASE_LIMITS_S) + 1
         self._herd.kill_all(signal.SIGKILL)
         self._done()

@@ -217,9 +217,8 @@ class Supervisor:
 
     def _open_log(self, orders: Orders) -> None:
         settings = orders.settings
-        system = settings.log is LogKind.SYSLOG
-        path = log.SYSTEM if system else f"{settings.queue_directory}/public/postlog"
-        log.LOG.open(f"{settings.syslog_name}/master", path, settings.facility, system=system, json=settings.log_json)
+        path = log.SYSTEM if settings.log is LogKind.SYSLOG else f"{settings.queue_directory}/public/postlog"
+        log.LOG.open(f"{settings.syslog_name}/master", path, settings.facility, json=settings.log_json)
 
     def _announce(self, what: str, orders: Orders) -> None:
         place = orders.settings.config_directory

@@ -3,28 +3,14 @@
 Standard library only: it runs master(8), where asyncio would be half of the memory.
 """
 
-import heapq
-import itertools
+import sched
 import selectors
 import signal
 import socket
-import time
 from collections.abc import Callable
 
 Callback = Callable[[], None]
-
-
-class Timer:
-    """A callback at a time; `cancel` makes it a callback never."""
-
-    __slots__ = ("callback",)
-
-    def __init__(self, callback: Callback) -> None:
-        self.callback: Callback | None = callback
-
-    def cancel(self) -> None:
-        """Forget the callback; harmless when it has run."""
-        self.callback = None
+Timer = sched.Event
 
 
 class Loop:
@@ -32,8 +18,7 @@ class Loop:
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
-        self._timers: list[tuple[float, int, Timer]] = []
-        self._count = itertools.count()
+        self._timers = sched.scheduler()
         self._running = True
         self._signals, self._wakeup = socket.socketpair()
         self._handlers: dict[int, Callback] = {}
@@ -52,9 +37,12 @@ class Loop:
 
     def after(self, delay_s: float, callback: Callback) -> Timer:
         """Call back once, `delay_s` from now."""
-        timer = Timer(callback)
-        heapq.heappush(self._timers, (time.monotonic() + delay_s, next(self._count), timer))
-        return timer
+        return self._timers.enter(delay_s, 0, callback)
+
+    def cancel(self, timer: Timer | None) -> None:
+        """Do not call back; harmless when that has happened, or when there is no timer."""
+        if timer in self._timers.queue:
+            self._timers.cancel(timer)
 
     def on_signal(self, number: int, callback: Callback) -> None:
         """Call back, from the loop and not from the handler, when the signal came (once for several of a kind)."""
@@ -68,21 +56,13 @@ class Loop:
     def run(self) -> None:
         """Work until `stop`."""
         while True:
-            self._run_timers()
-            wait = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+            wait = self._timers.run(blocking=False)
             if not self._running:
                 return
             for key, _ in self._selector.select(wait):
                 # A callback before this one may have ended the watch, or begun another on the same number.
                 if self._selector.get_map().get(key.fd) is key:
                     key.data()
-
-    def _run_timers(self) -> None:
-        now = time.monotonic()
-        while self._timers and self._timers[0][0] <= now:
-            timer = heapq.heappop(self._timers)[2]
-            if timer.callback is not None:
-                timer.callback()
 
     def _on_signals(self) -> None:
         for number in sorted(set(self._signals.recv(4096))):

@@ -196,7 +196,7 @@ def test_status_round_trip(state: status_wire.State) -> None:
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (lambda: wire.Identity(1, 1, tuple(range(100))), "more than"),
+        (lambda: wire.Identity(1, 1, tuple(range(100))), "too many"),
         (lambda: wire.Identity(2**40, 1), "out of range"),
     ],
 )
