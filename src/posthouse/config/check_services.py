@@ -21,6 +21,7 @@ KNOWN_PROGRAMS: Final = frozenset(
 SINGLE: Final = frozenset({"qmgr", "oqmgr", "pickup", "postscreen", "verify", "tlsmgr", "anvil", "scache", "postlogd"})
 UNLIMITED: Final = frozenset({"cleanup", "bounce"})  # a limit would let mail wait for itself
 NEVER_CHROOT: Final = frozenset({"local", "pipe", "proxymap", "spawn", "virtual", "postlogd"})
+OUTSIDE_CHROOT: Final = frozenset({"oqmgr", "pickup", "qmgr", "showq"})  # Postfix has these chrooted on some systems
 ESSENTIAL: Final = ("cleanup", "qmgr", "rewrite", "bounce", "defer")  # without them no mail moves
 
 
@@ -35,10 +36,10 @@ def check_services(configuration: Configuration, registry: Registry) -> Iterator
                 severity, master.path, service.line, f"{service.name}/{service.type}: {what}", consequence, fix
             )
         yield from _check_address(configuration, service)
-    able = registry.programs - NEVER_CHROOT
-    chrooted = [service.name for service in master.effective() if service.chroot and service.program in able]
-    if chrooted:
-        what = f"chroot is not built yet; these services run without: {', '.join(dict.fromkeys(chrooted))}"
+    outside = [service.name for service in master.effective() if service.chroot and service.program in OUTSIDE_CHROOT]
+    if outside:
+        listed = ", ".join(dict.fromkeys(outside))
+        what = f"{listed}: not chrooted, since accounts are looked up; Landlock has the same walls"
         yield Finding(Severity.NOTE, master.path, 0, what, "", "")
     names = {service.name for service in master.services if service.type != "inet"}
     for name in ESSENTIAL:

@@ -12,6 +12,7 @@ _X86_64: Final = (
     "kill:62 uname:63 fcntl:72 flock:73 fsync:74 fdatasync:75 ftruncate:77 getdents64:217 getcwd:79 rename:82 "
     "mkdir:83 rmdir:84 link:86 unlink:87 readlink:89 chmod:90 fchmod:91 chown:92 umask:95 gettimeofday:96 getrlimit:97 "
     "sysinfo:99 getuid:102 getgid:104 geteuid:107 getegid:108 getppid:110 sigaltstack:131 statfs:137 fstatfs:138 "
+    "chdir:80 capset:126 chroot:161 "
     "prctl:157 gettid:186 futex:202 sched_getaffinity:204 set_tid_address:218 restart_syscall:219 clock_gettime:228 "
     "clock_getres:229 clock_nanosleep:230 exit_group:231 epoll_wait:232 epoll_ctl:233 tgkill:234 openat:257 "
     "mkdirat:258 newfstatat:262 unlinkat:263 renameat:264 linkat:265 readlinkat:267 faccessat:269 pselect6:270 "
@@ -23,6 +24,7 @@ _X86_64: Final = (
     "faccessat2:439 epoll_pwait2:441"
 )
 _AARCH64: Final = (
+    "chdir:49 chroot:51 capset:91 "
     "getcwd:17 eventfd2:19 epoll_create1:20 epoll_ctl:21 epoll_pwait:22 dup:23 dup3:24 fcntl:25 ioctl:29 flock:32 "
     "mkdirat:34 unlinkat:35 linkat:37 renameat:38 statfs:43 fstatfs:44 ftruncate:46 fallocate:47 faccessat:48 "
     "fchmod:52 openat:56 close:57 pipe2:59 getdents64:61 lseek:62 read:63 write:64 readv:65 writev:66 pread64:67 "

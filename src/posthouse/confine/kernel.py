@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import struct
 from typing import Final
 
 PR_SET_DUMPABLE: Final = 4
@@ -13,6 +14,7 @@ LANDLOCK_ADD_RULE: Final = 445
 LANDLOCK_RESTRICT_SELF: Final = 446
 CREATE_RULESET_VERSION: Final = 1
 
+_CAPABILITY_VERSION: Final = struct.pack("=Ii", 0x20080522, 0)  # capset(2): version 3, this thread
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _LIBC.syscall.restype = ctypes.c_long
 _LIBC.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
@@ -28,6 +30,12 @@ def prctl(option: int, value: int) -> None:
     """Set an attribute of this process. Raises OSError. Source: its manual page in section 2."""
     if _LIBC.prctl(option, value, 0, 0, 0) != 0:
         raise _error("prctl")
+
+
+def drop_capabilities() -> None:
+    """Give up every capability of this thread. Raises OSError."""
+    if _LIBC.capset(_CAPABILITY_VERSION, bytes(24)) != 0:
+        raise _error("capset")
 
 
 def install_filter(program: bytes) -> None:

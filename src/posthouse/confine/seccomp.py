@@ -114,6 +114,8 @@ def allowed(rules: Rules) -> dict[str, Alternatives]:
         found |= dict.fromkeys(("fdatasync", "fsync"), ())  # of a descriptor that was lent
     if rules.uses_network:
         found["bind"] = ()
+    if rules.root_directory:
+        found |= dict.fromkeys(("chroot", "chdir", "capset"), ())  # of no use once the capability is given up
     if rules.threads:
         found["clone"] = ((When(0, (_CLONE_THREAD,), _CLONE_THREAD),),)
     return found

@@ -56,6 +56,7 @@ class Request(NamedTuple):
     groups: tuple[int, ...] = ()
     client_limit: int = 0
     runas_socket: bool = False
+    chroot: bool = False  # keep the right to change the root directory until the child has done so
 
 
 class Answer(NamedTuple):
@@ -79,6 +80,7 @@ REQUEST: Final = Layout(
     groups=(f"{MAX_GROUPS}I", no_roots),
     client_limit="I",
     runas_socket="?",
+    chroot="?",
 )
 ANSWER: Final = Layout(Answer, b"PWa1", said=("B", Said), number="I", pid="I", reason=f"{MAX_REASON}s")
 

@@ -13,13 +13,13 @@ import signal
 import socket
 import sys
 import traceback
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from posthouse.config import catalog
 from posthouse.config.parameters import LOG_FORMAT, MAILLOG_FILE, MAX_IDLE, MAX_USE, MYHOSTNAME, QUEUE_DIRECTORY
 from posthouse.config.settings import Settings
 from posthouse.config.wire import parse_settings
-from posthouse.skeleton.confined import confine, denial
+from posthouse.skeleton.confined import change_root, confine, denial
 from posthouse.skeleton.daemon import UNLIMITED, Context, Daemon
 from posthouse.skeleton.lifetime import Lifetime
 from posthouse.util import log
@@ -33,20 +33,36 @@ SWITCH_INTERVAL_S: Final = 0.0005  # a writer thread must not wait 5 ms for a bu
 GC_THRESHOLDS: Final = (20_000, 20, 100)  # sessions make few cycles; the image's own objects are frozen
 MAX_SETTINGS: Final = 16 * 1024 * 1024  # bytes
 
+
+class Handed(NamedTuple):
+    """What master and warm hand over.
+
+    client_limit: 0 for none; runas_fd: -1 for none. chroot: the process has kept CAP_SYS_CHROOT, and makes
+    queue_directory its root when the service is there.
+    """
+
+    status_fd: int
+    listen_fds: list[int]
+    client_limit: int
+    runas_fd: int
+    chroot: bool
+
+
 catalog.entries()  # read now, in the warm image: 1 MB that all daemons share
 catalog.families()
 
 
-def run_child(
-    module: str, settings_fd: int, status_fd: int, listen_fds: list[int], client_limit: int, runas_fd: int = -1
-) -> NoReturn:
+def run_child(module: str, settings_fd: int, handed: Handed) -> NoReturn:
     """Serve until retired. Never returns, never raises.
 
-    module: the daemon's module ("posthouse.daemons.smtpd.daemon"); settings_fd: sealed memfd; client_limit: 0 none.
+    module: the daemon's module ("posthouse.daemons.smtpd.daemon"); settings_fd: sealed memfd.
     """
     code = 1
     try:
-        _serve(module, settings_fd, status_fd, listen_fds, client_limit, runas_fd)
+        daemon: Daemon = importlib.import_module(module).DAEMON
+        settings = read_settings(settings_fd)
+        open_log(settings, settings[QUEUE_DIRECTORY])
+        _serve(daemon, settings, handed)
         code = 0
     except (ConfigError, Fatal, TemporaryError) as error:
         log.fatal(str(error))
@@ -58,23 +74,19 @@ def run_child(
     os._exit(code)
 
 
-def _serve(
-    module: str, settings_fd: int, status_fd: int, listen_fds: list[int], client_limit: int, runas_fd: int
-) -> None:
+def _serve(daemon: Daemon, settings: Settings, handed: Handed) -> None:
     assert __debug__, "daemons are never run with -O"
-    daemon: Daemon = importlib.import_module(module).DAEMON
-    settings = read_settings(settings_fd)
-    open_log(settings)
     _process_defaults()
-    confine(daemon, settings, has_runas=runas_fd >= 0)
+    confine(daemon, settings, has_runas=handed.runas_fd >= 0, chroot=handed.chroot)
     loop = new_event_loop()
-    limit = min(client_limit or UNLIMITED, daemon.clients)
-    lifetime = Lifetime(loop, _status_socket(status_fd), client_limit=limit)
-    listeners = [socket.socket(fileno=descriptor) for descriptor in listen_fds]
+    limit = min(handed.client_limit or UNLIMITED, daemon.clients)
+    lifetime = Lifetime(loop, _status_socket(handed.status_fd), client_limit=limit)
+    listeners = [socket.socket(fileno=descriptor) for descriptor in handed.listen_fds]
     for listener in listeners:
         listener.setblocking(False)
-    runas = socket.socket(fileno=runas_fd) if runas_fd >= 0 else None
-    context = Context(settings, loop, lifetime, settings[QUEUE_DIRECTORY], limit, runas, listeners)
+    runas = socket.socket(fileno=handed.runas_fd) if handed.runas_fd >= 0 else None
+    queue_directory = "" if handed.chroot else settings[QUEUE_DIRECTORY]  # as seen when it serves
+    context = Context(settings, loop, lifetime, queue_directory, limit, runas, listeners)
     log.LOG.attach(loop)
 
     def retire_soon(error: BaseException) -> None:
@@ -91,6 +103,9 @@ def _serve(
     set_successor_handler(make_way)
     loop.set_exception_handler(_on_bug)
     service = daemon.start(context)
+    if handed.chroot:
+        change_root(settings[QUEUE_DIRECTORY])
+        open_log(settings, "")
     lifetime.before_exit = service.closing
     loop.add_signal_handler(signal.SIGTERM, lifetime.retire)
     lifetime.serve(
@@ -128,7 +143,7 @@ def read_settings(descriptor: int) -> Settings:
     return parse_settings(b"".join(pieces))
 
 
-def open_log(settings: Settings) -> None:
+def open_log(settings: Settings, queue_directory: str) -> None:
     """Open the log as main.cf says: maillog_file by way of postlogd, or the system's log daemon."""
     program = f"{settings.text('syslog_name') or 'postfix'}/{settings.process_name}"
     sink: Sink
@@ -138,7 +153,7 @@ def open_log(settings: Settings) -> None:
     elif settings.process_name == "postlogd":
         sink = FileSink(2)  # postlogd itself replaces this with its file
     else:
-        sink = PostlogSink(f"{settings[QUEUE_DIRECTORY]}/public/postlog")
+        sink = PostlogSink(f"{queue_directory}/public/postlog")
     host = settings[MYHOSTNAME].partition(".")[0]
     log.LOG.open(program, sink, json=settings[LOG_FORMAT] == "json", stamped=stamped, host=host)
 

@@ -18,21 +18,24 @@ from posthouse.config.settings import Settings
 from posthouse.confine import enforce, kernel
 from posthouse.confine.io_uring import deny_io_uring
 from posthouse.confine.rules import Rules
+from posthouse.ipc.own_users import own_uids
 from posthouse.skeleton.daemon import Daemon
 from posthouse.skeleton.rules import compute_rules, table_types
 from posthouse.tables.open import BUILT
+from posthouse.tables.watch import hold_files
 from posthouse.util.errors import Fatal
+from posthouse.util.successor import set_root_changed
 
 _NEW_FILE_MODE: Final = 0o600
 
 
-def confine(daemon: Daemon, settings: Settings, *, has_runas: bool) -> None:
+def confine(daemon: Daemon, settings: Settings, *, has_runas: bool, chroot: bool = False) -> None:
     """Put this process behind its walls, as main.cf says. Raises Fatal: they are required and not to be had."""
     if settings[CONFINEMENT] == "off":
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         deny_io_uring()
         return
-    rules = compute_rules(daemon, settings, has_runas=has_runas)
+    rules = compute_rules(daemon, settings, has_runas=has_runas, chroot=chroot)
     load_everything(daemon, settings, rules)
     newest = settings[LANDLOCK_NEWEST_ABI]
     if settings[CONFINEMENT] == "require" and (missing := enforce.missing_in_kernel(newest)):
@@ -43,12 +46,29 @@ def confine(daemon: Daemon, settings: Settings, *, has_runas: bool) -> None:
         raise Fatal(f"cannot confine this process: {error}; main.cf: confinement = off would run without") from error
 
 
+def change_root(directory: str) -> None:
+    """Make a directory the root of this process, and give the right to do so up. Raises Fatal.
+
+    The tables are open by now. A change of one is still noticed, by the file and no more by its name; then the
+    process asks for a successor.
+    """
+    try:
+        hold_files()
+        os.chroot(directory)
+        os.chdir("/")
+        kernel.drop_capabilities()
+    except OSError as error:
+        raise Fatal(f"cannot change the root directory to {directory}: {error}") from error
+    set_root_changed()
+
+
 def load_everything(daemon: Daemon, settings: Settings, rules: Rules) -> None:
     """Load what would be loaded later: modules of table types, account services, time zone, own addresses."""
     for kind in table_types(daemon, settings):
         if kind in BUILT:
             importlib.import_module(f"posthouse.tables.{BUILT[kind][0]}")
     time.tzset()
+    own_uids(settings)
     if rules.accounts:
         with contextlib.suppress(KeyError):
             pwd.getpwuid(os.getuid())

@@ -34,7 +34,9 @@ ACCOUNT_FILES: Final = ("/etc", "/var/lib/sss/mc", "/run/systemd/userdb")  # "/e
 OWN_SOURCE: Final = os.path.dirname(os.path.dirname(__file__))  # so that a traceback shows lines; no secret is in it
 
 
-def compute_rules(daemon: Daemon, settings: Settings, *, has_runas: bool, user: str = "") -> Rules:
+def compute_rules(
+    daemon: Daemon, settings: Settings, *, has_runas: bool, user: str = "", chroot: bool = False
+) -> Rules:
     """Say what a process of this daemon may do. has_runas: runas acts for it; without, it acts itself."""
     wanted, queue = daemon.privileges, settings[QUEUE_DIRECTORY]
     specs = list(_tables(daemon, settings))
@@ -45,6 +47,7 @@ def compute_rules(daemon: Daemon, settings: Settings, *, has_runas: bool, user: 
     return Rules(
         daemon=daemon.name,
         user=user,
+        root_directory=queue if chroot else "",
         reads=_unique([*reads, *(ACCOUNT_FILES if accounts else ())]),
         writes=_unique(_expanded((*wanted.writes, *(wanted.mailboxes if acts_itself else ())), settings)),
         appends=_unique(path for path in _expanded(wanted.appends, settings) if path != "/dev/stdout"),

@@ -12,7 +12,7 @@ from posthouse.tables.table import LocalTable, TableFlags
 from posthouse.tables.watch import FileWatch
 from posthouse.util import log
 from posthouse.util.errors import ConfigError
-from posthouse.util.successor import ask_for_successor
+from posthouse.util.successor import ask_for_successor, is_out_of_reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class FileTable(LocalTable):
         try:
             text = read_text(self.origin)
         except ConfigError as error:
-            if isinstance(error.__context__, PermissionError):
+            if is_out_of_reach(error.__context__):
                 ask_for_successor(f"{self.name} has changed")
                 return
             log.warning(f"{self.name} has changed and cannot be read again ({error.why}); the old content stays")

@@ -29,7 +29,7 @@ from posthouse.tables.table import TableFlags, WritableTable
 from posthouse.tables.watch import FileWatch
 from posthouse.util import log
 from posthouse.util.errors import ConfigError, TableError
-from posthouse.util.successor import ask_for_successor
+from posthouse.util.successor import ask_for_successor, is_out_of_reach
 
 SUFFIX: Final = ".lmdb"
 STALE_AFTER_S: Final = 100  # a source text newer than its table is remarked on when it has been so for this long
@@ -236,10 +236,8 @@ def _is_out_of_reach(path: str) -> bool:
     """Tell whether the kernel refuses to open a file: LMDB's own error does not say."""
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-    except PermissionError:
-        return True
-    except OSError:
-        pass
+    except OSError as error:
+        return is_out_of_reach(error)
     return False
 
 

@@ -1,10 +1,13 @@
 """FileWatch: notice that a table's file has changed, at no more than one stat(2) a second."""
 
+import contextlib
 import os
 import time
+import weakref
 from typing import Final, NamedTuple
 
 INTERVAL_S: Final = 1.0  # between two looks at the file
+_REPLACED: Final = -1  # as the inode of a file whose name is another's now
 
 
 class Signature(NamedTuple):
@@ -25,6 +28,8 @@ class FileWatch:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self._held = -1
+        _watches.add(self)
         self.loaded = self._signature()
         self._seen = self.loaded
         self._next = time.monotonic() + INTERVAL_S
@@ -53,7 +58,23 @@ class FileWatch:
 
     def _signature(self) -> Signature | None:
         try:
-            status = os.stat(self.path)
+            status = os.stat(self.path) if self._held < 0 else os.fstat(self._held)
         except OSError:
             return None  # gone, or out of reach for the moment: what was loaded stays good
+        if self._held >= 0 and status.st_nlink == 0:
+            return Signature(status.st_dev, _REPLACED, status.st_size, status.st_mtime_ns)
         return Signature(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+    def hold(self) -> None:
+        """Watch the file that is there now, and no more its name."""
+        with contextlib.suppress(OSError):
+            self._held = os.open(self.path, os.O_PATH | os.O_CLOEXEC)
+
+
+_watches: Final[weakref.WeakSet[FileWatch]] = weakref.WeakSet()
+
+
+def hold_files() -> None:
+    """Have every watch keep hold of its file: the root directory is about to change, and with it all names."""
+    for watch in list(_watches):
+        watch.hold()

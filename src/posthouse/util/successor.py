@@ -12,6 +12,7 @@ class _Handler:
     """Who is asked: the skeleton. Outside of a daemon nobody is."""
 
     handlers: ClassVar[list[Callable[[str], None]]] = []
+    root_changed: ClassVar[bool] = False
 
 
 def set_successor_handler(handler: Callable[[str], None]) -> None:
@@ -23,3 +24,13 @@ def ask_for_successor(reason: str) -> None:
     """Ask; may be called any number of times."""
     for handler in _Handler.handlers:
         handler(reason)
+
+
+def set_root_changed() -> None:
+    """Note that names of files mean something else now (chroot(2))."""
+    _Handler.root_changed = True
+
+
+def is_out_of_reach(error: BaseException | None) -> bool:
+    """Tell whether opening a file failed for where this process is, and not for how the file is."""
+    return isinstance(error, PermissionError) or (_Handler.root_changed and isinstance(error, FileNotFoundError))

@@ -8,6 +8,7 @@ from typing import Final
 
 from posthouse.commands.orders.accounts import pipe_user
 from posthouse.commands.orders.programs import INTERNAL_MASTER_CF, PROGRAMS, Program, is_built
+from posthouse.config.check_services import NEVER_CHROOT, OUTSIDE_CHROOT
 from posthouse.config.endpoints import service_addresses
 from posthouse.config.lists import split_tokens
 from posthouse.config.load import Configuration
@@ -121,6 +122,8 @@ class Builder:
         )
 
     def _chroot(self, service: Service) -> bool:
+        if service.program in NEVER_CHROOT | OUTSIDE_CHROOT:
+            return False
         if service.chroot is not None:
             return service.chroot
         return self.settings[COMPATIBILITY_LEVEL].strip() in ("", "0")  # "-" means y below level 1

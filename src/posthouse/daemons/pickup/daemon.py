@@ -26,5 +26,5 @@ DAEMON = Daemon(
     start=start,
     parameters=PARAMETERS,
     talks_to=("cleanup",),
-    privileges=Privileges(user="$mail_owner", accounts=True, writes=("$queue_directory/maildrop",)),
+    privileges=Privileges(user="$mail_owner", chroot="never", accounts=True, writes=("$queue_directory/maildrop",)),
 )

@@ -49,6 +49,7 @@ DAEMON = Daemon(
     talks_to=("rewrite", "bounce", "defer", "trace", "cleanup", "every transport"),
     privileges=Privileges(
         user="$queue_owner",
+        chroot="never",
         accounts=True,
         writes=("$queue_directory/posthouse",),
         threads=True,

@@ -24,5 +24,5 @@ DAEMON = Daemon(
     start=start,
     parameters=(AUTHORIZED_MAILQ_USERS, AUTHORIZED_FLUSH_USERS),
     talks_to=("qmgr",),
-    privileges=Privileges(user="$mail_owner", accounts=True),
+    privileges=Privileges(user="$mail_owner", chroot="never", accounts=True),
 )
