@@ -51,14 +51,15 @@ def named(pattern: str) -> Callable[[str], str]:
     return check
 
 
-def not_root(number: int) -> int:
-    """Let a user or group id pass that is not root's. Raises ValueError."""
-    if not 0 < number < 2**32 - 1:
-        raise ValueError("root, or nobody at all")
-    return number
+def between(low: int, high: int) -> Callable[[int], int]:
+    """Make the check that lets numbers from low to high pass. It raises ValueError."""
 
+    def check(number: int) -> int:
+        if not low <= number <= high:
+            raise ValueError(f"{number} is not between {low} and {high}")
+        return number
 
-no_roots = not_root
+    return check
 
 
 def _directory(path: str) -> str:
@@ -67,12 +68,8 @@ def _directory(path: str) -> str:
     return path
 
 
-def _processes(number: int) -> int:
-    if not 0 < number <= MAX_PROCESSES:
-        raise ValueError("number of processes")
-    return number
-
-
+MAX_ID: Final = 2**32 - 2  # -1 means "unchanged" to setresuid(2)
+not_root = no_roots = between(1, MAX_ID)
 Package = Annotated[str, "48s", named(r"[a-z][a-z0-9_]{0,46}")]  # below posthouse.daemons
 Someone = Annotated[int, "I", not_root]
 Groups = Annotated[tuple[int, ...], f"{MAX_GROUPS}I", not_root]
@@ -87,32 +84,11 @@ _socket_path = named(r"(?:private|public|submit)/[A-Za-z0-9_@%=+-][A-Za-z0-9_.:@
 # Values and their records
 
 
-# What a record of the stream is; from 1.
+# What a record of the stream is; where the log goes; as whom a daemon runs (docs/security.md); a listening address.
 Kind = IntEnum("Kind", "GLOBAL OWNER SERVICE ADDRESS RUNAS SETTINGS NOTE FAILED END")
-
-
-class Owner(IntEnum):
-    """As whom a daemon runs (docs/security.md)."""
-
-    INNER = 0
-    NETWORK = 1
-    QUEUE = 2
-
-
-class Family(IntEnum):
-    """The kind of a listening address."""
-
-    UNIX = 1
-    UNIX_DATAGRAM = 2
-    INET = 4
-    INET6 = 6
-
-
-class LogKind(IntEnum):
-    """Where the log goes."""
-
-    SYSLOG = 0
-    POSTLOG = 1
+LogKind = IntEnum("LogKind", "SYSLOG POSTLOG", start=0)
+Owner = IntEnum("Owner", "INNER NETWORK QUEUE", start=0)
+Family = IntEnum("Family", {"UNIX": 1, "UNIX_DATAGRAM": 2, "INET": 4, "INET6": 6})
 
 
 class Identity(NamedTuple):
@@ -154,7 +130,7 @@ class ServiceOrder(NamedTuple):
     wakeup_s: Number = 0
     wakeup_if_used: Flag = False
     limit: Number = 0  # clients at once; 0: no limit
-    processes: Annotated[int, "H", _processes] = 1
+    processes: Annotated[int, "H", between(1, MAX_PROCESSES)] = 1
     clients: Number = 0  # of one process; 0: no limit
     backlog: Short = 128
     stop_phase: Byte = 0  # when its turn is in an orderly stop, 0 first

@@ -8,10 +8,9 @@ from enum import IntEnum, IntFlag
 from typing import Annotated, Final, NamedTuple
 
 from posthouse.ipc.fixed import Layout, Number
-from posthouse.ipc.orders_wire import MAX_DENIED, MAX_GROUPS, RUNAS_RULE
+from posthouse.ipc.orders_wire import MAX_DENIED, MAX_GROUPS, MAX_ID, RUNAS_RULE, between
 
 MAX_OWN: Final = 16
-MAX_ID: Final = 2**32 - 2  # -1 means "unchanged" to setresuid(2)
 
 
 class JobKind(IntFlag):
@@ -38,14 +37,8 @@ def one_kind(number: int) -> JobKind:
     return JobKind(number)
 
 
-def possible(number: int) -> int:
-    """Let what can be a user or group id pass. Raises ValueError."""
-    if number > MAX_ID:
-        raise ValueError("no user or group")
-    return number
-
-
-_Someone = Annotated[int, "I", possible]
+_possible = between(0, MAX_ID)
+_Someone = Annotated[int, "I", _possible]
 _Own = Annotated[tuple[int, ...], f"{MAX_OWN}I"]
 
 
@@ -64,7 +57,7 @@ class Job(NamedTuple):
     number: Number  # comes back in the answer
     uid: _Someone
     gid: _Someone
-    groups: Annotated[tuple[int, ...], f"{MAX_GROUPS}I", possible] = ()
+    groups: Annotated[tuple[int, ...], f"{MAX_GROUPS}I", _possible] = ()
 
 
 class Answer(NamedTuple):

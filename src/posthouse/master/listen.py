@@ -62,14 +62,18 @@ class Listeners:
         return None
 
 
+def small_number(text: str) -> int:
+    """Read up to three ASCII digits; -1: it is something else."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 3 else -1
+
+
 def inherited_sockets(environment: dict[str, str]) -> list[socket.socket]:
     """Take the listening sockets that systemd passed to this very process (LISTEN_PID, LISTEN_FDS)."""
     pid, count = environment.pop("LISTEN_PID", ""), environment.pop("LISTEN_FDS", "")
     environment.pop("LISTEN_FDNAMES", None)
-    if pid != str(os.getpid()) or not (count.isascii() and count.isdecimal() and len(count) <= 3):
-        return []
+    number = small_number(count) if pid == str(os.getpid()) else 0
     found = []
-    for descriptor in range(LISTEN_FDS_START, LISTEN_FDS_START + int(count)):
+    for descriptor in range(LISTEN_FDS_START, LISTEN_FDS_START + number):
         with contextlib.suppress(OSError):
             sock = socket.socket(fileno=descriptor)
             sock.set_inheritable(False)
@@ -79,10 +83,10 @@ def inherited_sockets(environment: dict[str, str]) -> list[socket.socket]:
 
 
 def _is_at(sock: socket.socket, address: Address) -> bool:
-    name: object = sock.getsockname()
-    if isinstance(name, str):
-        return bool(address.path) and os.path.abspath(name) == os.path.abspath(address.path)
-    return isinstance(name, tuple) and name[:2] == (address.host.partition("%")[0], address.port)
+    name = sock.getsockname()
+    if address.path:  # of a nameless socket it is "", of an abstract one octets
+        return bool(name) and os.path.abspath(name) == os.path.abspath(address.path)
+    return bool(name[:2] == (address.host.partition("%")[0], address.port))
 
 
 def _name(address: Address) -> str:

@@ -14,7 +14,7 @@ from typing import Final
 
 from posthouse.master import log
 from posthouse.master.helpers import Launch
-from posthouse.master.listen import LISTEN_FDS_START, Listeners, inherited_sockets
+from posthouse.master.listen import LISTEN_FDS_START, Listeners, inherited_sockets, small_number
 from posthouse.master.supervisor import Supervisor
 from posthouse.util.process import close_others, name_process
 from posthouse.util.select_loop import Loop
@@ -27,10 +27,7 @@ PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 def main(argv: list[str], launch: Launch | None = None) -> int:
     """Run until stopped; returns the exit status."""
-    options = dict(zip(argv[::2], argv[1::2], strict=False))
-    config_directory, outcome = options.get("-c", "/etc/postfix"), -1
-    if options.get("-r", "").isascii() and options.get("-r", "").isdecimal():
-        outcome = int(options["-r"])
+    config_directory, outcome = parse_arguments(argv)
     if os.getresuid()[0] != os.geteuid() or os.getresgid()[0] != os.getegid():
         sys.stderr.write("master: fatal: it must not be set-uid or set-gid\n")
         return 1
@@ -38,8 +35,7 @@ def main(argv: list[str], launch: Launch | None = None) -> int:
     inherited = inherited_sockets(environment)
     _clean_surroundings([sock.fileno() for sock in inherited], outcome)
     if launch is None:
-        kept = {name: text for name, text in environment.items() if name in KEPT}
-        launch = Launch(environment={"LANG": "C.UTF-8", **kept, "PATH": PATH})
+        launch = Launch(environment=clean_environment(environment))
     loop = Loop()
     supervisor = Supervisor(loop, Listeners(inherited), config_directory, launch, _teller(outcome))
     supervisor.prepare()
@@ -49,13 +45,25 @@ def main(argv: list[str], launch: Launch | None = None) -> int:
     return supervisor.exit_status
 
 
+def parse_arguments(argv: list[str]) -> tuple[str, int]:
+    """Give the configuration's directory, and the descriptor for the outcome of the start or -1."""
+    options = dict(zip(argv[::2], argv[1::2], strict=False))
+    return options.get("-c", "/etc/postfix"), small_number(options.get("-r", ""))
+
+
+def clean_environment(environment: dict[str, str]) -> dict[str, str]:
+    """Give what warm, and so every daemon, gets of it."""
+    return {"LANG": "C.UTF-8", **{name: environment[name] for name in KEPT if name in environment}, "PATH": PATH}
+
+
 def _clean_surroundings(keep: list[int], outcome: int) -> None:
     """Leave nothing of the caller but standard input, output, error and what was passed on purpose."""
     os.umask(0o077)
     keep = [*keep, *([outcome] if outcome >= LISTEN_FDS_START else [])]
     close_others(keep)
     for descriptor in keep:
-        os.set_inheritable(descriptor, False)
+        with contextlib.suppress(OSError):  # -r may name a closed one
+            os.set_inheritable(descriptor, False)
     # Daemons that warm forks become ours when the process between dies.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     name_process("master")

@@ -1,6 +1,5 @@
 """One master at a time: exclusive locks on pid/master.pid and master.lock, the same that Postfix's master takes."""
 
-import contextlib
 import fcntl
 import os
 
@@ -33,8 +32,6 @@ def _lock(path: str) -> int:
 
 def holder(path: str) -> str:
     """Say who wrote the file: "process 123", or "another process"."""
-    with contextlib.suppress(OSError), open(path, "rb") as file:
+    with open(path, "rb") as file:
         number = file.read(64).strip()
-        if number.isdigit():  # octets: ASCII digits only
-            return f"process {number.decode()}"
-    return "another process"
+    return f"process {number.decode()}" if number.isdigit() else "another process"  # octets: ASCII digits only

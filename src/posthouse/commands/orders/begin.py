@@ -40,10 +40,14 @@ def _read(path: str) -> bytes | None:
         raise Fatal(f"{path}: cannot read it: {error.strerror}") from None
 
 
+def mail_owner(main_cf: bytes) -> list[str]:
+    """Find the name that is given last, if there is any."""
+    return [name.decode("ascii") for name in _MAIL_OWNER.findall(main_cf)[-1:]]
+
+
 def give_root_up(files: Files) -> None:
     """Become mail_owner, or another user without rights, for good. Raises Fatal: there is none."""
-    named = _MAIL_OWNER.findall(files.main or b"")
-    candidates = (*(name.decode("ascii") for name in named[-1:]), *UNPRIVILEGED)
+    candidates = (*mail_owner(files.main or b""), *UNPRIVILEGED)
     for name in candidates:
         try:
             _, _, uid, gid, *_ = pwd.getpwnam(name)
