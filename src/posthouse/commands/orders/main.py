@@ -7,7 +7,7 @@ from typing import Final
 
 from posthouse.commands.orders.accounts import denied_groups, find_owners
 from posthouse.commands.orders.begin import Files, give_root_up, read_files
-from posthouse.commands.orders.confinement import confinement_notes
+from posthouse.commands.orders.confinement import chroot_notes, confinement_notes
 from posthouse.commands.orders.notes import notes_of
 from posthouse.commands.orders.programs import STOCK_MASTER_CF
 from posthouse.commands.orders.services import Builder
@@ -63,7 +63,8 @@ def make_orders(files: Files, built: Registry, *, as_root: bool) -> Orders:
     builder = Builder(configuration, settings, as_root)
     notes = (*confinement_notes(settings), *notes_of(check_configuration(configuration, built)))
     services = builder.build()
-    return Orders(_global(settings, as_root=as_root), tuple(services), (*builder.notes, *notes))
+    missed = chroot_notes(settings, services) if as_root else ()
+    return Orders(_global(settings, as_root=as_root), tuple(services), (*builder.notes, *notes, *missed))
 
 
 def parse_configuration(files: Files) -> Configuration:
