@@ -138,19 +138,15 @@ class Sandbox:
         )
 
     def popen(
-        self,
-        *command: str,
-        output: IO[bytes],
-        environment: Mapping[str, str] | None = None,
-        pass_fds: Sequence[int] = (),
+        self, *command: str, output: IO[bytes], standard_output: int = -1, pass_fds: Sequence[int] = ()
     ) -> "subprocess.Popen[bytes]":
-        """Start a command inside."""
+        """Start a command inside. output: for standard error, and standard output unless that is given."""
         return subprocess.Popen(
             self.argv(*command),
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=plain_environment(environment),
+            stdout=output if standard_output < 0 else standard_output,
+            stderr=output,
+            env=plain_environment(),
             pass_fds=tuple(pass_fds),
             start_new_session=True,
         )

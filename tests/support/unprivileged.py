@@ -81,13 +81,16 @@ class System:
 
     @contextmanager
     def started(
-        self, output: Path, prefix: Sequence[str] = (), pass_fds: Sequence[int] = ()
+        self, output: Path, prefix: Sequence[str] = (), pass_fds: Sequence[int] = (), *, standard_output: int = -1
     ) -> Iterator["subprocess.Popen[bytes]"]:
-        """Run it in the foreground. prefix: what starts it. At the end it is stopped if the test has not done so."""
+        """Run it in the foreground, and stop it at the end if the test has not done so.
+
+        output: a file for what it prints; prefix: what starts it; standard_output: a descriptor in place of the file.
+        """
         self.output = output
         with output.open("ab") as file:
             argv = [*prefix, *self.argv("postfix", "start-fg")]
-            self.process = self.place.popen(*argv, output=file, pass_fds=pass_fds)
+            self.process = self.place.popen(*argv, output=file, standard_output=standard_output, pass_fds=pass_fds)
         try:
             yield self.process
         except BaseException:

@@ -1,6 +1,8 @@
 """The whole system as one user without any right, where one directory can be written to."""
 
+import contextlib
 import os
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +101,32 @@ def test_it_starts_delivers_relays_reloads_and_stops(
     logged = [line for line in system.log().splitlines() if "postfix-script" not in line]
     assert len(logged) > 20
     assert [line for line in logged if line not in printed] == []
+
+
+@pytest.mark.parametrize("is_closed", [True, False], ids=["closed", "full"])
+def test_a_standard_output_that_takes_nothing_holds_nobody_up(system: System, tmp_path: Path, is_closed: bool) -> None:
+    """Its reader is gone, or does not read: mail flows, the log file has it all and says so, and the system stops."""
+    reader, writer = os.pipe()
+    if is_closed:
+        os.close(reader)
+    else:
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, bytes(4096))
+        os.set_blocking(writer, True)
+    with system.started(tmp_path / "stderr", standard_output=writer):
+        system.wait_greeting()
+        for number in range(5):
+            send(system.port, "alice@box.test", subject=str(number))
+        maildir.wait_messages(system.place.path(system.place.state / "mail"), 5)
+        if is_closed:
+            system.wait_log("warning: standard output does not take the log: Broken pipe")
+        assert system.stop() == 0
+    assert len(re.findall("status=sent", system.log())) == 5
+    assert len(re.findall("disconnect from", system.log())) >= 6
+    for descriptor in (writer, *(() if is_closed else (reader,))):
+        os.close(descriptor)
 
 
 def activated(system: System, *listeners: socket.socket) -> tuple[list[str], list[int]]:
