@@ -10,10 +10,12 @@ usage: posthouse COMMAND [options]
   run                  try it: a mail system in ./var, in the foreground, without root, on 127.0.0.1:2525
   check [-c DIR]       look for mistakes in main.cf, master.cf and tables
   status [-c DIR]      is it running, and what is in the queue (--json)
+  policies WHAT        AppArmor profiles, an SELinux module, systemd units, manual pages; from what daemons declare
   NAME ...             any of Postfix's commands: postfix, postconf, postqueue, postsuper, postcat, postmap, ...
   --version            the version
 """
 OWN: Final = {"run": "run", "status": "status"}
+PACKAGES: Final = frozenset({"policies"})  # commands that are a package beside this one
 POSTFIX: Final = frozenset(
     {
         "mailq", "newaliases", "postalias", "postcat", "postconf", "postfix",
@@ -36,6 +38,8 @@ def main(argv: list[str] | None = None) -> int:
         name, rest = "postfix", [*rest, "check"]
     if name in OWN:
         return int(import_module(f"posthouse.commands.posthouse.{OWN[name]}").main(rest))
+    if name in PACKAGES:
+        return int(import_module(f"posthouse.commands.{name}").main(rest))
     if name in POSTFIX:
         sys.argv = [name, *rest]
         return int(import_module(f"posthouse.commands.{name}").main())

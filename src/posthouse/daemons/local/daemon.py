@@ -5,7 +5,7 @@ command) is asked of runas(8), whose child is that user for good. root's mail is
 root everything is done as the one user there is.
 
 Diagnostics: one line for each recipient. A full disk defers, a full mailbox bounces, an unknown user bounces.
-Standards: RFC 822 (aliases), 3463. See also: aliases(5), runas, qmgr(8), virtual(8).
+Standards: RFC 822 (aliases), 3463. See also: aliases(5), runas(8), qmgr(8), virtual(8).
 """
 
 import os

@@ -4,7 +4,7 @@ Mailbox, user and group are found in tables. It decides and does not touch: the 
 that is the mailbox's owner. User and group IDs below the minimum are refused, and so are paths that leave the base.
 
 Diagnostics: one line for each recipient. A mistake in a table defers the mail and is logged.
-Standards: RFC 3463. See also: local(8), runas, qmgr(8).
+Standards: RFC 3463. See also: local(8), runas(8), qmgr(8).
 """
 
 import os
