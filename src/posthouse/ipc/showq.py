@@ -4,6 +4,7 @@ Listings come in pages by key, so that a million messages cost neither side memo
 uid the kernel tells: anybody may list and flush (through showq), only root, the mail owner and qmgr's own user steer.
 """
 
+import re
 from typing import Final
 
 import msgspec
@@ -14,7 +15,6 @@ from posthouse.ipc.stream import Protocol, Request
 NAME: Final = "showq"
 VERSION: Final = 1
 PAGE: Final = 500  # messages in one page
-
 HOLD, RELEASE, DELETE, REQUEUE, EXPIRE, EXPIRE_RELEASE = (
     "hold",
     "release",
@@ -23,6 +23,12 @@ HOLD, RELEASE, DELETE, REQUEUE, EXPIRE, EXPIRE_RELEASE = (
     "expire",
     "release-expire",
 )
+OPERATIONS: Final = frozenset((HOLD, RELEASE, DELETE, REQUEUE, EXPIRE, EXPIRE_RELEASE))
+MAX_REQUEST: Final = 4096  # bytes; any user may send one
+QUEUE_NAMES: Final = frozenset(("", "active", "corrupt", "deferred", "hold", "incoming", "maildrop"))
+_KEY: Final = re.compile(r"[0-9]{0,18}", re.ASCII)  # fits 64 bits
+_WORD: Final = re.compile(r"[0-9A-Za-z]{0,40}", re.ASCII)
+_MAX_SITE: Final = 255  # characters of a domain name
 
 
 class ListPage(Request, frozen=True, tag=1):
@@ -116,5 +122,29 @@ class Counts(Request, frozen=True, tag=14):
 
 ToShowq = ListPage | Steer | Flush | Fetch | Count
 FromShowq = ListedPage | Steered | Fetched | Counts
-SERVER: Final[Protocol[ToShowq]] = Protocol(NAME, VERSION, ToShowq)
+SERVER: Final[Protocol[ToShowq]] = Protocol(NAME, VERSION, ToShowq, max_frame=MAX_REQUEST)
 CLIENT: Final[Protocol[FromShowq]] = Protocol(NAME, VERSION, FromShowq)
+
+
+def problem_of(record: ToShowq) -> str:
+    """Say what is wrong with the words of a request, which any user may have sent; empty: nothing."""
+    if isinstance(record, Count):
+        return ""
+    queue_name = getattr(record, "queue_name", "")
+    site = getattr(record, "site", "")
+    if isinstance(record, Steer) and record.operation not in OPERATIONS:
+        return f"no such operation: {shown(record.operation)}"
+    if not _WORD.fullmatch(record.queue_id):
+        return f"bad mail queue id: {shown(record.queue_id)}"
+    if queue_name not in QUEUE_NAMES:
+        return f"bad mail queue name: {shown(queue_name)}"
+    if len(site) > _MAX_SITE or not site.isprintable():
+        return f"bad site name: {shown(site)}"
+    if isinstance(record, ListPage) and not _KEY.fullmatch(record.after):
+        return f"bad page of a listing: {shown(record.after)}"
+    return ""
+
+
+def shown(text: str) -> str:
+    """The start of a text, in characters that can be shown."""
+    return "".join(character if character.isprintable() else "?" for character in text[:100])

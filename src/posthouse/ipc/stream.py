@@ -13,7 +13,7 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
@@ -24,8 +24,10 @@ from posthouse.util.connection import Connection
 from posthouse.util.errors import TemporaryError
 
 MAX_DESCRIPTORS: Final = 32  # that came and were not taken; more than the records that one read can hold
+MAX_HELLO: Final = 256  # bytes of the first frame; who says more speaks something else
 MAX_FRAME: Final = 16 * 1024 * 1024 - 1  # bytes; the first octet of a length is always 0 (qmgr tells triggers by it)
 RECONNECT_S: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)  # waits between attempts; the last one repeats
+SO_PASSRIGHTS: Final = 83  # asm-generic/socket.h; Python 3.11 has no name for it
 _LENGTH: Final = struct.Struct(">I")
 _CREDENTIALS: Final = struct.Struct("3i")
 
@@ -52,11 +54,22 @@ Q = TypeVar("Q", bound=Request)
 
 
 class Protocol(Generic[R]):
-    """The records that one end receives. Made once for each end of each internal protocol."""
+    """The records that one end receives. Made once for each end of each internal protocol.
 
-    def __init__(self, name: str, version: int, receives: Any) -> None:  # noqa: ANN401 - a union type is no type[T]
+    max_frame: bytes of its longest record. Small where any user may connect: what a frame may hold is kept in memory.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: int,
+        receives: Any,  # noqa: ANN401 - a union type is no type[T]
+        *,
+        max_frame: int = MAX_FRAME,
+    ) -> None:
         self.name = name
         self.version = version
+        self.max_frame = max_frame
         self.hello = Hello(name, version)
         self.decode: Callable[[bytes | memoryview], R] = Decoder[R](receives).decode
 
@@ -76,6 +89,18 @@ class PeerCredentials(msgspec.Struct, frozen=True):
 def peer_credentials(sock: socket.socket) -> PeerCredentials:
     """Ask the kernel who connected."""
     return PeerCredentials(*_CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)))
+
+
+def refuse_descriptors(listeners: Iterable[socket.socket]) -> None:
+    """Let nobody pass descriptors to sockets that users can reach (SO_PASSRIGHTS, Linux 6.16; unix(7)).
+
+    Dropping a descriptor closes it, and closing somebody else's TCP connection can take as long as he likes
+    (SO_LINGER). Older kernels cannot refuse; there a user can hold up the daemon that way.
+    """
+    for listener in listeners:
+        if listener.family == socket.AF_UNIX:
+            with contextlib.suppress(OSError):
+                listener.setsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS, 0)
 
 
 def encode_frame(record: msgspec.Struct) -> bytes:
@@ -180,7 +205,7 @@ class Channel(Connection, Generic[R]):
         position, end = 0, len(data)
         while end - position >= _LENGTH.size and not self.closed:
             (length,) = _LENGTH.unpack_from(data, position)
-            if length > MAX_FRAME:
+            if length > (self._protocol.max_frame if self._greeted else MAX_HELLO):
                 self._refuse(f"a frame of {length} bytes")
                 break
             if end - position - _LENGTH.size < length:

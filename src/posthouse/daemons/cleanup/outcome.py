@@ -24,6 +24,7 @@ class RefusedError(Exception):
 BAD_TRANSACTION: Final = Refusal(451, "4.3.0", "Error: internal protocol error")
 NO_RECIPIENTS: Final = Refusal(550, "5.1.0", "Error: no recipients specified")
 TOO_MANY_HOPS: Final = Refusal(554, "5.4.0", "Error: too many hops")
+TOO_MANY_RECIPIENTS: Final = Refusal(552, "5.5.3", "Error: too many recipients")
 TOO_BIG: Final = Refusal(552, "5.3.4", "Error: message file too big")
 CONTENT_REJECTED: Final = Refusal(550, "5.7.1", "Error: message content rejected")
 WRITE_ERROR: Final = Refusal(451, "4.3.0", "Error: queue file write error")

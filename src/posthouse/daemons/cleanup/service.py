@@ -22,6 +22,7 @@ from posthouse.daemons.cleanup.outcome import (
     ALIAS_ERROR,
     BAD_TRANSACTION,
     QUEUE_FULL,
+    TOO_MANY_RECIPIENTS,
     WRITE_ERROR,
     Refusal,
     RefusedError,
@@ -42,8 +43,10 @@ from posthouse.ipc.cleanup import (
     ToCleanup,
     WasCommitted,
 )
+from posthouse.ipc.message import Recipient
+from posthouse.ipc.own_users import Door
 from posthouse.ipc.queue import CommitResult
-from posthouse.ipc.stream import Channel, Request, replace
+from posthouse.ipc.stream import MAX_FRAME, Channel, Request, refuse_descriptors, replace
 from posthouse.rewriting.classes import LocalDomains, search_rules
 from posthouse.rewriting.local import Rewriter
 from posthouse.rewriting.mapping import ExpansionError
@@ -53,6 +56,8 @@ from posthouse.tables.proxy import ProxyClient
 from posthouse.util import log
 from posthouse.util.errors import TemporaryError
 
+MANY: Final = 1000  # recipients; fewer fit a record, however long they are
+MAX_RECIPIENTS_SIZE: Final = MAX_FRAME - 1024 * 1024  # octets of all recipients in the record for qmgr
 MAX_TRANSACTIONS: Final = 10_000  # open at once on one connection; a client with more is out of its mind
 
 
@@ -76,12 +81,15 @@ class CleanupService(Service):
         self.leases = LeasePool(loop, self.queue.lease)
         self.size_limit = settings[MESSAGE_SIZE_LIMIT]
         self.replace_cr = settings[CLEANUP_REPLACE_STRAY_CR_LF]
+        self._door = Door(settings, "cleanup")
+        refuse_descriptors(context.listeners)
         self.finishing = 0  # messages on their way to qmgr; their client may be gone
 
     def accept(self, sock: socket.socket, listener: int) -> None:
-        """Take a client."""
-        self.context.session_started()
-        _Client(self, sock)
+        """Take a client: one of our daemons. Anybody can connect, and could say that a message came from anywhere."""
+        if self._door.admits(sock):
+            self.context.session_started()
+            _Client(self, sock)
 
     @property
     def busy(self) -> bool:
@@ -243,6 +251,8 @@ class _Client:
         sender = await service.envelopes.sender(envelope.sender)
         envelope = replace(envelope, sender=sender, size=size, message_id=message_id, encoding=encoding)
         recipients = await service.envelopes.recipients(envelope, transaction.recipients)
+        if len(recipients) > MANY and sum(map(_room, recipients)) > MAX_RECIPIENTS_SIZE:
+            raise RefusedError(TOO_MANY_RECIPIENTS)
         if transaction.spool is None:
             result = await service.queue.commit(envelope, recipients, content)
         else:
@@ -280,3 +290,9 @@ def _done(number: int, refusal: Refusal, queue_id: str = "") -> Done:
 
 def _ignore(_: None) -> None:
     """Nothing is to be done at the end."""
+
+
+def _room(recipient: Recipient) -> int:
+    """How many octets a recipient takes in a record, at most."""
+    texts = (recipient.address, recipient.original, recipient.dsn_orcpt)
+    return sum(len(text.encode("utf-8", "surrogateescape")) for text in texts) + 32

@@ -24,6 +24,7 @@ from posthouse.ipc.showq import (
     Steer,
     Steered,
     ToShowq,
+    problem_of,
 )
 from posthouse.ipc.stream import Channel, replace
 from posthouse.queue.spool import SpoolContent
@@ -122,6 +123,8 @@ class Admin:
 
     async def answer(self, record: ToShowq) -> tuple[FromShowq, int]:
         """The reply, and a descriptor that goes with it or -1."""
+        if problem := problem_of(record):
+            return Steered(record.id, 0, problem), -1
         if isinstance(record, ListPage):
             return await self._list(record), -1
         if isinstance(record, Steer):
@@ -136,7 +139,7 @@ class Admin:
         if record.queue_id:
             stored = await self._store.get(record.queue_id)
             return ListedPage(record.id, [self._listed(stored)] if stored is not None else [], "")
-        after = int(record.after) if record.after.isascii() and record.after.isdigit() else 0
+        after = int(record.after or "0")
         page = await self._store.page(_filter(record.queue_name, record.site), after, showq.PAGE)
         listed = [self._with_active(each) for each in page.messages]
         if record.queue_name:

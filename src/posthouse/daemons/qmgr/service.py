@@ -30,7 +30,8 @@ from posthouse.daemons.qmgr.requeue import Requeuer
 from posthouse.daemons.qmgr.scheduler import Scheduler
 from posthouse.ipc import delivery, queue, showq
 from posthouse.ipc.delivery import LateResults, LateTaken, ToResults
-from posthouse.ipc.stream import Channel, Hello, peek_hello, peer_credentials
+from posthouse.ipc.own_users import Door
+from posthouse.ipc.stream import Channel, Hello, peek_hello, peer_credentials, refuse_descriptors
 from posthouse.queue.store import Store
 from posthouse.queue.values import StoredMessage, StoreError, StoreFailedError
 from posthouse.rewriting.client import RewriteClient
@@ -65,6 +66,8 @@ class QmgrService(Service):
         self._own = {0, os.geteuid()}
         self._inner = self._own | _uid(settings[MAIL_OWNER])
         self._agents = self._inner | _uid(settings[NETWORK_OWNER])
+        self._door = Door(settings, "qmgr")
+        refuse_descriptors(context.listeners)
         self._closing = False
         self._closed = False
         store.on_failure(self._store_failed)
@@ -73,7 +76,9 @@ class QmgrService(Service):
     # Connections.
 
     def accept(self, sock: socket.socket, listener: int) -> None:
-        """See what the other end says first."""
+        """See what the other end says first. Strangers are not waited for: they could hold all descriptors."""
+        if not self._door.admits(sock):
+            return
         sock.setblocking(False)
         timer = self._loop.call_later(HELLO_WAIT_S, self._drop, sock)
         self._loop.add_reader(sock.fileno(), self._first_bytes, sock, timer)

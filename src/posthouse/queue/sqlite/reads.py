@@ -130,7 +130,7 @@ def where(which: Filter) -> tuple[str, list[Cell]]:
     parts: list[str] = []
     bindings: list[Cell] = []
     if which.queue_names:
-        states = [values.QUEUE_NAMES.index(name) for name in which.queue_names]
+        states = [values.QUEUE_NAMES.index(name) for name in which.queue_names if name in values.QUEUE_NAMES]
         parts.append(f"state IN ({','.join('?' * len(states))})")
         bindings += states
     if which.sender is not None:
