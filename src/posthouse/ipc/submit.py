@@ -28,6 +28,8 @@ _FIELDS: Final = {  # of Submission, for records that say one thing each
 }  # fmt: skip
 MAX_ENVELOPE_RECORD: Final = 4096  # octets; longer than any address or name that is meant
 MAX_CONTENT_RECORD: Final = 64 * 1024
+MAX_ENVELOPE: Final = 4 * 1024 * 1024  # octets of all envelope records, each with RECORD_COST: 50 000 recipients or so
+RECORD_COST: Final = 48  # what a record costs beside its octets, here and in the records between daemons
 FLAG_TRACE, FLAG_VERIFY, FLAG_SMTPUTF8, FLAG_GATEWAY = b"v", b"n", b"u", b"g"  # sendmail -v, -bv, -O smtputf8, -G
 
 
@@ -67,6 +69,7 @@ class SubmissionReader:
         self._buffer = bytearray()
         self._first = True
         self._in_content = False
+        self._envelope_size = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take bytes; yield pieces of content (LF line ends)."""
@@ -102,6 +105,9 @@ class SubmissionReader:
             return
         if self._in_content:
             raise SubmissionError("envelope record after content")
+        self._envelope_size += len(value) + RECORD_COST
+        if self._envelope_size > MAX_ENVELOPE:
+            raise SubmissionError("too many recipients")
         if any(octet in value for octet in (b"\0", b"\r", b"\n")):
             raise SubmissionError("control character in an envelope record")
         self._set(kind, value)

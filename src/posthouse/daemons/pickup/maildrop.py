@@ -35,9 +35,22 @@ class Maildrop:
     def __init__(self, path: str, *, files_per_user: int, bytes_per_user: int) -> None:
         self._path = path
         self._files, self._bytes = files_per_user, bytes_per_user
+        self._held: set[int] = set()
+        self._stuck = 0
+
+    def hold(self, uid: int) -> None:
+        """Leave this user's other files to the next run: one of them cannot be taken now."""
+        self._held.add(uid)
 
     def scan(self) -> Iterator[DroppedFile]:
-        """Open every complete file, oldest name first; the caller closes the descriptors."""
+        """Open every complete file, first name first; the caller closes the descriptors."""
+        self._held.clear()
+        self._stuck = 0
+        yield from self._complete_files()
+        if self._stuck > 1:
+            log.warning(f"maildrop: {self._stuck} entries in all cannot be removed; remove them by hand")
+
+    def _complete_files(self) -> Iterator[DroppedFile]:
         try:
             names = sorted(os.listdir(self._path))
         except OSError as error:
@@ -49,7 +62,8 @@ class Maildrop:
             if found is None:
                 continue
             files, size = taken.get(found.uid, (0, 0))
-            if files >= self._files or (files and size + found.size > self._bytes):
+            is_over = files >= self._files or (files and size + found.size > self._bytes)
+            if is_over or found.uid in self._held:
                 os.close(found.descriptor)
                 continue
             taken[found.uid] = files + 1, size + found.size
@@ -66,14 +80,17 @@ class Maildrop:
         except FileNotFoundError:
             pass
         except OSError as error:
-            log.warning(f"maildrop/{name}: cannot remove: {error.strerror}")
+            self._stuck += 1
+            if self._stuck == 1:  # a directory with something in it; thousands of them must not fill the log
+                log.warning(f"maildrop/{name}: cannot remove: {error.strerror}")
 
     def _open(self, name: str) -> DroppedFile | None:
         path = os.path.join(self._path, name)
         try:
             before = os.lstat(path)
             if not stat.S_ISREG(before.st_mode) or before.st_nlink != 1:
-                log.warning(f"maildrop/{name}: uid {before.st_uid}: not a plain file with one link; junk")
+                if not self._stuck:
+                    log.warning(f"maildrop/{name}: uid {before.st_uid}: not a plain file with one link; junk")
                 self.remove(name)
                 return None
             if stat.S_IMODE(before.st_mode) != COMPLETE:
@@ -86,7 +103,11 @@ class Maildrop:
             log.warning(f"maildrop/{name}: {error.strerror}")
             return None
         now = os.fstat(descriptor)
-        if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino) or now.st_nlink != 1:
+        if _identity(now) != _identity(before):  # a number may have been used again, for a file of another type
             os.close(descriptor)
             return None
         return DroppedFile(name, descriptor, now.st_uid, now.st_size, min(now.st_mtime, time.time()))
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_mode, status.st_uid, status.st_nlink

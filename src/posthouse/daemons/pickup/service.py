@@ -13,7 +13,8 @@ from posthouse.daemons.pickup.maildrop import DroppedFile, Maildrop
 from posthouse.daemons.pickup.parameters import SUBMIT_BYTES_PER_USER, SUBMIT_FILES_PER_USER
 from posthouse.daemons.pickup.submission import LocalSubmission, Site, Submitter
 from posthouse.ipc.cleanup import CleanupClient, Done
-from posthouse.ipc.stream import peer_credentials
+from posthouse.ipc.stream import peer_credentials, refuse_descriptors
+from posthouse.ipc.user_limit import UserLimit
 from posthouse.skeleton.daemon import Context, Service
 from posthouse.tables.matchlist import MatchList
 from posthouse.util import eager, log
@@ -33,6 +34,7 @@ class SubmitConnection(Connection):
         self, service: "PickupService", sock: socket.socket, submitter: Submitter, refusal: Done | None
     ) -> None:
         self._service = service
+        self._uid = submitter.uid
         self._submission: LocalSubmission | None = service.submission(submitter, time.time(), self._answer)
         super().__init__(service.context.loop, sock)
         self.set_deadline(SUBMIT_TIMEOUT_S)
@@ -65,7 +67,7 @@ class SubmitConnection(Connection):
         """Forget what was not complete."""
         if self._submission is not None:
             self._submission.abandon()
-        self._service.context.session_ended()
+        self._service.leave(self._uid)
 
 
 class PickupService(Service):
@@ -82,9 +84,12 @@ class PickupService(Service):
             files_per_user=settings[SUBMIT_FILES_PER_USER],
             bytes_per_user=settings[SUBMIT_BYTES_PER_USER],
         )
+        self._limit = UserLimit()
+        refuse_descriptors(context.listeners)
         self._submits = settings.service_name == "submit"
         self._files: Iterator[DroppedFile] = iter(())  # of this run; each is opened when its turn comes
         self._current = False
+        self._rescan = False  # a run is due for what had to wait
         self._again = False  # somebody left a file during this run
         if not self._submits:
             context.loop.call_soon(self._scan)
@@ -95,10 +100,18 @@ class PickupService(Service):
             sock.close()
             self._scan()
             return
-        self.context.session_started()
         uid = peer_credentials(sock).uid
+        if not self._limit.admit(uid):
+            sock.close()  # without an answer, so sendmail(1) leaves the message in maildrop
+            return
+        self.context.session_started()
         submitter = Submitter(uid, login_name(uid))
         eager.start(self._may_submit(submitter), partial(self._checked, sock, submitter))
+
+    def leave(self, uid: int) -> None:
+        """Count a session out."""
+        self._limit.leave(uid)
+        self.context.session_ended()
 
     @property
     def busy(self) -> bool:
@@ -144,6 +157,10 @@ class PickupService(Service):
             self._files = self._maildrop.scan()
             self._next()
 
+    def _look_again(self) -> None:
+        self._rescan = False
+        self._scan()
+
     def _next(self) -> None:
         if self._current:
             return
@@ -167,7 +184,11 @@ class PickupService(Service):
     def _feed(self, file: DroppedFile, submission: LocalSubmission) -> None:
         """Read on while cleanup keeps up."""
         while True:
-            data = os.read(file.descriptor, READ_SIZE) if file.descriptor >= 0 else b""
+            try:
+                data = os.read(file.descriptor, READ_SIZE) if file.descriptor >= 0 else b""
+            except OSError as error:
+                submission.fail(Done(0, 451, "4.3.0", f"cannot read it: {error.strerror}", ""))
+                return
             if not data:
                 if file.descriptor >= 0:
                     submission.close_input()
@@ -188,9 +209,10 @@ class PickupService(Service):
             self._maildrop.remove(file.name)
         else:
             log.warning(f"maildrop/{file.name}: {done.code} {done.dsn} {done.text}; will try again")
-            self.retire()
-            self.context.loop.call_later(RESCAN_S, self._scan)
-            return
+            self._maildrop.hold(file.uid)  # perhaps it is this file; nobody else waits for it
+            if not self._rescan:
+                self._rescan = True
+                self.context.loop.call_later(RESCAN_S, self._look_again)
         self.context.loop.call_soon(self._next)
 
 

@@ -86,12 +86,12 @@ class LocalSubmission:
                 self._begin()
                 self._flush()
         except SubmissionError as error:
-            self._fail(Done(0, 554, "5.3.0", f"submission refused: {error}", ""))
+            self.fail(Done(0, 554, "5.3.0", f"submission refused: {error}", ""))
 
     def close_input(self) -> None:
         """No more records come: what is not complete by now never will be."""
         if not self._ended:
-            self._fail(Done(0, 554, "5.3.0", "submission refused: it has no end", ""))
+            self.fail(Done(0, 554, "5.3.0", "submission refused: it has no end", ""))
 
     def abandon(self) -> None:
         """The submitter is gone before the end."""
@@ -103,7 +103,7 @@ class LocalSubmission:
         self._size += len(piece)
         limit = self._site.size_limit
         if limit and self._size > limit:
-            self._fail(Done(0, 552, "5.3.4", f"Message exceeds the size limit of {limit} bytes", ""))
+            self.fail(Done(0, 552, "5.3.4", f"Message exceeds the size limit of {limit} bytes", ""))
             return
         self._begin()
         self._waiting.append(piece)
@@ -114,7 +114,7 @@ class LocalSubmission:
             return
         self._started = True
         if not self._reader.envelope.recipients:
-            self._fail(Done(0, 554, "5.5.0", "no recipients", ""))
+            self.fail(Done(0, 554, "5.5.0", "no recipients", ""))
             return
         eager.start(self._cleanup.new_queue_id(), self._named)
 
@@ -127,10 +127,10 @@ class LocalSubmission:
             recipients = [make_recipient(*given) for given in self._reader.envelope.recipients]
             self._transaction = self._cleanup.begin(envelope, recipients)
         except TemporaryError as error:
-            self._fail(Done(0, 451, "4.3.0", str(error), ""))
+            self.fail(Done(0, 451, "4.3.0", str(error), ""))
             return
         except SubmissionError as error:
-            self._fail(Done(0, 554, "5.3.0", f"submission refused: {error}", ""))
+            self.fail(Done(0, 554, "5.3.0", f"submission refused: {error}", ""))
             return
         log.info(
             f"{queue_id}: uid={self._submitter.uid} from=<{envelope.sender}>",
@@ -144,7 +144,7 @@ class LocalSubmission:
         date = format_date(arrival, *local_zone(arrival))
         received = format_received_local(server, self._submitter.uid, queue_id, date)
         self._transaction.content(received)
-        self._transaction.done.add_done_callback(lambda done: self._fail(done.result()))
+        self._transaction.done.add_done_callback(lambda done: self.fail(done.result()))
         self._flush()
 
     def _flush(self) -> None:
@@ -156,7 +156,8 @@ class LocalSubmission:
         if self._ended and not self._transaction.ended:
             self._transaction.end()
 
-    def _fail(self, answer: Done) -> None:
+    def fail(self, answer: Done) -> None:
+        """End it with this answer, unless it has one."""
         done, self._done = self._done, None
         if self._transaction is not None and not self._transaction.ended:
             self._transaction.abort()
