@@ -5,6 +5,7 @@ import socket
 from typing import Final
 
 from posthouse.daemons.postlogd.copy import StandardCopy
+from posthouse.daemons.postlogd.senders import MAX_FOREIGN_LINES, UNKNOWN, receive
 from posthouse.skeleton.daemon import Service
 from posthouse.util import log
 from posthouse.util.errors import Fatal
@@ -19,11 +20,12 @@ _CONTROL: Final = bytes.maketrans(bytes([*range(10), *range(11, 32), 127]), b"?"
 
 
 class PostlogService(Service):
-    """Appends what comes; copy: where every line goes besides."""
+    """Appends what comes; copy: where every line goes besides; own: whose lines are taken as they are (uids)."""
 
-    def __init__(self, path: str, copy: StandardCopy | None = None) -> None:
+    def __init__(self, path: str, copy: StandardCopy | None = None, own: frozenset[int] = frozenset()) -> None:
         self.descriptor = open_file(path)
         self._copy = copy
+        self._own = own | {UNKNOWN}
         self._lost = 0
         self._is_torn = False  # the disk took half a line; the next one begins on a line of its own
 
@@ -32,9 +34,13 @@ class PostlogService(Service):
         pieces = []
         for _ in range(DATAGRAMS_PER_TURN):
             try:
-                pieces.append(sock.recv(MAX_DATAGRAM))
+                piece, uid = receive(sock, MAX_DATAGRAM)
             except (BlockingIOError, InterruptedError):
                 break
+            if uid in self._own:
+                pieces.append(piece)
+            else:
+                _log_foreign(piece, uid)
         if pieces:
             lines = b"".join(map(clean, pieces))
             self._write(lines)
@@ -64,6 +70,15 @@ class PostlogService(Service):
         if self._lost and sent == len(data):
             lost, self._lost = self._lost, 0
             log.warning(f"{lost} lines of the log were lost: the file could not be written")
+
+
+def _log_foreign(datagram: bytes, uid: int) -> None:
+    """Log what a user says as his: as it stands it could pass for a line of any daemon."""
+    lines = clean(datagram).decode("utf-8", "replace").split("\n")[:-1]
+    for line in lines[:MAX_FOREIGN_LINES]:
+        log.info(f"uid={uid}: {line}", event="foreign", uid=uid)
+    if len(lines) > MAX_FOREIGN_LINES:
+        log.info(f"uid={uid}: {len(lines) - MAX_FOREIGN_LINES} more lines", event="foreign", uid=uid)
 
 
 def clean(datagram: bytes) -> bytes:
