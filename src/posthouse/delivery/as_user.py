@@ -10,6 +10,7 @@ import contextlib
 import os
 import socket
 import struct
+import threading
 from typing import Final
 
 from posthouse.delivery import command, maildir, mbox, user_files
@@ -38,8 +39,9 @@ _LENGTH: Final = struct.Struct(">I")
 
 def serve(descriptor: int, kind: int) -> None:
     """Work until the agent closes the socket. kind: what was asked of runas, and so all that is done (JobKind)."""
-    os.umask(0o077)
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # as every daemon (skeleton/child.py)
+    if threading.current_thread() is threading.main_thread():  # a process of its own, and no thread of a daemon
+        os.umask(0o077)
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # as every daemon (skeleton/child.py)
     with socket.socket(fileno=descriptor) as sock:
         sock.setblocking(True)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the agent went away: nobody to answer
@@ -124,6 +126,8 @@ def _attempt(job: ToChild, kind: JobKind, content: bytes) -> Finished | maildir.
 
 
 def _do(job: ToChild, kind: JobKind, content: bytes) -> Finished | maildir.Draft:
+    if "\0" in _target(job):  # a name that no system call takes
+        raise Ending(REFUSED, "a NUL character in the name of a file or command")
     if (JobKind.COMMAND if isinstance(job, RunCommand) else JobKind.MAILBOX) not in kind:
         raise Ending(REFUSED, "not what this process was started for")
     if isinstance(job, WriteMaildir):
@@ -135,6 +139,12 @@ def _do(job: ToChild, kind: JobKind, content: bytes) -> Finished | maildir.Draft
         return Finished(job.id, OK, "", user_files.read(job.path, job.size_limit), 0)
     status, output = command.run(job, content)
     return Finished(job.id, OK, "", output, status)
+
+
+def _target(job: ToChild) -> str:
+    if isinstance(job, WriteMaildir):
+        return job.directory
+    return job.command if isinstance(job, RunCommand) else job.path
 
 
 def _deliver(drafts: list[tuple[int, maildir.Draft]]) -> list[Finished]:

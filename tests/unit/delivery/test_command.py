@@ -1,6 +1,7 @@
 """Running commands: what they are told, what they say, how they end."""
 
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,14 @@ def test_it_starts_in_the_root_directory_or_where_it_is_told(tmp_path: Path) -> 
     assert run("pwd") == (0, b"/\n")
     job = RunCommand(1, "pwd", str(tmp_path), {}, b"", b"", False, 20.0)
     assert command.run(job, b"") == (0, f"{tmp_path}\n".encode())
+
+
+def test_a_command_that_writes_for_ever_takes_no_memory() -> None:
+    """Its output is read and dropped until its time is over: memory is everybody's."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(Ending):
+            run("yes", limit_s=0.5)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()

@@ -4,7 +4,8 @@ The order and the rules are local(8)'s (facts B11.*). Everything that touches a 
 is that user; what comes back from it (a .forward) is taken as untrusted text.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -39,6 +40,8 @@ from posthouse.util.errors import TemporaryError
 FORWARD_SIZE: Final = 64 * 1024  # bytes of a .forward file
 INCLUDE_SIZE: Final = 1024 * 1024  # bytes of an :include: file
 MAX_INCLUDES: Final = 20  # files that include each other
+MAX_FILES: Final = 200  # :include: files of one recipient in all: ten that name ten each, and so on, would never end
+MAX_USER_ADDRESSES: Final = 10_000  # that a user's own files may forward to; lists of any length are for aliases
 RELAY: Final = "local"
 SAFE: Final = frozenset("1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
@@ -69,6 +72,7 @@ class Source:
     sender: str
     owner: Account | None = None  # None: an alias
     depth: int = 0  # in how many :include: files
+    files: Iterator[int] = field(default_factory=lambda: iter(range(MAX_FILES)))  # that may still be read
 
 
 class LocalAgent:
@@ -242,6 +246,9 @@ class LocalAgent:
         results = [await self._special(delivery, rcpt, target, source) for target in special]
         if addresses:
             unique = list(dict.fromkeys(addresses))
+            if source.owner is not None and len(unique) > MAX_USER_ADDRESSES:
+                text = f"{source.owner.name} forwards to more than {MAX_USER_ADDRESSES} addresses"
+                return combine(rcpt, [*results, RecipientResult(rcpt.rcpt_id, BOUNCED, "5.5.3", text, RELAY)])
             results.append(await forward(self._cleanup, delivery, rcpt, source.sender, unique))
         return combine(rcpt, results)
 
@@ -286,8 +293,11 @@ class LocalAgent:
             return RecipientResult(
                 rcpt.rcpt_id, BOUNCED, "5.4.6", f"{path}: :include: files are nested too deeply", RELAY
             )
+        if next(source.files, None) is None:
+            return RecipientResult(rcpt.rcpt_id, BOUNCED, "5.4.6", f"{path}: too many :include: files", RELAY)
         child = self._users.child(JobKind.MAILBOX, identity)
-        finished = await child.ask(ReadFile(child.next_id(), path, INCLUDE_SIZE))
+        limit = INCLUDE_SIZE if source.owner is None else FORWARD_SIZE
+        finished = await child.ask(ReadFile(child.next_id(), path, limit))
         if finished.ending != OK:
             return RecipientResult(rcpt.rcpt_id, DEFERRED, "4.2.4", finished.text, RELAY)
         listed = parse_targets(finished.data.decode("utf-8", "surrogateescape"))
