@@ -14,12 +14,13 @@ from posthouse.commands.queue_client import (
     EX_NOPERM,
     EX_UNAVAILABLE,
     EX_USAGE,
+    NotSuperuserError,
     QueueClient,
     QueueUnavailableError,
     RefusedError,
 )
 from posthouse.ipc.message import Envelope
-from posthouse.ipc.showq import Fetch, Fetched
+from posthouse.ipc.showq import Fetch, Fetched, shown
 
 USAGE: Final = "usage: postcat [-c config_dir] [-b] [-e] [-h] [--json] -q queue_id ...\n"
 
@@ -42,6 +43,9 @@ def main(argv: list[str] | None = None) -> int:
     except QueueUnavailableError as error:
         sys.stderr.write(f"postcat: fatal: {error}\n")
         return EX_UNAVAILABLE
+    except NotSuperuserError:
+        sys.stderr.write(f"postcat: fatal: open queue file {shown(queue_ids[0])}: Permission denied\n")
+        return 1
     except RefusedError as error:
         sys.stderr.write(f"postcat: fatal: {error}\n")
         return EX_NOPERM

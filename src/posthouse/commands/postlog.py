@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     postlog = f"{settings[QUEUE_DIRECTORY]}/public/postlog"
     sink: Sink = PostlogSink(postlog) if settings[MAILLOG_FILE] else SyslogSink()
     tag = values.get("-t") or os.environ.get("MAIL_LOGTAG") or "postlog"
+    tag = "".join(character if character.isprintable() else "?" for character in tag)
     log.LOG.open(tag, sink, json=settings[LOG_FORMAT] == "json", stamped=bool(settings[MAILLOG_FILE]))
     for text in [" ".join(words)] if words else (line.rstrip("\n") for line in sys.stdin):
         SEVERITIES[severity](text)

@@ -12,10 +12,14 @@ from posthouse.commands.queue_client import (
     EX_NOPERM,
     EX_UNAVAILABLE,
     EX_USAGE,
+    NotSuperuserError,
     QueueClient,
     QueueUnavailableError,
     RefusedError,
+    require_superuser,
 )
+from posthouse.config.load import config_directory as find_config_directory
+from posthouse.config.load import load_settings
 from posthouse.ipc import showq
 from posthouse.ipc.showq import Steer, Steered
 
@@ -60,6 +64,9 @@ def main(argv: list[str] | None = None) -> int:
     except QueueUnavailableError as error:
         sys.stderr.write(f"postsuper: fatal: {error}\n")
         return EX_UNAVAILABLE
+    except NotSuperuserError:
+        sys.stderr.write("postsuper: fatal: use of this command is reserved for the superuser\n")
+        return 1
     except RefusedError as error:
         sys.stderr.write(f"postsuper: fatal: {error}\n")
         return EX_NOPERM
@@ -68,6 +75,7 @@ def main(argv: list[str] | None = None) -> int:
 async def steer(config_directory: str, work: list[tuple[str, str, str]], queues: list[str]) -> int:
     """Carry out (operation, word for the report, queue ID or - or ALL) for the named queues, or all."""
     if not work:
+        require_superuser(load_settings(find_config_directory(config_directory or None), "postsuper"))
         return 0
     client = QueueClient(config_directory, steering=True)
     for operation, word, target in work:

@@ -1,6 +1,7 @@
 """How queue commands reach the queue: showq(8) for anybody, qmgr(8) for root, the store itself when nobody runs."""
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
@@ -29,11 +30,17 @@ class RefusedError(Exception):
     """The mail system refused the request; str() is its reason."""
 
 
+class NotSuperuserError(Exception):
+    """Only root, or who owns the queue where there is no root, may do this; each command has its own words for it."""
+
+
 class QueueClient:
-    """Requests to the queue. Use inside a running event loop."""
+    """Requests to the queue. Use inside a running event loop. Raises NotSuperuserError when it is to steer."""
 
     def __init__(self, config_directory: str, *, steering: bool = False) -> None:
         self.settings = load_settings(find_config_directory(config_directory or None), "postqueue")
+        if steering:
+            require_superuser(self.settings)
         path = f"{self.settings[QUEUE_DIRECTORY]}/public/{'qmgr' if steering else 'showq'}"
         self._client: Client[FromShowq] | None = None
         self._offline: OfflineQueue | None = None
@@ -106,6 +113,18 @@ def _open_offline(settings: Settings) -> "OfflineQueue":
     except (StoreError, OSError) as error:
         why = f"the mail system is down (start it with: postfix start), and the queue cannot be opened: {error}"
         raise QueueUnavailableError(why) from error
+
+
+def require_superuser(settings: Settings) -> None:
+    """Raise NotSuperuserError unless we are root or the queue's owner; one that is not there yet is nobody's."""
+    try:
+        owner = os.stat(f"{settings[QUEUE_DIRECTORY]}/posthouse").st_uid
+    except FileNotFoundError:
+        return
+    except OSError:
+        owner = 0
+    if os.geteuid() not in (0, owner):
+        raise NotSuperuserError
 
 
 def _is_served(path: str) -> bool:

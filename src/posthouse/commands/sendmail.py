@@ -49,6 +49,7 @@ class Arguments:
 
 def main(argv: list[str] | None = None) -> int:
     """Run; the name it is called by (mailq, newaliases) decides what it does."""
+    open_standard_descriptors()
     arguments = sys.argv if argv is None else argv
     name = os.path.basename(arguments[0])
     try:
@@ -263,7 +264,7 @@ def deliver(arguments: Arguments) -> int:
 
 def read_content(*, dot_ends: bool) -> bytes:
     """Read all of standard input as LF lines. dot_ends: a line with a dot alone ends it."""
-    content = sys.stdin.buffer.read()
+    content = sys.stdin.buffer.read() if sys.stdin is not None else b""
     if b"\r\n" in content:
         content = content.replace(b"\r\n", b"\n")
     if dot_ends:
@@ -275,6 +276,17 @@ def read_content(*, dot_ends: bool) -> bytes:
         elif content.endswith(b"\n."):
             content = content[:-1]
     return content
+
+
+def open_standard_descriptors() -> None:
+    """Open what the caller has closed, lest a file of ours becomes standard output and gets what is meant for it."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115 - for good
 
 
 def login_full_name() -> str:
