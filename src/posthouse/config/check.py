@@ -77,9 +77,9 @@ def check_directory(directory: str, registry: Registry) -> list[Finding]:
     return _sorted(findings)
 
 
-def check_configuration(configuration: Configuration, registry: Registry) -> list[Finding]:
+def check_configuration(configuration: Configuration, registry: Registry, *, as_root: bool = False) -> list[Finding]:
     """Check a configuration that was read; errors first, then by place. Raises ConfigError."""
-    return _sorted(list(_Check(configuration, registry).run()))
+    return _sorted(list(_Check(configuration, registry, as_root=as_root).run()))
 
 
 def _sorted(findings: list[Finding]) -> list[Finding]:
@@ -99,7 +99,8 @@ def _of_error(error: ConfigError, consequence: str = "") -> Finding:
 class _Check:
     """One run over one configuration."""
 
-    def __init__(self, configuration: Configuration, registry: Registry) -> None:
+    def __init__(self, configuration: Configuration, registry: Registry, *, as_root: bool) -> None:
+        self._as_root = as_root
         self._configuration = configuration
         self._main = configuration.main
         self._registry = registry
@@ -210,12 +211,12 @@ class _Check:
     def _table_problems(self, row: NameList, value: tuple[str, ...]) -> Iterator[Problem]:
         items = value if isinstance(row, (Tables, Restrictions)) else tuple(item.lstrip("!") for item in value)
         for kind, name in tables_in(items):
-            for problem in check_table(kind, name, self._registry.table_types):
+            for problem in check_table(kind, name, self._registry.table_types, as_root=self._as_root):
                 is_decisive = row.name in DECISIVE and problem[0] is Severity.WARNING and "not built" in problem[1]
                 yield (Severity.ERROR, *problem[1:]) if is_decisive else problem
         if not isinstance(row, (Tables, Restrictions)):
             for item in items:
-                yield from check_file(item, item)
+                yield from check_file(item, item, as_root=self._as_root)
 
     def _check_classes_of_restrictions(self) -> Iterator[Finding]:
         """Check the lists that smtpd_restriction_classes names."""

@@ -45,8 +45,8 @@ def tables_in(items: tuple[str, ...]) -> Iterator[tuple[str, str]]:
             yield from tables_in(tuple(split_tokens(name[1:].removesuffix("}"))))
 
 
-def check_table(kind: str, name: str, built: frozenset[str]) -> Iterator[Problem]:
-    """Check one table."""
+def check_table(kind: str, name: str, built: frozenset[str], *, as_root: bool = False) -> Iterator[Problem]:
+    """Check one table. as_root: daemons will open it with the right to read every file."""
     shown = f"{kind}:{name}"
     if kind not in KNOWN_TYPES:
         guess = difflib.get_close_matches(kind, sorted(KNOWN_TYPES), n=1, cutoff=0.6)
@@ -56,12 +56,12 @@ def check_table(kind: str, name: str, built: frozenset[str]) -> Iterator[Problem
         what = f'table type "{kind}" is not built yet ({shown})'
         yield Severity.WARNING, what, "every lookup in it fails temporarily", 'choose one of "postconf -m"'
     elif kind in TEXT_TYPES and not name.startswith("{"):
-        yield from check_file(name, shown)
+        yield from check_file(name, shown, as_root=as_root)
     elif kind in INDEX_SUFFIXES:
-        yield from _check_index(kind, name, shown)
+        yield from _check_index(kind, name, shown, as_root=as_root)
 
 
-def check_file(path: str, shown: str) -> Iterator[Problem]:
+def check_file(path: str, shown: str, *, as_root: bool = False) -> Iterator[Problem]:
     """Check that a file can be opened for reading. Relative names are meant for the daemons' directory: not checked."""
     if not path.startswith("/"):
         return
@@ -70,13 +70,14 @@ def check_file(path: str, shown: str) -> Iterator[Problem]:
     except FileNotFoundError:
         yield Severity.ERROR, f"{shown}: there is no such file", "", f"create {path}, or take the table out"
     except OSError as error:
-        yield _unreadable(path, shown, error)
+        if not (as_root and isinstance(error, PermissionError)):
+            yield _unreadable(path, shown, error)
     else:
         if os.path.isdir(path):
             yield Severity.ERROR, f"{shown} is a directory", "", "name a file"
 
 
-def _check_index(kind: str, name: str, shown: str) -> Iterator[Problem]:
+def _check_index(kind: str, name: str, shown: str, *, as_root: bool) -> Iterator[Problem]:
     """Check an indexed table: the file that postmap(1) or postalias(1) makes beside the source text."""
     if not name.startswith("/"):
         return
@@ -87,7 +88,8 @@ def _check_index(kind: str, name: str, shown: str) -> Iterator[Problem]:
         except FileNotFoundError:
             raise
         except OSError as error:
-            yield _unreadable(path, shown, error)
+            if not (as_root and isinstance(error, PermissionError)):
+                yield _unreadable(path, shown, error)
         return
     make = f'run "newaliases" or "postalias {shown}"' if name.endswith("aliases") else f'run "postmap {shown}"'
     if os.path.exists(name):

@@ -25,11 +25,15 @@ Instruction = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A condition: the low 32 bits of an argument, masked, are one of these values."""
+    """A condition: the low 32 bits of an argument (or the high ones), masked, are one of these values.
+
+    The kernel takes most arguments as 32 bits; for pointers both halves must be looked at.
+    """
 
     argument: int
     values: tuple[int, ...]
     mask: int = 0xFFFFFFFF
+    high: bool = False
 
 
 Alternatives = tuple[tuple[When, ...], ...]  # allowed when all conditions of one of them hold; () always
@@ -89,7 +93,7 @@ def _all_of(conditions: tuple[When, ...], listed: int) -> list[Instruction]:
 
 def _condition(condition: When) -> list[Instruction]:
     """Load and compare; the last comparison's way out is set by the caller."""
-    block: list[Instruction] = [(_LOAD, 0, 0, _ARGUMENTS_AT + 8 * condition.argument)]
+    block: list[Instruction] = [(_LOAD, 0, 0, _ARGUMENTS_AT + 8 * condition.argument + 4 * condition.high)]
     if condition.mask != 0xFFFFFFFF:
         block.append((_AND, 0, 0, condition.mask))
     left = len(condition.values)

@@ -19,6 +19,7 @@ class Rules:
     daemon: str
     user: str = ""  # the account's name
     root_directory: str = ""  # chroot; "" for none
+    root_files: bool = False  # keeps CAP_DAC_READ_SEARCH until its tables are open
     reads: tuple[str, ...] = ()  # files, and directories with all that is in them
     writes: tuple[str, ...] = ()  # directories: make, read, write, rename and remove what is in them
     appends: tuple[str, ...] = ()  # files that exist: write to them

@@ -5,6 +5,7 @@ io_uring is never allowed: it goes around every filter. libuv tries it when a lo
 when the kernel says no; so a filter comes before the loop (libuv issue 4638). Source: seccomp(2).
 """
 
+import fcntl
 import os
 import socket
 from collections.abc import Iterable
@@ -21,13 +22,13 @@ ALWAYS: Final = (
     "rt_sigreturn sigaltstack restart_syscall exit exit_group getrandom uname sysinfo getpid gettid getppid getuid "
     "geteuid getgid getegid getrlimit umask getcwd "
     # descriptors that are open
-    "read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 close close_range dup dup2 dup3 fcntl "
+    "read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 close close_range dup dup2 dup3 "
     "fstat lseek pipe pipe2 eventfd2 "
     # events
     "poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 signalfd4 timerfd_create "
     "timerfd_settime timerfd_gettime "
     # sockets that are there
-    "connect accept accept4 sendto recvfrom sendmsg recvmsg sendmmsg recvmmsg shutdown getsockname getpeername "
+    "connect accept accept4 recvfrom recvmsg recvmmsg shutdown getsockname getpeername "
     "setsockopt getsockopt "
     # names of files; opening them is another matter
     "stat lstat newfstatat statx access faccessat faccessat2 statfs fstatfs readlink readlinkat getdents64"
@@ -70,6 +71,8 @@ _PROT_EXEC: Final = 4
 _O_CHANGING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _SOCKET_TYPE: Final = 0xF  # without SOCK_NONBLOCK and SOCK_CLOEXEC
 _IOCTLS: Final = (0x5421, 0x541B, 0x5450, 0x5451, 0x5401, 0x5413)  # FIONBIO FIONREAD FIO(N)CLEX TCGETS TIOCGWINSZ
+# Duplicates, flags, locks, seals; not F_SETOWN and its like: the kernel would send others signals in our name.
+_FCNTLS: Final = (*range(8), 36, 37, 38, fcntl.F_DUPFD_CLOEXEC, fcntl.F_GET_SEALS, fcntl.F_ADD_SEALS)
 _TCP: Final = (0, socket.IPPROTO_TCP)
 _UDP: Final = (0, socket.IPPROTO_UDP)
 _INTERNET: Final = (int(socket.AF_INET), int(socket.AF_INET6))
@@ -83,9 +86,11 @@ def make_filter(rules: Rules) -> bytes | None:
     if rules.executes:
         return _filter_of_commands(architecture)
     known = calls.numbers()
+    # Conditions first: these calls are looked at every time, the others once.
+    ordered = sorted(allowed(rules).items(), key=lambda each: not each[1])
     return bpf.assemble(
         architecture,
-        {known[name]: when for name, when in allowed(rules).items() if name in known},
+        {known[name]: when for name, when in ordered if name in known},
         frozenset({known["clone3"], *(known[name] for name in ("openat2",) if name in known)}),
     )
 
@@ -99,7 +104,12 @@ def allowed(rules: Rules) -> dict[str, Alternatives]:
         "mprotect": not_executable,
         "ioctl": ((When(1, _IOCTLS),),),
         "prctl": ((When(0, (_PR_SET_NAME, _PR_GET_NAME, _PR_CAPBSET_READ)),),),
-        "prlimit64": ((When(2, (0,)),),),  # ask, not set
+        "prlimit64": ((When(2, (0,)), When(2, (0,), high=True)),),  # ask, not set: the new limits are a null pointer
+        "fcntl": ((When(1, _FCNTLS),),),
+        # Not by TCP Fast Open: Landlock does not take that for connect(2).
+        "sendto": ((When(3, (0,), int(socket.MSG_FASTOPEN)),),),
+        "sendmsg": ((When(2, (0,), int(socket.MSG_FASTOPEN)),),),
+        "sendmmsg": ((When(3, (0,), int(socket.MSG_FASTOPEN)),),),
         "tgkill": ((When(0, (os.getpid(),)),),),  # abort(3)
         "socketpair": ((When(0, (int(socket.AF_UNIX),)),),),
         "socket": tuple(_sockets(rules)),
@@ -115,7 +125,9 @@ def allowed(rules: Rules) -> dict[str, Alternatives]:
     if rules.uses_network:
         found["bind"] = ()
     if rules.root_directory:
-        found |= dict.fromkeys(("chroot", "chdir", "capset"), ())  # of no use once the capability is given up
+        found |= dict.fromkeys(("chroot", "chdir"), ())  # of no use once the capability is given up
+    if rules.root_directory or rules.root_files:
+        found["capset"] = ()
     if rules.threads:
         found["clone"] = ((When(0, (_CLONE_THREAD,), _CLONE_THREAD),),)
     return found

@@ -127,6 +127,7 @@ class ServiceOrder(NamedTuple):
     package: Package
     owner: Annotated[Owner, "B", Owner]
     chroot: Flag = False
+    root_files: Flag = False  # opens tables that only root may read, before it serves
     wakeup_s: Number = 0
     wakeup_if_used: Flag = False
     limit: Number = 0  # clients at once; 0: no limit

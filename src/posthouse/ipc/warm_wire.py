@@ -57,6 +57,7 @@ class Request(NamedTuple):
     client_limit: int = 0
     runas_socket: bool = False
     chroot: bool = False  # keep the right to change the root directory until the child has done so
+    root_files: bool = False  # keep the right to read every file until the child has opened its tables
 
 
 class Answer(NamedTuple):
@@ -81,6 +82,7 @@ REQUEST: Final = Layout(
     client_limit="I",
     runas_socket="?",
     chroot="?",
+    root_files="?",
 )
 ANSWER: Final = Layout(Answer, b"PWa1", said=("B", Said), number="I", pid="I", reason=f"{MAX_REASON}s")
 

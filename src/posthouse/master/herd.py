@@ -103,7 +103,9 @@ class Herd:
         runas = self.runas.client(order.runas)
         lent = [sealed(order.settings), theirs.detach(), *runas]
         request = Request(Ask.FORK, package=order.package, become=bool(owners), client_limit=order.clients)
-        request = request._replace(runas_socket=bool(runas), chroot=order.chroot and bool(owners), **who._asdict())
+        if owners:
+            request = request._replace(chroot=order.chroot, root_files=order.root_files)
+        request = request._replace(runas_socket=bool(runas), **who._asdict())
         descriptors = [*lent, *(sock.fileno() for sock in service.sockets)]
         self.warm.request(request, descriptors, lambda answer: self._answered(process, answer))
         for descriptor in lent:

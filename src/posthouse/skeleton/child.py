@@ -13,13 +13,14 @@ import signal
 import socket
 import sys
 import traceback
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NoReturn
 
 from posthouse.config import catalog
 from posthouse.config.parameters import LOG_FORMAT, MAILLOG_FILE, MAX_IDLE, MAX_USE, MYHOSTNAME, QUEUE_DIRECTORY
 from posthouse.config.settings import Settings
 from posthouse.config.wire import parse_settings
-from posthouse.skeleton.confined import change_root, confine, denial
+from posthouse.confine.kernel import drop_capabilities
+from posthouse.skeleton.confined import Handed, change_root, confine, denial
 from posthouse.skeleton.daemon import UNLIMITED, Context, Daemon
 from posthouse.skeleton.lifetime import Lifetime
 from posthouse.util import log
@@ -32,21 +33,6 @@ from posthouse.util.successor import set_successor_handler
 SWITCH_INTERVAL_S: Final = 0.0005  # a writer thread must not wait 5 ms for a busy loop (design: group commit)
 GC_THRESHOLDS: Final = (20_000, 20, 100)  # sessions make few cycles; the image's own objects are frozen
 MAX_SETTINGS: Final = 16 * 1024 * 1024  # bytes
-
-
-class Handed(NamedTuple):
-    """What master and warm hand over.
-
-    client_limit: 0 for none; runas_fd: -1 for none. chroot: the process has kept CAP_SYS_CHROOT, and makes
-    queue_directory its root when the service is there.
-    """
-
-    status_fd: int
-    listen_fds: list[int]
-    client_limit: int
-    runas_fd: int
-    chroot: bool
-
 
 catalog.entries()  # read now, in the warm image: 1 MB that all daemons share
 catalog.families()
@@ -77,7 +63,7 @@ def run_child(module: str, settings_fd: int, handed: Handed) -> NoReturn:
 def _serve(daemon: Daemon, settings: Settings, handed: Handed) -> None:
     assert __debug__, "daemons are never run with -O"
     _process_defaults()
-    confine(daemon, settings, has_runas=handed.runas_fd >= 0, chroot=handed.chroot)
+    confine(daemon, settings, handed)
     loop = new_event_loop()
     limit = min(handed.client_limit or UNLIMITED, daemon.clients)
     lifetime = Lifetime(loop, _status_socket(handed.status_fd), client_limit=limit)
@@ -106,6 +92,8 @@ def _serve(daemon: Daemon, settings: Settings, handed: Handed) -> None:
     if handed.chroot:
         change_root(settings[QUEUE_DIRECTORY])
         open_log(settings, "")
+    if handed.chroot or handed.root_files:
+        drop_capabilities()
     lifetime.before_exit = service.closing
     loop.add_signal_handler(signal.SIGTERM, lifetime.retire)
     lifetime.serve(

@@ -9,7 +9,8 @@ import os
 import pwd
 import time
 import traceback
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from posthouse.config.own_addresses import own_addresses
 from posthouse.config.parameter import ConfigValueError
@@ -29,13 +30,30 @@ from posthouse.util.successor import set_root_changed
 _NEW_FILE_MODE: Final = 0o600
 
 
-def confine(daemon: Daemon, settings: Settings, *, has_runas: bool, chroot: bool = False) -> None:
+class Handed(NamedTuple):
+    """What master and warm hand over.
+
+    client_limit: 0 for none; runas_fd: -1 for none. chroot: the process has kept CAP_SYS_CHROOT, and makes
+    queue_directory its root when the service is there. root_files: it has kept CAP_DAC_READ_SEARCH until then.
+    """
+
+    status_fd: int
+    listen_fds: list[int]
+    client_limit: int
+    runas_fd: int
+    chroot: bool
+    root_files: bool
+
+
+def confine(daemon: Daemon, settings: Settings, handed: Handed) -> None:
     """Put this process behind its walls, as main.cf says. Raises Fatal: they are required and not to be had."""
     if settings[CONFINEMENT] == "off":
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         deny_io_uring()
         return
-    rules = compute_rules(daemon, settings, has_runas=has_runas, chroot=chroot)
+    rules = compute_rules(daemon, settings, has_runas=handed.runas_fd >= 0, chroot=handed.chroot)
+    if handed.root_files:
+        rules = replace(rules, root_files=True)
     load_everything(daemon, settings, rules)
     newest = settings[LANDLOCK_NEWEST_ABI]
     if settings[CONFINEMENT] == "require" and (missing := enforce.missing_in_kernel(newest)):
@@ -56,7 +74,6 @@ def change_root(directory: str) -> None:
         hold_files()
         os.chroot(directory)
         os.chdir("/")
-        kernel.drop_capabilities()
     except OSError as error:
         raise Fatal(f"cannot change the root directory to {directory}: {error}") from error
     set_root_changed()
@@ -76,6 +93,9 @@ def load_everything(daemon: Daemon, settings: Settings, rules: Rules) -> None:
     if {INET_INTERFACES, MYDESTINATION} & set(daemon.parameters):
         with contextlib.suppress(ConfigValueError):  # whoever needs them says so
             own_addresses(settings.text)
+    for path in rules.writes:
+        with contextlib.suppress(OSError):  # a rule needs something to stand on
+            os.makedirs(path, mode=0o700, exist_ok=True)
     for path in rules.appends:
         with contextlib.suppress(OSError):  # the service tells what is wrong with its file
             os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _NEW_FILE_MODE))

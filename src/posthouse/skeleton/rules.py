@@ -41,7 +41,11 @@ def compute_rules(
     wanted, queue = daemon.privileges, settings[QUEUE_DIRECTORY]
     specs = list(_tables(daemon, settings))
     accounts = wanted.accounts or any(kind == "unix" for kind, _ in specs)
-    reads = [OWN_SOURCE, *_expanded(wanted.reads, settings), *_table_files(specs, queue)]
+    reads = [
+        OWN_SOURCE,
+        *_expanded(wanted.reads, settings),
+        *(_own_directory(path, queue) or path for path in _paths(specs)),
+    ]
     acts_itself = wanted.asks_runas and not has_runas
     log = settings[MAILLOG_FILE]
     return Rules(
@@ -64,6 +68,11 @@ def compute_rules(
 def table_types(daemon: Daemon, settings: Settings) -> frozenset[str]:
     """Name the types of the tables a daemon will open."""
     return frozenset(kind for kind, _ in _tables(daemon, settings))
+
+
+def table_files(daemon: Daemon, settings: Settings) -> frozenset[str]:
+    """Name the files of the tables that a daemon will open."""
+    return frozenset(_paths(_tables(daemon, settings)))
 
 
 def _connect_ports(network: tuple[str, ...]) -> tuple[int, ...] | None:
@@ -105,11 +114,11 @@ def _items(parameter: Parameter[Any], settings: Settings) -> Iterator[str]:
                 continue  # the check of the configuration has said so
 
 
-def _table_files(specs: Iterable[tuple[str, str]], queue: str) -> Iterator[str]:
+def _paths(specs: Iterable[tuple[str, str]]) -> Iterator[str]:
     for kind, name in specs:
         path = name + INDEX_SUFFIXES.get(kind, "")
         if path.startswith("/") and kind in {"", *TEXT_TYPES, *INDEX_SUFFIXES, *CONFIGURED_FILES}:
-            yield _own_directory(path, queue) or path
+            yield path
 
 
 def _own_directory(path: str, queue: str) -> str:

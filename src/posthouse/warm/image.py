@@ -34,7 +34,7 @@ CONTROL_FD: Final = 3
 PR_SET_KEEPCAPS: Final = 8  # prctl(2)
 PR_CAPBSET_DROP: Final = 24
 _CAPABILITY_VERSION: Final = struct.pack("=Ii", 0x20080522, 0)  # capset(2): version 3, this process
-_ONLY_SYS_CHROOT: Final = struct.pack("=6I", 1 << 18, 1 << 18, 0, 0, 0, 0)  # effective, permitted, inheritable
+CAP_DAC_READ_SEARCH, CAP_SYS_CHROOT = 1 << 2, 1 << 18
 _LIBC: Final = ctypes.CDLL(None)
 # What the standard library would import later, by itself: codecs by name, asyncio's threads.
 LATE_IMPORTS: Final = ("encodings.ascii", "encodings.idna", "encodings.latin_1", "concurrent.futures.thread")
@@ -150,7 +150,9 @@ def _call(request: Request, descriptors: list[int], names: Names) -> None:
     runas = sockets.pop(0) if request.runas_socket else -1
     module = f"{names.daemons}.{request.package}.daemon"
     child = sys.modules[names.child]
-    child.run_child(module, settings, child.Handed(status, sockets, request.client_limit, runas, request.chroot))
+    child.run_child(
+        module, settings, child.Handed(status, sockets, request.client_limit, runas, request.chroot, request.root_files)
+    )
 
 
 def _become(identity: Request) -> None:
@@ -158,12 +160,13 @@ def _become(identity: Request) -> None:
     capability = 0
     while _LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0:  # until there is none of that number
         capability += 1
-    if identity.chroot:
+    kept = CAP_SYS_CHROOT * identity.chroot | CAP_DAC_READ_SEARCH * identity.root_files
+    if kept:
         _LIBC.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
     os.setgroups(identity.groups)
     os.setresgid(identity.gid, identity.gid, identity.gid)
     os.setresuid(identity.uid, identity.uid, identity.uid)
     if os.getresuid() != (identity.uid,) * 3 or os.getresgid() != (identity.gid,) * 3:
         os._exit(71)  # EX_OSERR
-    if identity.chroot and _LIBC.capset(_CAPABILITY_VERSION, _ONLY_SYS_CHROOT) != 0:
+    if kept and _LIBC.capset(_CAPABILITY_VERSION, struct.pack("=6I", kept, kept, 0, 0, 0, 0)) != 0:
         os._exit(71)

@@ -30,6 +30,7 @@ from posthouse.config.settings import Identity as Reader
 from posthouse.config.settings import Settings
 from posthouse.ipc.orders_stream import format_failed, format_orders
 from posthouse.ipc.orders_wire import GlobalOrders, LogKind, Orders
+from posthouse.ipc.orders_wire import Identity as Owned
 from posthouse.util.errors import ConfigError, Fatal
 
 OUTPUT_FD: Final = 3  # master's pipe
@@ -60,11 +61,12 @@ def make_orders(files: Files, built: Registry, *, as_root: bool) -> Orders:
     """Parse and check everything. Raises ConfigError."""
     configuration = parse_configuration(files)
     settings = configuration.settings("master")
-    builder = Builder(configuration, settings, as_root)
-    notes = (*confinement_notes(settings), *notes_of(check_configuration(configuration, built)))
+    owners = find_owners(settings) if as_root else ()
+    builder = Builder(configuration, settings, as_root, owners)
+    notes = (*confinement_notes(settings), *notes_of(check_configuration(configuration, built, as_root=as_root)))
     services = builder.build()
     missed = chroot_notes(settings, services) if as_root else ()
-    return Orders(_global(settings, as_root=as_root), tuple(services), (*builder.notes, *notes, *missed))
+    return Orders(_global(settings, owners), tuple(services), (*builder.notes, *notes, *missed))
 
 
 def parse_configuration(files: Files) -> Configuration:
@@ -77,7 +79,7 @@ def parse_configuration(files: Files) -> Configuration:
     return Configuration(files.directory, main_cf, master_cf, host_facts(settings))
 
 
-def _global(settings: Settings, *, as_root: bool) -> GlobalOrders:
+def _global(settings: Settings, owners: tuple[Owned, ...]) -> GlobalOrders:
     return GlobalOrders(
         config_directory=settings.config_directory,
         queue_directory=_absolute(settings, QUEUE_DIRECTORY.name, settings[QUEUE_DIRECTORY]),
@@ -88,8 +90,8 @@ def _global(settings: Settings, *, as_root: bool) -> GlobalOrders:
         log_json=settings[LOG_FORMAT] == "json",
         facility=_facility(settings[SYSLOG_FACILITY]),
         throttle_s=max(1, round(settings[SERVICE_THROTTLE_TIME])),
-        denied_groups=denied_groups(settings) if as_root else (),
-        owners=find_owners(settings) if as_root else (),
+        denied_groups=denied_groups(settings) if owners else (),
+        owners=owners,
     )
 
 

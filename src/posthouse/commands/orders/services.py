@@ -8,6 +8,7 @@ from typing import Final
 
 from posthouse.commands.orders.accounts import pipe_user
 from posthouse.commands.orders.programs import INTERNAL_MASTER_CF, PROGRAMS, Program, is_built
+from posthouse.commands.orders.root_files import needs_root_files
 from posthouse.config.check_services import NEVER_CHROOT, OUTSIDE_CHROOT
 from posthouse.config.endpoints import service_addresses
 from posthouse.config.lists import split_tokens
@@ -16,7 +17,7 @@ from posthouse.config.master_cf import Service, parse_master_cf
 from posthouse.config.parameters import COMPATIBILITY_LEVEL, DEFAULT_PROCESS_LIMIT, MAILLOG_FILE
 from posthouse.config.settings import Settings
 from posthouse.config.wire import format_settings
-from posthouse.ipc.orders_wire import Address, Family, RunasRule, ServiceOrder
+from posthouse.ipc.orders_wire import Address, Family, Identity, RunasRule, ServiceOrder
 from posthouse.ipc.runas_wire import JobKind
 from posthouse.util.errors import ConfigError
 
@@ -39,6 +40,7 @@ class Builder:
     configuration: Configuration
     settings: Settings  # of the system as a whole
     as_root: bool
+    owners: tuple[Identity, ...] = ()  # by Owner; empty without root
     notes: list[str] = field(default_factory=list)
     unbuilt: list[str] = field(default_factory=list)
 
@@ -107,6 +109,7 @@ class Builder:
             package=program.package,
             owner=program.owner,
             chroot=self._chroot(service),
+            root_files=self._needs_root_files(program, settings),
             wakeup_s=service.wakeup_s,
             wakeup_if_used=service.wakeup_only_if_used,
             limit=1 if program.solitary else limit,
@@ -127,6 +130,9 @@ class Builder:
         if service.chroot is not None:
             return service.chroot
         return self.settings[COMPATIBILITY_LEVEL].strip() in ("", "0")  # "-" means y below level 1
+
+    def _needs_root_files(self, program: Program, settings: Settings) -> bool:
+        return bool(self.owners) and needs_root_files(program.package, settings, self.owners[program.owner])
 
     def _addresses(self, service: Service) -> tuple[Address, ...]:
         if service.type == "inet":
