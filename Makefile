@@ -4,7 +4,7 @@
 PYTEST = .venv/bin/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run lint test bench check format test-integration lock peers clean
+.PHONY: help setup run lint test fuzz bench check format test-integration docs lock peers clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F '|' '{printf "make %-17s %s\n", $$1, $$2}'
@@ -27,6 +27,7 @@ lint: setup ## format, lint, types, layers, sizes
 	.venv/bin/mypy --no-error-summary
 	.venv/bin/lint-imports --no-logo
 	.venv/bin/python tools/check_sizes.py
+	.venv/bin/python tools/root_code.py
 
 check: lint ## the same, and the tests that start no server
 	$(PYTEST) -q tests/unit tests/contract tests/dialogs tests/golden tests/architecture
@@ -37,12 +38,19 @@ test: lint peers ## the same, and every other test (what CI runs)
 test-integration: setup peers ## only whole servers on loopback
 	$(PYTEST) -q tests/integration
 
+fuzz: setup ## ten million inputs for the code that runs as root; INPUTS=N SEED=N BLOCK=N
+	@.venv/bin/python -m tests.fuzz.root $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(BLOCK),--block $(BLOCK))
+
 bench: setup peers ## Posthouse and Debian's Postfix under the same load; QUICK=1: a first look
 	@.venv/bin/python -m tests.bench.bench $(BENCH)
 
 format: setup ## bring the code into the project's form
 	.venv/bin/ruff format --quiet .
 	.venv/bin/ruff check --quiet --fix .
+
+docs: setup ## manual pages, systemd units and the table in docs/security.md anew, from the declarations
+	@.venv/bin/python tools/generate.py
 
 # The lock holds names, versions and hashes, and no registry's address: the hashes alone decide what is installed.
 lock: setup ## resolve the dependencies of pyproject.toml anew

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Annotated, Final, Generic, TypeVar, get_type_hints
 
 T = TypeVar("T")
-Field = str | tuple[str, Callable[..., object]]
 MAGIC_SIZE: Final = 4
 Byte = Annotated[int, "B"]
 Short = Annotated[int, "H"]
@@ -27,28 +26,24 @@ def _as_it_is(value: T) -> T:
 class Layout(Generic[T]):
     """How one kind of record looks; `magic` (four octets) holds the kind and the version of its protocol."""
 
-    def __init__(
-        self, make: Callable[..., T], magic: bytes, whole: Callable[[T], T] = _as_it_is, **fields: Field
-    ) -> None:
+    def __init__(self, make: Callable[..., T], magic: bytes, whole: Callable[[T], T] = _as_it_is) -> None:
         """whole: the check of the record as a whole."""
         assert len(magic) == MAGIC_SIZE, "magic has four octets"
         self._make, self._magic, self._whole = make, magic, whole
-        self._fields: list[tuple[str, str, Callable[..., object]]] = []
+        self.fields: list[tuple[str, str, Callable[..., object]]] = []
         for name, hint in get_type_hints(make, include_extras=True).items():
             code, *check = getattr(hint, "__metadata__", ("",))
             if code:
-                self._fields.append((name, code, check[0] if check else _as_it_is))
-        for name, field in fields.items():  # the older form
-            self._fields.append((name, *(field if isinstance(field, tuple) else (field, _as_it_is))))
+                self.fields.append((name, code, check[0] if check else _as_it_is))
         # A list is its length and its places.
-        codes = (f"B{code}" if _is_list(code) else code for _, code, _ in self._fields)
+        codes = (f"B{code}" if _is_list(code) else code for _, code, _ in self.fields)
         self._struct = struct.Struct(f"!{MAGIC_SIZE}s" + "".join(codes))
         self.size = self._struct.size
 
     def pack(self, value: T) -> bytes:
         """Write a record. Raises ValueError: something does not fit into its field."""
         out: list[object] = [self._magic]
-        for name, code, _ in self._fields:
+        for name, code, _ in self.fields:
             item = getattr(value, name)
             if isinstance(item, str):
                 out.append(_text(name, item, _count(code)))
@@ -67,7 +62,7 @@ class Layout(Generic[T]):
             raise ValueError("record of another size, kind or version")
         items = iter(self._struct.unpack(record)[1:])
         values: dict[str, object] = {}
-        for name, code, check in self._fields:
+        for name, code, check in self.fields:
             item = next(items)
             if _is_list(code):
                 places = [next(items) for _ in range(_count(code))]

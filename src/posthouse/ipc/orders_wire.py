@@ -69,7 +69,7 @@ def _directory(path: str) -> str:
 
 
 MAX_ID: Final = 2**32 - 2  # -1 means "unchanged" to setresuid(2)
-not_root = no_roots = between(1, MAX_ID)
+not_root = between(1, MAX_ID)
 Package = Annotated[str, "48s", named(r"[a-z][a-z0-9_]{0,46}")]  # below posthouse.daemons
 Someone = Annotated[int, "I", not_root]
 Groups = Annotated[tuple[int, ...], f"{MAX_GROUPS}I", not_root]

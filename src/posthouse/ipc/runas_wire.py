@@ -13,21 +13,13 @@ from posthouse.ipc.orders_wire import MAX_DENIED, MAX_GROUPS, MAX_ID, RUNAS_RULE
 MAX_OWN: Final = 16
 
 
-class JobKind(IntFlag):
-    """What the child will do as somebody else; the rule of a service says which it may ask."""
+# What the child will do as somebody else; the rule of a service says which it may ask. MAILBOX: deliver to files of the
+# user, read .forward and :include:. COMMAND: run a command for the user. PIPE, SPAWN: the command of such a service.
+JobKind = IntFlag("JobKind", "MAILBOX COMMAND PIPE SPAWN")
 
-    MAILBOX = 1  # deliver to files of the user, read .forward and :include:
-    COMMAND = 2  # run a command for the user
-    PIPE = 4  # the command of a pipe transport
-    SPAWN = 8  # the command of a spawn service
-
-
-class Verdict(IntEnum):
-    """The answer to a job."""
-
-    STARTED = 0
-    REFUSED = 1  # this identity or kind is not allowed: asking again does not help
-    BUSY = 2  # too many children now: try again later
+# The answer to a job. REFUSED: this identity or kind is not allowed, asking again does not help. BUSY: too many
+# children now, try again later.
+Verdict = IntEnum("Verdict", "STARTED REFUSED BUSY", start=0)
 
 
 def one_kind(number: int) -> JobKind:

@@ -14,15 +14,10 @@ BUSY_SHARE: Final = 0.8  # of one CPU; below it a second process only adds switc
 BUSY_WINDOW_S: Final = 1.0  # over which that is measured
 
 
-class State(IntEnum):
-    """How a process stands."""
-
-    READY = 1  # set up and accepting; sent once, before the first accept
-    BUSY = 2  # uses BUSY_SHARE of a CPU or more, still accepting: another process would help
-    IDLE = 3  # has time again
-    RETIRING = 4  # accepts nothing more and exits when its sessions end
-    FULL = 5  # no room for one more; accepts again later
-
+# How a process stands. READY: set up and accepting, sent once, before the first accept. BUSY: uses BUSY_SHARE of a CPU
+# or more, still accepting, another process would help. IDLE: has time again. RETIRING: accepts no more and exits when
+# its sessions end. FULL: no room for one more, accepts again later.
+State = IntEnum("State", "READY BUSY IDLE RETIRING FULL")
 
 # master to process, one byte a record
 RETIRE: Final = b"R"  # accept nothing more, finish the sessions in their own time, exit 0

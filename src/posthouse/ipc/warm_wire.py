@@ -7,90 +7,54 @@ Of RUNAS: its control socket.
 """
 
 import array
-import re
+import os
 import socket
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
-from posthouse.ipc.fixed import Layout
-from posthouse.ipc.orders_wire import MAX_GROUPS, no_roots, not_root
+from posthouse.ipc.fixed import Flag, Layout, Number
+from posthouse.ipc.orders_wire import Groups, Someone, named
 
 MAX_DESCRIPTORS: Final = 253  # SCM_MAX_FD of Linux
 MAX_REASON: Final = 400  # octets
-_PACKAGE: Final = re.compile(r"|[a-z][a-z0-9_]{0,46}", re.ASCII)
 
-
-class Ask(IntEnum):
-    """What master wants."""
-
-    IMPORT = 1
-    SEAL = 2
-    FORK = 3
-    RUNAS = 4
-
-
-class Said(IntEnum):
-    """What warm answers."""
-
-    READY = 1
-    FORKED = 2
-    FAILED = 3
-
-
-def package_name(text: str) -> str:
-    """Let only a plain module name pass, or none. Raises ValueError."""
-    if _PACKAGE.fullmatch(text) is None:
-        raise ValueError("not a package of daemons")
-    return text
+# What master wants, and what warm answers.
+Ask = IntEnum("Ask", "IMPORT SEAL FORK RUNAS")
+Said = IntEnum("Said", "READY FORKED FAILED")
 
 
 class Request(NamedTuple):
     """One request of master. Without `become` the child stays who warm is, which then is not root."""
 
-    ask: Ask
-    number: int = 0  # comes back in the answer
-    package: str = ""
-    become: bool = False
-    uid: int = 1
-    gid: int = 1
-    groups: tuple[int, ...] = ()
-    client_limit: int = 0
-    runas_socket: bool = False
-    chroot: bool = False  # keep the right to change the root directory until the child has done so
-    root_files: bool = False  # keep the right to read every file until the child has opened its tables
+    ask: Annotated[Ask, "B", Ask]
+    number: Number = 0  # comes back in the answer
+    package: Annotated[str, "48s", named(r"|[a-z][a-z0-9_]{0,46}")] = ""
+    become: Flag = False
+    uid: Someone = 1
+    gid: Someone = 1
+    groups: Groups = ()
+    client_limit: Number = 0
+    runas_socket: Flag = False
+    chroot: Flag = False  # keep the right to change the root directory until the child has done so
+    root_files: Flag = False  # keep the right to read every file until the child has opened its tables
 
 
 class Answer(NamedTuple):
     """One answer of warm."""
 
-    said: Said
-    number: int = 0
-    pid: int = 0
-    reason: str = ""
+    said: Annotated[Said, "B", Said]
+    number: Number = 0
+    pid: Number = 0
+    reason: Annotated[str, f"{MAX_REASON}s"] = ""
 
 
-REQUEST: Final = Layout(
-    Request,
-    b"PWr1",
-    ask=("B", Ask),
-    number="I",
-    package=("48s", package_name),
-    become="?",
-    uid=("I", not_root),
-    gid=("I", not_root),
-    groups=(f"{MAX_GROUPS}I", no_roots),
-    client_limit="I",
-    runas_socket="?",
-    chroot="?",
-    root_files="?",
-)
-ANSWER: Final = Layout(Answer, b"PWa1", said=("B", Said), number="I", pid="I", reason=f"{MAX_REASON}s")
+REQUEST: Final = Layout(Request, b"PWr1")
+ANSWER: Final = Layout(Answer, b"PWa1")
 
 
 def send_record(sock: socket.socket, record: bytes, descriptors: list[int]) -> None:
     """Send one record with its descriptors."""
-    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-    sock.sendmsg([record], rights)
+    sock.sendmsg([record], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))])
 
 
 def receive_record(sock: socket.socket, limit: int) -> tuple[bytes, list[int]]:
@@ -101,9 +65,8 @@ def receive_record(sock: socket.socket, limit: int) -> tuple[bytes, list[int]]:
     size = socket.CMSG_SPACE(MAX_DESCRIPTORS * 4)
     record, ancillary, flags, _ = sock.recvmsg(limit, size, socket.MSG_CMSG_CLOEXEC)
     descriptors = array.array("i")
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    for _, _, data in ancillary:  # nothing but descriptors was asked for
+        descriptors.frombytes(data)
     if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
         close_all(descriptors.tolist())
         raise ValueError("record or descriptors truncated")
@@ -113,4 +76,4 @@ def receive_record(sock: socket.socket, limit: int) -> tuple[bytes, list[int]]:
 def close_all(descriptors: list[int]) -> None:
     """Close each."""
     for descriptor in descriptors:
-        socket.close(descriptor)
+        os.close(descriptor)

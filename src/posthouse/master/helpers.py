@@ -89,13 +89,11 @@ class Warm:
 
     def import_daemons(self, packages: Iterable[str], *, last: bool = True) -> None:
         """Name daemons to hold; after the last ones it becomes ready."""
-        records = [REQUEST.pack(Request(Ask.IMPORT, package=package)) for package in packages]
-        if last:
-            records.append(REQUEST.pack(Request(Ask.SEAL)))
+        requests = [*(Request(Ask.IMPORT, package=package) for package in packages), *[Request(Ask.SEAL)] * last]
         self._control.setblocking(True)  # more records than the socket holds while warm still imports
         with contextlib.suppress(OSError):  # it is gone: read that from the socket
-            for record in records:
-                self._control.send(record)
+            for request in requests:
+                self._control.send(REQUEST.pack(request))
         self._control.setblocking(False)
 
     def request(self, request: Request, descriptors: list[int], answered: Callable[[Answer], None]) -> None:

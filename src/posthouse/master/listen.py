@@ -41,7 +41,8 @@ class Listeners:
         except OSError as error:
             for sock in made.values():
                 sock.close()
-            raise Fatal(f"bind {_name(address)}: {os.strerror(error.errno) if error.errno else error}") from None
+            place = address.path or f"{address.host} port {address.port}"
+            raise Fatal(f"bind {place}: {os.strerror(error.errno) if error.errno else error}") from None
         self._sockets.update(made)
         return {address: self._sockets[address] for address, _ in wanted}
 
@@ -87,10 +88,6 @@ def _is_at(sock: socket.socket, address: Address) -> bool:
     if address.path:  # of a nameless socket it is "", of an abstract one octets
         return bool(name) and os.path.abspath(name) == os.path.abspath(address.path)
     return bool(name[:2] == (address.host.partition("%")[0], address.port))
-
-
-def _name(address: Address) -> str:
-    return address.path or f"{address.host} port {address.port}"
 
 
 def _open(address: Address, backlog: int) -> socket.socket:

@@ -34,7 +34,7 @@ class Log:
     def write(self, severity: str, text: str) -> None:
         """Log one line; when too many are pending, the oldest is lost."""
         self._dropped += len(self._pending) == MAX_PENDING
-        self._pending.append(self._line(severity, text))
+        self._pending.append(self.line(severity, text))
         self.flush()
 
     def flush(self) -> None:
@@ -45,7 +45,8 @@ class Log:
             count, self._dropped = self._dropped, 0
             self.write("warning", f"{count} log lines were lost: the log did not take them")
 
-    def _line(self, severity: str, text: str) -> bytes:
+    def line(self, severity: str, text: str) -> bytes:
+        """Make the datagram of one line."""
         text = ("" if severity == "info" else f"{severity}: ") + text[:MAX_TEXT].translate(_CLEAN)
         host, pid, stamp = socket.gethostname().partition(".")[0], os.getpid(), time.strftime("%b %e %H:%M:%S ")
         if self._json:

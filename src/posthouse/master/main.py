@@ -33,7 +33,16 @@ def main(argv: list[str], launch: Launch | None = None) -> int:
         return 1
     environment = dict(os.environ)
     inherited = inherited_sockets(environment)
-    _clean_surroundings([sock.fileno() for sock in inherited], outcome)
+    os.umask(0o077)
+    # Nothing of the caller stays but standard input, output, error and what was passed on purpose.
+    keep = [*(sock.fileno() for sock in inherited), *([outcome] if outcome >= LISTEN_FDS_START else [])]
+    close_others(keep)
+    for descriptor in keep:
+        with contextlib.suppress(OSError):  # -r may name a closed one
+            os.set_inheritable(descriptor, False)
+    # Daemons that warm forks become ours when the process between dies.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    name_process("master")
     if launch is None:
         launch = Launch(environment=clean_environment(environment))
     loop = Loop()
@@ -54,19 +63,6 @@ def parse_arguments(argv: list[str]) -> tuple[str, int]:
 def clean_environment(environment: dict[str, str]) -> dict[str, str]:
     """Give what warm, and so every daemon, gets of it."""
     return {"LANG": "C.UTF-8", **{name: environment[name] for name in KEPT if name in environment}, "PATH": PATH}
-
-
-def _clean_surroundings(keep: list[int], outcome: int) -> None:
-    """Leave nothing of the caller but standard input, output, error and what was passed on purpose."""
-    os.umask(0o077)
-    keep = [*keep, *([outcome] if outcome >= LISTEN_FDS_START else [])]
-    close_others(keep)
-    for descriptor in keep:
-        with contextlib.suppress(OSError):  # -r may name a closed one
-            os.set_inheritable(descriptor, False)
-    # Daemons that warm forks become ours when the process between dies.
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    name_process("master")
 
 
 def _teller(outcome: int) -> Callable[[str], None]:

@@ -60,12 +60,9 @@ class Process:
             return False
 
 
-class Need(Enum):
-    """What a service needs now."""
-
-    NOTHING = "a process can take work, or there may be no more"
-    WATCH = "no process: wait for work on the sockets"
-    PROCESS = "another process, now"
+# What a service needs now. NOTHING: a process can take work, or there may be no more. WATCH: there is no process, wait
+# for work on the sockets. PROCESS: another process, now.
+Need = Enum("Need", "NOTHING WATCH PROCESS")
 
 
 class Service:

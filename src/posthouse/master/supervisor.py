@@ -8,12 +8,11 @@ goes on as before. At start there is nothing before, so there the failure is the
 import contextlib
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable
 from typing import Final
 
-from posthouse.ipc.orders_wire import Address, LogKind, Orders
+from posthouse.ipc.orders_wire import LogKind, Orders
 from posthouse.master import log
 from posthouse.master.helpers import Launch, OrdersRun, Warm
 from posthouse.master.herd import Herd
@@ -84,12 +83,24 @@ class Supervisor:
 
     def _first_orders(self, orders: Orders) -> None:
         """Take possession of the directories and listen; clients may connect from now on and wait for warm."""
-        settings = orders.settings
-        lock_instance(settings.queue_directory, settings.data_directory)
-        os.chdir(settings.queue_directory)
-        self._herd.follow(orders, self._open_sockets(orders))
-        self._open_log(orders)
-        self._announce("daemon started", orders)
+        lock_instance(orders.settings.queue_directory, orders.settings.data_directory)
+        os.chdir(orders.settings.queue_directory)
+        self._follow("daemon started", orders)
+
+    def _follow(self, what: str, orders: Orders) -> None:
+        """Do as these orders say, with new sockets first, because that is what can still fail. Raises Fatal."""
+        settings, before = orders.settings, (self._orders or orders).settings
+        places = {(each.queue_directory, each.data_directory) for each in (settings, before)}
+        if len(places) > 1:
+            raise Fatal("queue_directory and data_directory change with stop and start only")
+        wanted = [(address, order.backlog) for order in orders.services for address in order.addresses]
+        sockets = self._listeners.open_all(wanted)
+        path = log.SYSTEM if settings.log is LogKind.SYSLOG else f"{settings.queue_directory}/public/postlog"
+        log.LOG.open(f"{settings.syslog_name}/master", path, settings.facility, json=settings.log_json)
+        self._herd.follow(orders, sockets)
+        log.write("info", f"{what} -- version {settings.version}, configuration {settings.config_directory}")
+        for note in orders.notes:
+            log.warning(note)
 
     def _complete(self) -> None:
         """Warm has imported everything; it does so only after the orders came."""
@@ -97,35 +108,18 @@ class Supervisor:
         assert warm is not None, "an abandoned warm process does not call back"
         assert orders is not None, "warm is ready only after import_daemons"
         first = self._orders is None
-        if first or self._run is None or self._follow(orders):
+        try:
+            if not first and self._run is not None:
+                self._follow("reload", orders)
             self._orders, self._retry_s = orders, 0.0
             self._herd.begin(warm)
-        else:
+        except Fatal as error:
+            log.write("error", UNCHANGED + str(error))
             warm.close()
         if first:
             self._tell("")
         self._run = None
         self._reload_again()
-
-    def _follow(self, new: Orders) -> bool:
-        """Reload: sockets first, because that is what can still fail."""
-        try:
-            sockets = self._open_sockets(new)
-        except Fatal as error:
-            log.write("error", UNCHANGED + str(error))
-            return False
-        self._open_log(new)
-        self._herd.follow(new, sockets)
-        self._announce("reload", new)
-        return True
-
-    def _open_sockets(self, new: Orders) -> dict[Address, socket.socket]:
-        """Open what the new orders want, and close nothing yet. Raises Fatal."""
-        places = {(o.settings.queue_directory, o.settings.data_directory) for o in (new, self._orders or new)}
-        if len(places) > 1:
-            raise Fatal("queue_directory and data_directory change with stop and start only")
-        wanted = [(address, order.backlog) for order in new.services for address in order.addresses]
-        return self._listeners.open_all(wanted)
 
     def _failed(self, reason: str) -> None:
         """The candidate is no good."""
@@ -212,19 +206,6 @@ class Supervisor:
             while time.monotonic() < deadline:
                 if os.waitpid(-1, os.WNOHANG)[0] == 0:
                     time.sleep(0.005)
-
-    # --- log -----------------------------------------------------------------------------------------------------
-
-    def _open_log(self, orders: Orders) -> None:
-        settings = orders.settings
-        path = log.SYSTEM if settings.log is LogKind.SYSLOG else f"{settings.queue_directory}/public/postlog"
-        log.LOG.open(f"{settings.syslog_name}/master", path, settings.facility, json=settings.log_json)
-
-    def _announce(self, what: str, orders: Orders) -> None:
-        place = orders.settings.config_directory
-        log.write("info", f"{what} -- version {orders.settings.version}, configuration {place}")
-        for note in orders.notes:
-            log.warning(note)
 
 
 def _packages(orders: Orders | None) -> list[str]:

@@ -1,7 +1,7 @@
 """The warm image: import every daemon once, freeze, then fork on request.
 
 After SEAL it reads nothing but fixed-size records with descriptors from master. Between a fork and the change of user
-only `_become` and `_close_others` run, nothing of an imported package. It holds no configuration, key or table. It
+only `_become` and `close_others` run, nothing of an imported package. It holds no configuration, key or table. It
 ends when master is gone or has replaced it: end of file on the control socket.
 """
 
@@ -16,19 +16,8 @@ import sys
 import traceback
 from typing import Final, NamedTuple, NoReturn
 
-from posthouse.ipc.warm_wire import (
-    ANSWER,
-    MAX_REASON,
-    REQUEST,
-    Answer,
-    Ask,
-    Request,
-    Said,
-    close_all,
-    receive_record,
-)
-from posthouse.util.process import close_others as _close_others
-from posthouse.util.process import name_process as _name_process
+from posthouse.ipc.warm_wire import ANSWER, MAX_REASON, REQUEST, Answer, Ask, Request, Said, close_all, receive_record
+from posthouse.util.process import EX_OSERR, become, close_others, name_process
 
 CONTROL_FD: Final = 3
 PR_SET_KEEPCAPS: Final = 8  # prctl(2)
@@ -53,7 +42,7 @@ def run(descriptor: int, names: Names) -> NoReturn:
     """Serve master until it goes."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
-    _name_process("warm")
+    name_process("warm")
     gc.disable()
     control = socket.socket(fileno=descriptor)
     control.set_inheritable(False)
@@ -130,8 +119,8 @@ def _fork(control: socket.socket, request: Request, descriptors: list[int], name
 def _child(request: Request, descriptors: list[int], names: Names) -> NoReturn:
     """Become the daemon. Nothing gets out of here."""
     try:
-        _close_others(descriptors)
-        _name_process(request.package or "runas")  # afterwards /proc/self is root's
+        close_others(descriptors)
+        name_process(request.package or "runas")  # afterwards /proc/self is root's
         if request.become:
             _become(request)
         gc.enable()
@@ -150,9 +139,8 @@ def _call(request: Request, descriptors: list[int], names: Names) -> None:
     runas = sockets.pop(0) if request.runas_socket else -1
     module = f"{names.daemons}.{request.package}.daemon"
     child = sys.modules[names.child]
-    child.run_child(
-        module, settings, child.Handed(status, sockets, request.client_limit, runas, request.chroot, request.root_files)
-    )
+    handed = child.Handed(status, sockets, request.client_limit, runas, request.chroot, request.root_files)
+    child.run_child(module, settings, handed)
 
 
 def _become(identity: Request) -> None:
@@ -163,10 +151,6 @@ def _become(identity: Request) -> None:
     kept = CAP_SYS_CHROOT * identity.chroot | CAP_DAC_READ_SEARCH * identity.root_files
     if kept:
         _LIBC.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
-    os.setgroups(identity.groups)
-    os.setresgid(identity.gid, identity.gid, identity.gid)
-    os.setresuid(identity.uid, identity.uid, identity.uid)
-    if os.getresuid() != (identity.uid,) * 3 or os.getresgid() != (identity.gid,) * 3:
-        os._exit(71)  # EX_OSERR
+    become(identity.uid, identity.gid, identity.groups)
     if kept and _LIBC.capset(_CAPABILITY_VERSION, struct.pack("=6I", kept, kept, 0, 0, 0, 0)) != 0:
-        os._exit(71)
+        os._exit(EX_OSERR)
