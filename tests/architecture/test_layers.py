@@ -21,6 +21,7 @@ VIOLATIONS: Final = (
     ("protocol", "protocol/smtp/bad.py", "from asyncio import Queue\n"),
     ("root", "runas/bad.py", "import posthouse.protocol\n"),
     ("root", "master/bad.py", "import lmdb\n"),
+    ("root", "warm/bad.py", "import posthouse.skeleton\n"),
     ("packages", "delivery/bad.py", "import apsw\n"),
     ("packages", "daemons/cleanup/bad.py", "import msgspec\n"),
 )

@@ -10,12 +10,8 @@ from typing import Annotated, Final, NamedTuple
 
 from posthouse.ipc.fixed import Layout, Number
 
-BUSY_SHARE: Final = 0.8  # of one CPU; below it a second process only adds switches (measured: a third of throughput)
-BUSY_WINDOW_S: Final = 1.0  # over which that is measured
-
-
-# How a process stands. READY: set up and accepting, sent once, before the first accept. BUSY: uses BUSY_SHARE of a CPU
-# or more, still accepting, another process would help. IDLE: has time again. RETIRING: accepts no more and exits when
+# How a process stands. READY: set up and accepting, sent once, before the first accept. BUSY: uses nearly a CPU,
+# still accepting, another process would help. IDLE: has time again. RETIRING: accepts no more and exits when
 # its sessions end. FULL: no room for one more, accepts again later.
 State = IntEnum("State", "READY BUSY IDLE RETIRING FULL")
 
@@ -34,6 +30,3 @@ class Status(NamedTuple):
 
 
 STATUS: Final = Layout(Status, b"PSt1")
-STATUS_SIZE: Final = STATUS.size
-format_status = STATUS.pack
-parse_status = STATUS.unpack

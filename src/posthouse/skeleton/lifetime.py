@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from posthouse.ipc.status_wire import BUSY_SHARE, BUSY_WINDOW_S, RETIRE, STOP, State, Status, format_status
+from posthouse.ipc.status_wire import RETIRE, STATUS, STOP, State, Status
 from posthouse.skeleton.daemon import UNLIMITED, Service
 from posthouse.util import log
 
+BUSY_SHARE: Final = 0.8  # of one CPU; below it a second process only adds switches (measured: a third of throughput)
+BUSY_WINDOW_S: Final = 1.0  # over which that is measured
 STOP_LIMIT_S: Final = 30.0  # how long a stopping process may finish what is in progress
 ORPHAN_LIMIT_S: Final = 10.0  # the same when master is gone: the next master cannot begin before we have ended
 LINGER_POLL_S: Final = 0.02  # how often a retired process looks whether it is done
@@ -115,7 +117,7 @@ class Lifetime:
     def _report(self, state: State) -> None:
         self._reported = state
         try:
-            self._status.send(format_status(Status(state, self._sessions)))
+            self._status.send(STATUS.pack(Status(state, self._sessions)))
         except BlockingIOError:
             pass  # master is slow; the next report says it again
         except OSError:

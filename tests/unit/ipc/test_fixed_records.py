@@ -190,7 +190,7 @@ def test_warm_forks_no_root_and_imports_no_path(request_: warm_wire.Request) -> 
 def test_status_round_trip(state: status_wire.State) -> None:
     """Each state and a count survive."""
     status = status_wire.Status(state, 12345)
-    assert status_wire.parse_status(status_wire.format_status(status)) == status
+    assert status_wire.STATUS.unpack(status_wire.STATUS.pack(status)) == status
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from posthouse.ipc.orders_wire import Address, Family, Owner, ServiceOrder
-from posthouse.ipc.status_wire import State, Status, format_status
+from posthouse.ipc.status_wire import STATUS, State, Status
 from posthouse.master.service import Need, Process, Service, sealed
 
 ADDRESS = Address(Family.INET, "192.0.2.1", 25)
@@ -31,7 +31,7 @@ def _add(service: Service, state: State | None) -> Process:
     ours.setblocking(False)
     process = Process(service, ours)
     if state is not None:
-        theirs.send(format_status(Status(state, 1)))
+        theirs.send(STATUS.pack(Status(state, 1)))
         assert process.read_status()
     theirs.close()
     service.processes.append(process)
@@ -80,7 +80,7 @@ def test_the_last_report_counts(listener: socket.socket) -> None:
         ours.setblocking(False)
         process = Process(service, ours)
         for state, clients in ((State.READY, 0), (State.BUSY, 9), (State.RETIRING, 9), (State.IDLE, 3)):
-            theirs.send(format_status(Status(state, clients)))
+            theirs.send(STATUS.pack(Status(state, clients)))
         assert process.read_status()
         assert (process.state, process.leaving) == (State.RETIRING, True)
         theirs.send(b"rubbish")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from posthouse.ipc.status_wire import RETIRE, STATUS_SIZE, STOP, State, parse_status
+from posthouse.ipc.status_wire import RETIRE, STATUS, STOP, State
 from posthouse.skeleton.daemon import UNLIMITED, Service
 from posthouse.skeleton.lifetime import LINGER_LIMIT_S, ORPHAN_LIMIT_S, STOP_LIMIT_S, Lifetime
 from tests.support.fake_loop import FakeLoop
@@ -90,7 +90,7 @@ class Process:
         found = []
         while True:
             try:
-                found.append(tuple(parse_status(self.master.recv(STATUS_SIZE + 1))))
+                found.append(tuple(STATUS.unpack(self.master.recv(STATUS.size + 1))))
             except BlockingIOError:
                 return found  # type: ignore[return-value]
 
