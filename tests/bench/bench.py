@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.bench import extras, paths, table
+from tests.bench import extras, paths, table, walls
 from tests.bench.disk import Disk
 from tests.support.instance import Instance, Options
 from tests.support.load import SmtpSink
@@ -51,6 +51,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--reuse", choices=("yes", "no"), help="only with, or only without, reuse of connections")
     parser.add_argument("--no-extras", action="store_true", help="leave out what is measured once")
     parser.add_argument("--no-paths", action="store_true", help="measure only that")
+    parser.add_argument("--no-walls", action="store_true", help="leave out what confinement costs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run there")
     return parser.parse_args(argv)
 
@@ -136,6 +137,14 @@ def measure_extras(servers: Sequence[str], amount: Amount) -> dict[str, dict[str
     return found
 
 
+def measure_walls(amount: Amount) -> str:
+    """Measure what confinement costs."""
+    wanted = [paths.Case(path, 10, reuse=False, messages=amount.messages[10]) for path in ("discard", "relay")]
+    with own_disks(walls.NAMES) as directories:
+        load = walls.cost_of_load(wanted, amount.rounds, directories)
+    return walls.report(load, walls.cost_of_start())
+
+
 def progress(text: str) -> None:
     """Show that something happens, away from the table."""
     print(text, file=sys.stderr, flush=True)
@@ -158,6 +167,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if once:
         print()
         print(table.extras_table(once))
+    if "posthouse" in servers and not args.no_walls:
+        print(f"\n{measure_walls(amount)}")
     if args.json:
         every = {case: {name: [asdict(run) for run in some] for name, some in by.items()} for case, by in runs.items()}
         args.json.write_text(json.dumps({"paths": every, "once": once}, indent=1) + "\n", encoding="utf-8")
