@@ -79,16 +79,15 @@ def test_tables_everywhere_in_a_value() -> None:
 
 def test_proxymap_opens_what_others_ask_it_for() -> None:
     """Of the same parameter smtpd gets nothing and proxymap the directory."""
-    tables = {"virtual_mailbox_maps": "proxy:texthash:/srv/boxes/x"}
-    assert "/srv/boxes" in rules("proxymap", **tables).reads
-    assert "/srv/boxes" not in rules("smtpd", **tables).reads
+    table = "proxy:texthash:/srv/boxes/x"
+    assert "/srv/boxes" in rules("proxymap", virtual_mailbox_maps=table).reads
+    assert "/srv/boxes" not in rules("smtpd", virtual_mailbox_maps=table).reads
 
 
 def test_without_runas_agents_act_themselves() -> None:
     """virtual in its mailboxes; local, which runs commands of users, without walls over files."""
-    boxes = {"virtual_mailbox_base": "/srv/mail"}
-    assert rules("virtual", **boxes).writes == ()
-    alone = rules("virtual", has_runas=False, **boxes)
+    assert rules("virtual", virtual_mailbox_base="/srv/mail").writes == ()
+    alone = rules("virtual", has_runas=False, virtual_mailbox_base="/srv/mail")
     assert (alone.writes, alone.executes, alone.threads) == (("/srv/mail",), False, True)
     assert rules("local", has_runas=False).executes
 
