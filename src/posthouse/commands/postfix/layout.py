@@ -110,6 +110,8 @@ def prepare_maillog(settings: Settings) -> None:
         raise LayoutError(f"maillog_file {path} is not below maillog_file_prefixes ({' '.join(prefixes)})")
     permissions = settings[MAILLOG_FILE_PERMISSIONS]
     mode = int(permissions, 8) if re.fullmatch("0?[0-7]{3}", permissions) else 0o600
+    if _is_right(settings, path, mode):
+        return
     try:
         if os.geteuid() != 0:  # an empty volume is enough to start; root makes no directory where a user could
             os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
@@ -128,8 +130,22 @@ def prepare_maillog(settings: Settings) -> None:
         raise LayoutError(f"maillog_file {path}: {error.strerror}") from None
 
 
+def _is_right(settings: Settings, path: str, mode: int) -> bool:
+    """Tell whether the log is what it must be: then a start needs no right over other users' files."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    owner = _account(settings, settings[MAIL_OWNER]).pw_uid if os.geteuid() == 0 else os.geteuid()
+    own = stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == owner
+    return own and stat.S_IMODE(found.st_mode) == mode
+
+
 def set_permissions(settings: Settings) -> list[str]:
-    """Create users and directories, set owners and modes; returns what was done. Raises LayoutError."""
+    """Create users, directories, log and lock, set owners and modes; returns what was done. Raises LayoutError.
+
+    Whoever starts the system afterwards needs no right to do any of this, so a unit can take those away.
+    """
     done: list[str] = []
     if os.geteuid() == 0:
         done += _create_accounts(settings)
@@ -139,7 +155,17 @@ def set_permissions(settings: Settings) -> list[str]:
         elif list(problems_of(directory)):
             done.append(f"corrected {directory.path}")
         _make(directory)
+    prepare_maillog(settings)
+    _make_lock(f"{settings[DATA_DIRECTORY]}/master.lock")
     return done
+
+
+def _make_lock(path: str) -> None:
+    """Make the file that master locks in a directory which is not its own (util/instance_lock.py)."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+    except OSError as error:
+        raise LayoutError(f"{path}: {error.strerror}") from None
 
 
 def _make(directory: Directory) -> None:
