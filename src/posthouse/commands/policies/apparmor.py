@@ -25,8 +25,9 @@ abi <abi/3.0>,
 include <tunables/global>
 
 """
+_USERS: Final = "/etc/{passwd,group,nsswitch.conf,login.defs} r,"
 _ACCOUNTS: Final = (
-    "/etc/{passwd,group,nsswitch.conf,login.defs} r,",
+    _USERS,
     "/var/lib/sss/mc/* r,",
     "@{run}/systemd/userdb/ r,",
     "@{run}/systemd/userdb/* rw,",
@@ -58,9 +59,9 @@ def apparmor(system: System) -> str:
 
 def _variables(system: System) -> str:
     return (
-        f"@{{posthouse_queue}} = {_quoted(system.queue)}\n"
-        f"@{{posthouse_prefix}} = {_quoted(system.prefix)}\n"
-        f"@{{posthouse_etc}} = {_quoted(system.configuration)}\n\n"
+        f"@{{posthouse_queue}} = {_quoted(_escaped(system.queue))}\n"
+        f"@{{posthouse_prefix}} = {_quoted(_escaped(system.prefix))}\n"
+        f"@{{posthouse_etc}} = {_quoted(_escaped(system.configuration))}\n\n"
     )
 
 
@@ -103,7 +104,10 @@ def _daemon(system: System, domain: Domain) -> str:
 
 def _daemon_rules(system: System, domain: Domain) -> Iterator[str]:
     rules = domain.rules
+    for name in domain.capabilities:  # given up before it serves
+        yield f"capability {name},"
     yield "/memfd:settings r,"
+    yield _USERS
     yield "signal receive peer=posthouse-warm,"
     if rules.accounts:
         yield from _ACCOUNTS
@@ -111,12 +115,12 @@ def _daemon_rules(system: System, domain: Domain) -> Iterator[str]:
         if path not in ACCOUNT_FILES:
             yield f"{_below(path)} rk,"
     for path in rules.writes:
-        yield f"{_place(system, path)}/ rw,"
-        yield f"{_place(system, path)}/** rwkl,"
+        yield f"{_place(system, path, '/')} rw,"
+        yield f"{_place(system, path, '/**')} rwkl,"
     for path in rules.appends:
-        yield f"{_quoted(path)} a,"
+        yield f"{_place(system, path)} a,"
     for path in rules.sockets:
-        yield f"{_place(system, path)}{'/*' if path in _directories(system) else ''} rw,"
+        yield f"{_place(system, path, '/*' if path in _directories(system) else '')} rw,"
     if domain.gets_content:
         yield f"@{{posthouse_queue}}/posthouse/spool/* {'rw' if domain.name == 'cleanup' else 'r'},"
     yield from _network(domain)
@@ -158,7 +162,7 @@ def _part(part: Part, rules: Iterable[str]) -> str:
 
 def _master(system: System) -> str:
     """posthouse: start-fg and master. It runs the interpreter in its own or another profile, and nothing else."""
-    log = [f"{_quoted(system.log)} rw,"] if system.log else []
+    log = [f"{_place(system, system.log)} rw,"] if system.log else []
     indexes = {path for domain in system.domains for path in domain.rules.reads if path.endswith(".lmdb")}
     return _part(
         MASTER,
@@ -171,12 +175,12 @@ def _master(system: System) -> str:
             *_ACCOUNTS,
             "@{posthouse_etc}/{,**} rk,",
             "/etc/{hosts,services,aliases} r,",
-            *(f"{_quoted(path)} rwk," for path in sorted(indexes)),  # made at start when they are missing
+            *(f"{_place(system, path)} rwk," for path in sorted(indexes)),  # made at start when they are missing
             "@{posthouse_queue}/ r,",
             "@{posthouse_queue}/{pid,private,public,submit,maildrop,posthouse}/ r,",
             "@{posthouse_queue}/{pid,private,public,submit}/* rwk,",
-            f"{_quoted(system.data)}/ r,",
-            f"{_quoted(system.data)}/master.lock rwk,",
+            f"{_place(system, system.data, '/')} r,",
+            f"{_place(system, system.data, '/master.lock')} rwk,",
             *log,
             "/memfd:settings rw,",
             "@{PROC}/@{pid}/fd/ r,",
@@ -213,6 +217,9 @@ def _warm(system: System) -> str:
         [
             "signal receive peer=posthouse,",
             _NAME_ITSELF,
+            # a daemon reads its settings and opens its log just before it enters its profile
+            "/memfd:settings r,",
+            "@{posthouse_queue}/public/postlog rw,",
             f"{_ATTRIBUTES}current rw,",
             *(f"change_profile -> {profile_name(domain.name)}," for domain in system.domains),
             f"change_profile -> {profile_name(RUNAS.name)},",
@@ -235,12 +242,12 @@ def _runas() -> str:
 
 def _recipient(system: System) -> Iterator[str]:
     yield "signal receive peer=posthouse-runas,"
-    yield "/etc/{passwd,group,nsswitch.conf} r,"
+    yield _USERS
     yield "owner @{HOME}/ r,"
     yield "owner @{HOME}/** rwkl,"
     for path in system.mailboxes:
-        yield f"{_quoted(path)}/ r,"
-        yield f"{_quoted(path)}/** rwkl,"
+        yield f"{_place(system, path, '/')} r,"
+        yield f"{_place(system, path, '/**')} rwkl,"
     yield "@{posthouse_queue}/posthouse/spool/* r,"
 
 
@@ -280,22 +287,20 @@ def _command(system: System) -> str:
 
 def _below(path: str) -> str:
     """Name a file, or a directory with all below it: which of them it is may change."""
-    return _quoted(f"{_escaped(path)}{{,/,/**}}")
+    return _quoted(_escaped(path) + "{,/,/**}")
 
 
-def _place(system: System, path: str) -> str:
-    """Name a path, by way of the queue's variable where it is there."""
-    if path == "/dev/log":
-        return "/dev/log"
+def _place(system: System, path: str, more: str = "") -> str:
+    """Name a path, by way of the queue's variable where it is there. more: what is added, with its meaning."""
     if path.startswith(system.queue + "/"):
-        return "@{posthouse_queue}" + path.removeprefix(system.queue)
-    return _quoted(path)
+        return _quoted("@{posthouse_queue}" + _escaped(path.removeprefix(system.queue)) + more)
+    return _quoted(_escaped(path) + more)
 
 
 def _escaped(path: str) -> str:
     """Take the meaning from characters that match others."""
-    return "".join(f"\\{character}" if character in '*?[]{}\\"^' else character for character in path)
+    return "".join(f"\\{character}" if character in '*?[]{}\\"^@' else character for character in path)
 
 
 def _quoted(path: str) -> str:
-    return f'"{path}"' if any(character in path for character in " \t#=,") else path
+    return f'"{path}"' if any(character in path for character in " \t#=,\\") else path

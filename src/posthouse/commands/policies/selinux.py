@@ -35,7 +35,7 @@ _COMMON: Final = """
 ########################################
 # All of them
 #
-allow posthouse_domain self:process { getsched setsched getcap setrlimit signal signull sigkill };
+allow posthouse_domain self:process { getsched setsched getcap setcap setrlimit signal signull sigkill };
 allow posthouse_domain self:fifo_file rw_fifo_file_perms;
 allow posthouse_domain self:unix_stream_socket create_stream_socket_perms;
 allow posthouse_domain self:unix_dgram_socket create_socket_perms;
@@ -45,7 +45,7 @@ allow posthouse_domain self:lnk_file read_lnk_file_perms;
 # channels, status sockets and pipes are passed on, so they keep the type of who made them
 allow posthouse_domain posthouse_domain:fd use;
 allow posthouse_domain posthouse_domain:fifo_file rw_inherited_fifo_file_perms;
-allow posthouse_domain posthouse_domain:unix_stream_socket rw_socket_perms;
+allow posthouse_domain posthouse_domain:{ unix_stream_socket unix_dgram_socket } rw_socket_perms;
 allow posthouse_domain posthouse_master_t:process sigchld;
 allow posthouse_domain posthouse_settings_t:file read_inherited_file_perms;
 
@@ -62,6 +62,7 @@ _DAEMONS: Final = """
 allow posthouse_daemon posthouse_master_t:unix_stream_socket { accept rw_socket_perms };
 allow posthouse_daemon posthouse_queue_t:dir search_dir_perms;
 files_search_spool(posthouse_daemon)
+files_read_etc_files(posthouse_daemon)
 logging_send_syslog_msg(posthouse_daemon)
 """
 _ACCOUNTS: Final = """\
@@ -205,9 +206,11 @@ def _orders() -> str:
 
 
 def _warm(system: System) -> str:
-    rooted = ("sys_chroot",) if system.chroots else ()
     lines = [
-        _capabilities(WARM.name, (*WARM.capabilities, *rooted)),
+        _capabilities(WARM.name, WARM.capabilities),
+        "# a daemon reads its settings and opens its log just before it enters its domain",
+        f"logging_send_syslog_msg({domain_type(WARM.name)})",
+        *_connects(system, domain_type(WARM.name), f"{system.queue}/public/postlog"),
         *_becomes(WARM.name, [*(domain.name for domain in system.domains), RUNAS.name]),
     ]
     return _section(WARM.name, WARM.summary, lines)
@@ -276,6 +279,9 @@ def _daemon(system: System, domain: Domain) -> str:
 
 def _daemon_rules(system: System, domain: Domain) -> Iterator[str]:
     own, rules = domain_type(domain.name), domain.rules
+    if domain.capabilities:
+        yield "# until its tables are open and its root directory is changed"
+        yield _capabilities(domain.name, domain.capabilities)
     if rules.accounts:
         yield _ACCOUNTS.format(own).rstrip()
     for path in foreign(rules.reads):

@@ -7,15 +7,15 @@ talks to qmgr(8) gets descriptors of messages from it (agents, cleanup, showq).
 import importlib
 import os.path
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from posthouse.commands.orders.accounts import find_owners
 from posthouse.commands.orders.begin import Files, read_files
 from posthouse.commands.orders.main import parse_configuration
-from posthouse.commands.orders.programs import INTERNAL_MASTER_CF, PROGRAMS, is_built
-from posthouse.config.endpoints import service_addresses
+from posthouse.commands.orders.programs import PROGRAMS, is_built
+from posthouse.commands.orders.services import Builder
 from posthouse.config.load import Configuration
-from posthouse.config.master_cf import Service, parse_master_cf
 from posthouse.config.parameters import (
     DATA_DIRECTORY,
     INET_INTERFACES,
@@ -25,9 +25,12 @@ from posthouse.config.parameters import (
     QUEUE_DIRECTORY,
 )
 from posthouse.config.settings import DEFAULT_CONFIG_DIRECTORY, Settings
+from posthouse.config.wire import parse_settings
 from posthouse.confine.rules import Rules
+from posthouse.ipc.orders_wire import Identity, ServiceOrder
 from posthouse.skeleton.daemon import Daemon
 from posthouse.skeleton.rules import OWN_SOURCE, compute_rules
+from posthouse.util.errors import ConfigError
 
 PREFIX: Final = "/opt/posthouse"  # where packaging/install.sh and the units put the environment
 COMMANDS: Final = (  # what is executed by its own path
@@ -50,6 +53,12 @@ class Domain:
         """As ps(1) and the manual name it."""
         return self.daemon.name
 
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """Give what it keeps until its tables are open and its root directory is changed: nothing, for most."""
+        wanted = {"dac_read_search": self.rules.root_files, "sys_chroot": bool(self.rules.root_directory)}
+        return tuple(name for name, needed in wanted.items() if needed)
+
 
 @dataclass(frozen=True, slots=True)
 class System:
@@ -59,7 +68,6 @@ class System:
     domains: tuple[Domain, ...]
     sockets: tuple[str, ...]  # every UNIX socket that master listens on, absolute
     ports: tuple[int, ...]  # and every TCP port
-    chroots: bool  # whether master.cf asks for it anywhere
     prefix: str = PREFIX
 
     @property
@@ -101,25 +109,26 @@ def read_system(directory: str, prefix: str) -> System:
 
 
 def describe(configuration: Configuration, prefix: str = PREFIX) -> System:
-    """Gather rules and places. Raises ConfigError."""
+    """Gather rules and places from the orders that master would get. Raises ConfigError."""
     settings = configuration.settings("master")
-    services = _services(configuration)
+    orders = Builder(configuration, settings, as_root=False, owners=_owners(settings)).build()
+    addresses = [address for order in orders for address in order.addresses]
     queue = settings[QUEUE_DIRECTORY]
-    sockets = [f"{queue}/{place}" for service in services for place in _places(service)]
-    ports = [
-        port
-        for service in services
-        if service.type == "inet"
-        for _, port in service_addresses(service, settings, configuration.master.path)
-    ]
     return System(
         settings=settings,
-        domains=tuple(_domains(configuration, services)),
-        sockets=tuple(sorted(dict.fromkeys(sockets))),
-        ports=tuple(sorted(dict.fromkeys(ports))),
-        chroots=any(service.chroot for service in services),
+        domains=tuple(_domains(orders)),
+        sockets=tuple(sorted({f"{queue}/{address.path}" for address in addresses if address.path})),
+        ports=tuple(sorted({address.port for address in addresses if not address.path})),
         prefix=prefix,
     )
+
+
+def _owners(settings: Settings) -> tuple[Identity, ...]:
+    """Find the three users; () where they are not made yet, and so no table can be closed to them."""
+    try:
+        return find_owners(settings)
+    except ConfigError:
+        return ()
 
 
 def daemons() -> tuple[Daemon, ...]:
@@ -134,37 +143,19 @@ def package_of(daemon: Daemon) -> str:
     return daemon.name.replace("-", "_")
 
 
-def _services(configuration: Configuration) -> list[Service]:
-    """Give what runs: master.cf, and what is added to it."""
-    added = parse_master_cf(INTERNAL_MASTER_CF, "built-in master.cf").services
-    services = {service.key: service for service in added}
-    services |= {service.key: service for service in configuration.master.effective()}
-    built = (service for service in services.values() if service.program in PROGRAMS)
-    return [service for service in built if is_built(PROGRAMS[service.program].package)]
-
-
-def _places(service: Service) -> tuple[str, ...]:
-    if service.type == "inet":
-        return ()
-    if service.key == ("submit", "unix"):
-        return ("submit/submit",)
-    return (f"{'private' if service.private else 'public'}/{service.name}",)
-
-
-def _domains(configuration: Configuration, services: list[Service]) -> Iterable[Domain]:
+def _domains(orders: list[ServiceOrder]) -> Iterable[Domain]:
     for daemon in daemons():
-        own = [service for service in services if PROGRAMS[service.program].package == package_of(daemon)]
-        rules = [_rules(daemon, configuration, service) for service in own]
-        if not rules:
-            continue
-        names = tuple(sorted({service.name for service in own}))
-        yield Domain(daemon, united(rules), names, gets_content="qmgr" in daemon.talks_to)
+        own = [order for order in orders if order.package == package_of(daemon)]
+        if own:
+            names = tuple(sorted({order.name for order in own}))
+            yield Domain(daemon, united([_rules(daemon, order) for order in own]), names, "qmgr" in daemon.talks_to)
 
 
-def _rules(daemon: Daemon, configuration: Configuration, service: Service) -> Rules:
-    settings = configuration.settings(service.program, service)
+def _rules(daemon: Daemon, order: ServiceOrder) -> Rules:
+    settings = parse_settings(order.settings)
     user = settings.expand(daemon.privileges.user)
-    return compute_rules(daemon, settings, has_runas=True, user=user)
+    rules = compute_rules(daemon, settings, has_runas=True, user=user, chroot=order.chroot)
+    return replace(rules, root_files=order.root_files)
 
 
 def united(rules: list[Rules]) -> Rules:
@@ -180,6 +171,8 @@ def united(rules: list[Rules]) -> Rules:
     return Rules(
         daemon=rules[0].daemon,
         user=rules[0].user,
+        root_directory=max(each.root_directory for each in rules),
+        root_files=flag("root_files"),
         reads=paths("reads"),
         writes=paths("writes"),
         appends=paths("appends"),

@@ -57,8 +57,9 @@ StandardInput=null
 # Into its profile, where posthouse policies apparmor is loaded; daemons enter their own from there.
 AppArmorProfile=-posthouse
 
-# Root's rights, for master, warm and runas: {capabilities}.
-# Daemons give up even these before they serve.
+# Root's rights. {capabilities}.
+# Daemons give up even these before they serve: sys_chroot (column 5 of master.cf) and dac_read_search (tables that
+# only root may read) last of all.
 CapabilityBoundingSet={bounding}
 AmbientCapabilities=
 # Not NoNewPrivileges: commands of recipients may be set-uid programs, and a daemon enters its domain of AppArmor or
@@ -66,9 +67,11 @@ AmbientCapabilities=
 {hardened}UMask=0022
 KeyringMode=private
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-SystemCallFilter=@system-service @chown @setuid seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self
+SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources @keyring
-SystemCallFilter=@setuid @chown setgroups setrlimit prlimit64 sched_setscheduler
+# The change of user and root directory, its own walls, and how daemons wait for their turn.
+SystemCallFilter=seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self
+SystemCallFilter=@setuid @chown capset chroot setrlimit prlimit64 sched_setscheduler
 SystemCallErrorNumber=EPERM
 ReadWritePaths={writable}
 
@@ -142,8 +145,8 @@ WantedBy=sockets.target
 
 def systemd_unit(system: System) -> str:
     """Give the unit of a system that root starts."""
-    parts = "; ".join(f"{part.name}: {', '.join(part.capabilities)}" for part in ROOTS)
-    bounding = sorted({name for part in ROOTS for name in part.capabilities})
+    parts = "; ".join(f"{part.name}: {' '.join(part.capabilities)}" for part in ROOTS)
+    bounding = sorted({"sys_chroot", *(name for part in ROOTS for name in part.capabilities)})
     writable = [system.queue, system.data, *(f"-{path}" for path in system.mailboxes)]
     writable += [system.log] if system.log else []
     text = _ROOT.format(

@@ -1,0 +1,160 @@
+"""The SELinux module, in Debian's whole policy with its neverallow rules, allows what was meant and no more."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from posthouse.commands.policies.selinux import selinux_te
+from posthouse.commands.policies.selinux_files import selinux_fc, selinux_if
+from posthouse.commands.policies.system import daemons, default_system
+from tests.support.policy_tools import PYTHON, build_module, link_policy, need_tools, run, tool
+
+_RULE = re.compile(r"^allow (\S+) (\S+):(\S+) (?:\{ ([^}]*) \}|(\S+));")
+CLASSES = "tcp_socket,process,capability,capability2,cap_userns,file,sock_file"
+
+
+class Rule(NamedTuple):
+    """One allow rule as sesearch prints it."""
+
+    source: str
+    target: str
+    kind: str
+    rights: frozenset[str]
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the directory where the module was built and linked."""
+    need_tools()
+    place = tmp_path_factory.mktemp("selinux")
+    system = default_system()
+    for name, text in (("te", selinux_te(system)), ("fc", selinux_fc(system)), ("if", selinux_if(system))):
+        (place / f"posthouse.{name}").write_text(text, encoding="utf-8")
+    linked = link_policy(place, build_module(place, "posthouse"))
+    assert linked.returncode == 0, linked.stdout + linked.stderr
+    return place
+
+
+@pytest.fixture(scope="module")
+def rules(directory: Path) -> list[Rule]:
+    """Give every rule whose source is one of our domains."""
+    return list(_search(directory, "-s", "posthouse_domain", "-c", CLASSES))
+
+
+def _search(directory: Path, *options: str) -> Iterator[Rule]:
+    found = run(PYTHON, tool("sesearch"), "-A", *options, directory / "policy")
+    assert found.returncode == 0, found.stderr
+    for line in found.stdout.splitlines():
+        match = _RULE.match(line)
+        if match is not None:
+            yield Rule(match[1], match[2], match[3], frozenset((match[4] or match[5]).split()))
+
+
+def _pairs(rules: list[Rule], kind: str, *rights: str) -> set[tuple[str, str]]:
+    """Who may do one of these to whom; names without prefix and suffix."""
+    wanted = [rule for rule in rules if rule.kind == kind and rule.rights & set(rights)]
+    return {(_short(rule.source), _short(rule.target)) for rule in wanted}
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("posthouse_").removesuffix("_t")
+
+
+def test_neverallow_rules_are_on(directory: Path, tmp_path: Path) -> None:
+    """A module that reads the shadow file without the attribute for it does not link; so what links means something."""
+    (tmp_path / "bad.te").write_text(
+        "policy_module(bad, 1.0)\ngen_require(`\n\ttype posthouse_smtpd_t, shadow_t;\n')\n"
+        "allow posthouse_smtpd_t shadow_t:file read_file_perms;\n"
+    )
+    linked = link_policy(tmp_path, directory / "posthouse.cil", build_module(tmp_path, "bad"))
+    assert linked.returncode != 0
+    assert "neverallow" in (linked.stdout + linked.stderr)
+
+
+def test_only_the_clients_connect_out(rules: list[Rule]) -> None:
+    """smtp to SMTP and LMTP ports (to all when the administrator says so), dns to name servers."""
+    assert _pairs(rules, "tcp_socket", "name_connect") == {
+        ("dns", "dns_port"),
+        ("smtp", "smtp_port"),
+        ("smtp", "lmtp_port"),
+        ("smtp", "port_type"),
+    }
+
+
+def test_only_master_binds_ports(rules: list[Rule]) -> None:
+    """Daemons get their listening sockets from it."""
+    ports = {pair for pair in _pairs(rules, "tcp_socket", "name_bind") if not pair[1].endswith("ephemeral_port")}
+    assert {source for source, _ in ports} <= {"master"}
+    assert ("master", "smtp_port") in ports
+
+
+def test_domains_are_left_where_they_must_be_and_nowhere_else(rules: list[Rule]) -> None:
+    """By exec from master and from a recipient's command, by dyntransition from warm and runas."""
+    by_exec = _pairs(rules, "process", "transition")
+    assert {pair for pair in by_exec if pair[0] != "command"} == {("master", "orders"), ("master", "warm")}
+    programs = {target for source, target in by_exec if source == "command"}
+    assert programs == {"dovecot_deliver", "mailman_mail", "procmail", "spamc"}
+    names = {_short(daemon.name.replace("-", "_")) for daemon in daemons()}
+    from_warm = {("warm", name) for name in (*names, "runas")}
+    assert _pairs(rules, "process", "dyntransition") == from_warm | {("runas", "mailbox"), ("runas", "command")}
+
+
+def test_only_init_enters(directory: Path) -> None:
+    """Nobody else's process becomes one of ours."""
+    into = _search(directory, "-t", "posthouse_domain", "-c", "process", "-p", "transition,dyntransition")
+    assert {(rule.source, rule.target) for rule in into if not rule.source.startswith("posthouse_")} == {
+        ("init_t", "posthouse_master_t"),
+        ("initrc_t", "posthouse_master_t"),
+    }
+
+
+def test_rights_of_root_are_those_of_the_parts_that_are_root(rules: list[Rule]) -> None:
+    """No daemon has any; nobody overrides permissions of files, administers the system or changes its root."""
+    found = {_short(rule.source): rule.rights for rule in rules if rule.kind.startswith("cap")}
+    assert found == {
+        "master": {"net_bind_service", "kill", "dac_read_search"},
+        "warm": {"setuid", "setgid", "setpcap"},
+        "runas": {"setuid", "setgid"},
+        "orders": {"setuid", "setgid", "dac_read_search"},
+    }
+
+
+def test_only_a_recipients_command_runs_a_shell(rules: list[Rule]) -> None:
+    """master runs the interpreter; nothing else executes anything."""
+    runs = _pairs(rules, "file", "execute_no_trans")
+    assert runs == {("master", "bin"), ("master", "exec"), ("command", "bin"), ("command", "shell_exec")}
+
+
+def test_lent_mail_is_read_and_not_opened(rules: list[Rule]) -> None:
+    """Only qmgr opens what is in the queue; delivery agents get descriptors."""
+    assert {source for source, _ in _pairs(_to(rules, "content"), "file", "read")} > {"smtp", "local", "mailbox"}
+    assert _pairs(_to(rules, "content"), "file", "open") == {("qmgr", "content")}
+    assert _pairs(_to(rules, "store"), "file", "open", "read", "write") == {("qmgr", "store")}
+
+
+def test_sockets_are_reached_by_who_declares_them(rules: list[Rule]) -> None:
+    """A broken smtpd talks to four services, and to no delivery agent."""
+    reached = {target for source, target in _pairs(rules, "sock_file", "write") if source == "smtpd"}
+    ours = {target for target in reached if target.endswith("_sock")}
+    assert ours == {"private_dns_sock", "private_proxymap_sock", "private_rewrite_sock", "public_cleanup_sock"}
+
+
+def test_every_file_of_the_system_gets_a_label(directory: Path) -> None:
+    """Our entries stand beside those that Debian's policy has for the same directories."""
+    contexts = (directory / "contexts").read_text(encoding="utf-8")
+    for path, kind in (
+        ("/var/spool/postfix/posthouse/spool/.*", "content"),
+        ("/var/spool/postfix/maildrop/.*", "maildrop"),
+        ("/var/spool/postfix/private/smtp", "private_smtp_sock"),
+        ("/opt/posthouse/bin/postfix", "exec"),
+    ):
+        line = next(line for line in contexts.splitlines() if line.split("\t")[0] == path)
+        assert f"posthouse_{kind}_t" in line
+    assert "postfix_spool_t" in contexts
+
+
+def _to(rules: list[Rule], target: str) -> list[Rule]:
+    return [rule for rule in rules if _short(rule.target) == target]

@@ -1,0 +1,54 @@
+"""Makes what is generated from the daemons' declarations and committed: manual pages, units, the table in security.md.
+
+usage: generate.py [--check]     --check: change nothing, name what is stale, exit 1 when anything is
+"""
+
+import sys
+from pathlib import Path
+from typing import Final
+
+from posthouse.commands import policies
+from posthouse.commands.policies.table import replaced
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+UNITS: Final = ("posthouse.service", "posthouse-rootless.service", "posthouse.socket")
+SECURITY: Final = "docs/security.md"
+
+
+def generated() -> dict[str, str]:
+    """Give the text of every generated file by its path in the repository."""
+    system = policies.default_system()
+    files = {f"docs/man/{name}": text for name, text in policies.manual_pages().items()}
+    files |= {f"packaging/systemd/{name}": policies.FILES[f"systemd/{name}"](system) for name in UNITS}
+    document = (ROOT / SECURITY).read_text(encoding="utf-8")
+    return files | {SECURITY: replaced(document, policies.security_table(system))}
+
+
+def stale(files: dict[str, str]) -> list[str]:
+    """Name what differs from the work tree, pages of what is no more included."""
+    found = [path for path, text in files.items() if not _is_at(ROOT / path, text)]
+    pages = (path.relative_to(ROOT).as_posix() for path in (ROOT / "docs/man").glob("*"))
+    return found + [path for path in pages if path not in files]
+
+
+def _is_at(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text
+
+
+def main() -> int:
+    """Write, or check."""
+    files = generated()
+    changed = stale(files)
+    for path in changed:
+        print(path)
+        if "--check" not in sys.argv:
+            if path in files:
+                (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+                (ROOT / path).write_text(files[path], encoding="utf-8")
+            else:
+                (ROOT / path).unlink()
+    return 1 if changed and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
