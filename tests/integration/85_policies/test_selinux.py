@@ -7,11 +7,20 @@ from typing import NamedTuple
 
 import pytest
 
+from posthouse.commands.orders.begin import Files
+from posthouse.commands.orders.main import parse_configuration
 from posthouse.commands.policies.selinux import selinux_te
 from posthouse.commands.policies.selinux_files import selinux_fc, selinux_if
-from posthouse.commands.policies.system import daemons, default_system
+from posthouse.commands.policies.system import System, daemons, default_system, describe
 from tests.support.policy_tools import PYTHON, build_module, link_policy, need_tools, run, tool
 
+ODD = b"""\
+queue_directory = /srv/queue.{2}
+maillog_file = /srv/log/mail.log
+maillog_file_prefixes = /srv
+virtual_mailbox_base = /srv/boxes
+alias_maps = texthash:/srv/tables/aliases
+"""
 _RULE = re.compile(r"^allow (\S+) (\S+):(\S+) (?:\{ ([^}]*) \}|(\S+));")
 CLASSES = "tcp_socket,process,capability,capability2,cap_userns,file,sock_file"
 
@@ -30,9 +39,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the directory where the module was built and linked."""
     need_tools()
     place = tmp_path_factory.mktemp("selinux")
-    system = default_system()
-    for name, text in (("te", selinux_te(system)), ("fc", selinux_fc(system)), ("if", selinux_if(system))):
-        (place / f"posthouse.{name}").write_text(text, encoding="utf-8")
+    write_module(place, default_system())
     linked = link_policy(place, build_module(place, "posthouse"))
     assert linked.returncode == 0, linked.stdout + linked.stderr
     return place
@@ -42,6 +49,12 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rules(directory: Path) -> list[Rule]:
     """Give every rule whose source is one of our domains."""
     return list(_search(directory, "-s", "posthouse_domain", "-c", CLASSES))
+
+
+def write_module(place: Path, system: System) -> None:
+    """Write the module's three files."""
+    for name, text in (("te", selinux_te(system)), ("fc", selinux_fc(system)), ("if", selinux_if(system))):
+        (place / f"posthouse.{name}").write_text(text, encoding="utf-8")
 
 
 def _search(directory: Path, *options: str) -> Iterator[Rule]:
@@ -61,6 +74,20 @@ def _pairs(rules: list[Rule], kind: str, *rights: str) -> set[tuple[str, str]]:
 
 def _short(name: str) -> str:
     return name.removeprefix("posthouse_").removesuffix("_t")
+
+
+def test_a_module_for_odd_places_compiles(tmp_path: Path) -> None:
+    """Paths with characters that mean something in an expression, a port of its own, chroot."""
+    need_tools()
+    master = b"127.0.0.1:2525 inet n - y - - smtpd\nrewrite unix - - n - - trivial-rewrite\n"
+    write_module(tmp_path, describe(parse_configuration(Files("/etc/mail+(2)", ODD, master))))
+    build_module(tmp_path, "posthouse")
+    rules_text = (tmp_path / "posthouse.te").read_text(encoding="utf-8")
+    assert "semanage port -a -t smtp_port_t -p tcp 2525" in rules_text
+    assert "allow posthouse_smtpd_t self:capability { sys_chroot };" in rules_text
+    labels = (tmp_path / "posthouse.fc").read_text(encoding="utf-8").splitlines()
+    assert "/srv/queue\\.\\{2\\}\t-d\tgen_context(system_u:object_r:posthouse_queue_t,s0)" in labels
+    assert "/etc/mail\\+\\(2\\)/.*\t\tgen_context(system_u:object_r:posthouse_etc_t,s0)" in labels
 
 
 def test_neverallow_rules_are_on(directory: Path, tmp_path: Path) -> None:

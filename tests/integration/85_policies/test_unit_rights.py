@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import smtplib
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,27 +17,22 @@ from tests.support.mailboxes import DOMAIN, Boxes
 from tests.support.processes import kernel_status
 from tests.support.servers import Posthouse
 
+# As MemoryDenyWriteExecute= does, where the kernel has it (Linux 6.3): prctl(2), PR_SET_MDWE. It outlives execve(2).
+NO_NEW_CODE = "import ctypes, os, sys; ctypes.CDLL(None).prctl(65, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
 UNIT = Path(__file__).parents[3] / "packaging/systemd/posthouse.service"
 pytestmark = [pytest.mark.integration, pytest.mark.root]
 
 
 class Limited(Posthouse):
-    """A system that is started with the unit's CapabilityBoundingSet=, after set-permissions without it."""
+    """A system that is started with the unit's CapabilityBoundingSet= and without new executable memory."""
 
     def start(self) -> None:
-        """Start as systemd would."""
+        """Start as systemd would; set-permissions has been run before, with all rights."""
         done = self.command("postfix", "set-permissions")
         assert done.returncode == 0, done.stderr.decode(errors="replace")
-        rights = f"--bounding-set={bounding_set()}"
-        argv = [
-            "setpriv",
-            rights,
-            "--inh-caps=-all",
-            self.program("postfix"),
-            "-c",
-            str(self.config_directory),
-            "start",
-        ]
+        argv = [sys.executable, "-c", NO_NEW_CODE, shutil.which("setpriv") or "/usr/bin/setpriv"]
+        argv += [f"--bounding-set={bounding_set()}", "--inh-caps=-all"]
+        argv += [self.program("postfix"), "-c", str(self.config_directory), "start"]
         with tempfile.TemporaryFile() as output:
             started = subprocess.run(
                 argv, stdout=output, stderr=output, timeout=60, check=False, env=self.environment()

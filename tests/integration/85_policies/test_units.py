@@ -1,14 +1,17 @@
 """The systemd units are well-formed, and expose what systemd-analyze says they do."""
 
 import re
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from posthouse.commands import policies
 from posthouse.commands.policies.system import default_system
 from posthouse.commands.policies.systemd import rootless_unit, socket_unit, systemd_unit
+from posthouse.confine import calls
 from tests.support.peers import UNPACKED, find_peer, peer_environment
 from tests.support.servers import OURS
 
@@ -67,11 +70,56 @@ def test_exposure_is_below_the_aim(units: Path, name: str) -> None:
     assert exposure(units / name) < SERVICES[name]
 
 
+def test_the_command_prints_the_score(capsys: pytest.CaptureFixture[str]) -> None:
+    """An administrator sees what his unit is worth."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed: its libraries are found then only")
+    assert policies.main(["systemd", "-d"]) == 0
+    assert re.fullmatch(r"systemd-analyze security: exposure [123]\.[0-9] of 10\n", capsys.readouterr().err)
+
+
 def test_exposure_is_measured(units: Path) -> None:
     """The same service without its hardening is what the score calls unsafe."""
     bare = "[Service]\nExecStart=/bin/true\n"
     (units / "bare.service").write_text(bare)
     assert exposure(units / "bare.service") > 9.0
+
+
+@pytest.mark.parametrize("name", list(SERVICES))
+def test_no_daemon_needs_a_system_call_that_the_unit_refuses(units: Path, name: str) -> None:
+    """What confine/seccomp.py lets daemons do, and what puts them behind their walls, is let through by systemd too."""
+    allowed: set[str] = set()
+    for line in re.findall(r"^SystemCallFilter=(.+)$", (units / name).read_text(), re.MULTILINE):
+        words = line.removeprefix("~").split()
+        named = {call for word in words for call in (_calls(word) if word.startswith("@") else {word})}
+        allowed = allowed - named if line.startswith("~") else allowed | named
+    needed = {
+        *calls.numbers(),
+        "prctl",
+        "fork",
+        "execve",
+        "wait4",
+        "kill",
+        "memfd_create",
+        "listen",
+        "landlock_add_rule",
+    }
+    needed |= {"setresuid", "setresgid", "setgroups", "capset"} if name == "posthouse.service" else set()
+    refused = {"capset", "chown", "chroot"} if name == "posthouse-rootless.service" else set()
+    assert needed - allowed - refused == set()
+    assert not allowed & {"mount", "ptrace", "init_module", "bpf", "reboot", "swapon", "keyctl", "kexec_load"}
+
+
+def _calls(group: str) -> set[str]:
+    """Give the system calls of one of systemd's groups, those of its groups included."""
+    found: set[str] = set()
+    for line in analyze("syscall-filter", group).stdout.splitlines()[1:]:
+        word = line.strip()
+        if word.startswith("@"):
+            found |= _calls(word)
+        elif word and not word.startswith("#"):
+            found.add(word)
+    return found
 
 
 def test_root_keeps_what_mail_needs(units: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 
 from posthouse.commands.policies.apparmor import apparmor
 from posthouse.commands.policies.manual import manual_page, manual_pages
+from posthouse.commands.policies.score import exposure
 from posthouse.commands.policies.selinux import selinux_te
 from posthouse.commands.policies.selinux_files import selinux_fc, selinux_if
 from posthouse.commands.policies.system import PREFIX, System, default_system, read_system
@@ -26,7 +27,7 @@ usage: posthouse policies WHAT [-c DIR | -d] [-p PREFIX]
 
   apparmor             profiles: one for master, one for each other part and daemon
   selinux              the module's rules; write makes its other two files too
-  systemd              the unit of a system started by root
+  systemd              the unit of a system started by root, and what systemd-analyze says of it
   table                who may do what, as docs/security.md shows it
   manual NAME          the manual page of a daemon, master, warm or runas
   write DIRECTORY      all of them, as files
@@ -91,7 +92,9 @@ def main(argv: list[str]) -> int:
 def _run(words: list[str], system: System) -> int:
     match words:
         case [what] if what in PRINTED:
-            sys.stdout.write(PRINTED[what](system))
+            sys.stdout.write(text := PRINTED[what](system))
+            if what == "systemd" and (score := exposure(text)):
+                sys.stderr.write(f"systemd-analyze security: exposure {score} of 10\n")
         case ["manual", name] if (page := manual_pages().get(f"{name}.8")) is not None:
             sys.stdout.write(page)
         case ["write", directory]:

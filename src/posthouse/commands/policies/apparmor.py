@@ -135,6 +135,7 @@ def _network(domain: Domain) -> Iterator[str]:
         yield from _DATAGRAMS
     if reads_interfaces(domain.daemon):
         yield "network netlink raw,"
+        yield "/etc/{hosts,host.conf,gai.conf} r,"  # names in inet_interfaces
 
 
 def _directories(system: System) -> tuple[str, ...]:

@@ -362,3 +362,4 @@ def _network(domain: Domain, own: str) -> Iterator[str]:
         yield f"optional_policy(`\n\tdovecot_stream_connect({own})\n')"
     if reads_interfaces(domain.daemon):
         yield f"allow {own} self:netlink_route_socket r_netlink_socket_perms;"
+        yield f"sysnet_read_config({own})"  # names in inet_interfaces
