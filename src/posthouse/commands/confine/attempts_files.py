@@ -237,6 +237,8 @@ def attempts() -> Iterator[Attempt]:
 def _opening() -> Iterator[Attempt]:
     yield reading("/etc/shadow", fixed("/etc/shadow"), NOT_ROOT)
     yield reading("a file of root's", at("root_file"), USERS)
+    secret = at("secret_table")
+    yield Attempt("read a table of root's again", opens(secret), (USERS,), applies=lambda s: s.rules.root_files)
     yield reading("a file that all may read", at("readable"))
     yield writing("a file that all may write", at("writable"))
     yield writing("a file of its own, elsewhere", at("own"))

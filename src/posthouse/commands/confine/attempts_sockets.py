@@ -149,7 +149,7 @@ def _connect_abstract(scene: Scene) -> None:
 
 def _send_abstract(scene: Scene) -> None:
     with socket.socket(socket.AF_UNIX, _DATAGRAM) as sock:
-        sock.settimeout(LIMIT_S)
+        sock.setblocking(False)  # nobody reads: a full queue is no refusal either
         sock.sendto(b"x", f"{scene.abstract}-datagram")
 
 

@@ -58,6 +58,8 @@ mail_spool_directory = {place}/mail
 smtpd_client_restrictions = check_client_access cidr:{place}/tables/clients
 smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
 """
+# A table that only root may read: who opens it keeps a right for that moment, and must have given it up.
+ROOTS_TABLE: Final = "recipient_canonical_maps = texthash:{place}/tables/secret\n"
 TABLES: Final = {"aliases": "", "transport": "", "virtual": "", "boxes": "", "clients": ""}
 
 
@@ -89,6 +91,10 @@ class Scratch:
             raise
         return self
 
+    def __getitem__(self, name: str) -> str:
+        """Give the path of something that is attacked."""
+        return self.places[name]
+
     def __exit__(self, *_details: object) -> None:
         """Stop, and remove everything."""
         self._end()
@@ -101,6 +107,8 @@ class Scratch:
             os.chmod(path, 0o755)  # noqa: S103 - the daemons are other users
         nobody = NOBODY if self.as_root else os.geteuid()
         lines = [MAIN_CF.format(place=self.place, nobody=nobody)]
+        if self.as_root:
+            lines.append(ROOTS_TABLE.format(place=self.place))
         if self._like is not None:
             taken = ((name, self._like.raw(name)) for name in TAKEN_OVER if self._like.is_set(name))
             lines += [f"{name} = {text}\n" for name, text in taken]
@@ -110,6 +118,7 @@ class Scratch:
         self.write("etc/master.cf", master)
         for name, text in TABLES.items():
             self.write(f"tables/{name}", text)
+        self.places["secret_table"] = self.write("tables/secret", "", 0o600)
 
     def write(self, name: str, text: str, mode: int = 0o644) -> str:
         """Write a file below the place; returns its path."""
@@ -221,7 +230,7 @@ class Scratch:
         for path, mode in ((outside, 0o777), (f"{outside}/empty", 0o777), (f"{outside}/sub", 0o777)):
             os.mkdir(path)
             os.chmod(path, mode)
-        self.places = {
+        self.places |= {
             "outside": outside,
             "empty": f"{outside}/empty",
             "subdirectory": f"{outside}/sub",

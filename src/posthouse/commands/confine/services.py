@@ -1,5 +1,6 @@
 """The services of a configuration, and the rules of each: shown, expected of a proof, and what explain refers to."""
 
+import contextlib
 import getpass
 import importlib
 import inspect
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from posthouse.commands.orders.accounts import find_owners
 from posthouse.commands.orders.begin import read_files
 from posthouse.commands.orders.main import parse_configuration
 from posthouse.commands.orders.programs import PROGRAMS, is_built
@@ -17,9 +19,10 @@ from posthouse.config.parameters import QUEUE_DIRECTORY
 from posthouse.config.settings import Settings
 from posthouse.config.wire import parse_settings
 from posthouse.confine.rules import Rules
-from posthouse.ipc.orders_wire import Address, ServiceOrder
+from posthouse.ipc.orders_wire import Address, Identity, ServiceOrder
 from posthouse.skeleton.daemon import Daemon
 from posthouse.skeleton.rules import compute_rules
+from posthouse.util.errors import ConfigError
 
 DECLARATION: Final = "Privileges("
 
@@ -42,7 +45,12 @@ def read_configuration(directory: str) -> Configuration:
 
 def served_of(configuration: Configuration, *, as_root: bool) -> list[Served]:
     """Give the programs of a configuration. Raises ConfigError."""
-    return served_by(Builder(configuration, configuration.settings("master"), as_root).build(), as_root=as_root)
+    settings = configuration.settings("master")
+    owners: tuple[Identity, ...] = ()
+    if as_root:
+        with contextlib.suppress(ConfigError):  # a system that is not set up yet has no users, and has rules
+            owners = find_owners(settings)
+    return served_by(Builder(configuration, settings, as_root, owners).build(), as_root=as_root)
 
 
 def served_by(orders: list[ServiceOrder], *, as_root: bool) -> list[Served]:
