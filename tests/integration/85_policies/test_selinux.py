@@ -1,7 +1,9 @@
 """The SELinux module, in Debian's whole policy with its neverallow rules, allows what was meant and no more."""
 
 import re
+import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +27,13 @@ _RULE = re.compile(r"^allow (\S+) (\S+):(\S+) (?:\{ ([^}]*) \}|(\S+));")
 CLASSES = "tcp_socket,process,capability,capability2,cap_userns,file,sock_file"
 
 
+class Linked(NamedTuple):
+    """The policy with our module, and what the compiler said of one with a module that must not pass."""
+
+    directory: Path
+    broken: subprocess.CompletedProcess[str]
+
+
 class Rule(NamedTuple):
     """One allow rule as sesearch prints it."""
 
@@ -35,14 +44,28 @@ class Rule(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the directory where the module was built and linked."""
+def linked(tmp_path_factory: pytest.TempPathFactory) -> Linked:
+    """Link Debian's policy with our module, and at the same time with one that breaks a rule of Debian's besides."""
     need_tools()
-    place = tmp_path_factory.mktemp("selinux")
-    write_module(place, default_system())
-    linked = link_policy(place, build_module(place, "posthouse"))
-    assert linked.returncode == 0, linked.stdout + linked.stderr
-    return place
+    good, bad = tmp_path_factory.mktemp("selinux"), tmp_path_factory.mktemp("bad")
+    write_module(good, default_system())
+    module = build_module(good, "posthouse")
+    (bad / "bad.te").write_text(
+        "policy_module(bad, 1.0)\ngen_require(`\n\ttype posthouse_smtpd_t, shadow_t;\n')\n"
+        "allow posthouse_smtpd_t shadow_t:file read_file_perms;\n"
+    )
+    with ThreadPoolExecutor(2) as threads:
+        ours = threads.submit(link_policy, good, module)
+        broken = threads.submit(link_policy, bad, module, build_module(bad, "bad"))
+    result = ours.result()
+    assert result.returncode == 0, result.stdout + result.stderr
+    return Linked(good, broken.result())
+
+
+@pytest.fixture(scope="module")
+def directory(linked: Linked) -> Path:
+    """Give the directory where the module was built and linked."""
+    return linked.directory
 
 
 @pytest.fixture(scope="module")
@@ -90,15 +113,10 @@ def test_a_module_for_odd_places_compiles(tmp_path: Path) -> None:
     assert "/etc/mail\\+\\(2\\)/.*\t\tgen_context(system_u:object_r:posthouse_etc_t,s0)" in labels
 
 
-def test_neverallow_rules_are_on(directory: Path, tmp_path: Path) -> None:
+def test_neverallow_rules_are_on(linked: Linked) -> None:
     """A module that reads the shadow file without the attribute for it does not link; so what links means something."""
-    (tmp_path / "bad.te").write_text(
-        "policy_module(bad, 1.0)\ngen_require(`\n\ttype posthouse_smtpd_t, shadow_t;\n')\n"
-        "allow posthouse_smtpd_t shadow_t:file read_file_perms;\n"
-    )
-    linked = link_policy(tmp_path, directory / "posthouse.cil", build_module(tmp_path, "bad"))
-    assert linked.returncode != 0
-    assert "neverallow" in (linked.stdout + linked.stderr)
+    assert linked.broken.returncode != 0
+    assert "neverallow" in (linked.broken.stdout + linked.broken.stderr)
 
 
 def test_only_the_clients_connect_out(rules: list[Rule]) -> None:

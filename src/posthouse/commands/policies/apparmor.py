@@ -218,6 +218,8 @@ def _warm(system: System) -> str:
         [
             "signal receive peer=posthouse,",
             _NAME_ITSELF,
+            _USERS,
+            "/etc/protocols r,",  # asyncio, when it is imported
             # a daemon reads its settings and opens its log just before it enters its profile
             "/memfd:settings r,",
             "@{posthouse_queue}/public/postlog rw,",

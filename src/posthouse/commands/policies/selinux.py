@@ -210,6 +210,7 @@ def _warm(system: System) -> str:
         _capabilities(WARM.name, WARM.capabilities),
         "# a daemon reads its settings and opens its log just before it enters its domain",
         f"logging_send_syslog_msg({domain_type(WARM.name)})",
+        f"files_read_etc_files({domain_type(WARM.name)})",
         *_connects(system, domain_type(WARM.name), f"{system.queue}/public/postlog"),
         *_becomes(WARM.name, [*(domain.name for domain in system.domains), RUNAS.name]),
     ]
