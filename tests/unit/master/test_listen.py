@@ -96,7 +96,7 @@ def test_passed_sockets_are_taken_by_their_address() -> None:
         {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "x"},
         {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "0"},
     ],
-    ids=str,
+    ids=["none", "of another", "no number", "zero"],
 )
 def test_what_is_meant_for_others_is_not_taken(environment: dict[str, str]) -> None:
     """Another process's number, or no number: nothing; and the variables do not reach daemons."""
