@@ -3,6 +3,7 @@
 import getopt
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -28,6 +29,7 @@ def main(words: list[str]) -> int:
         sys.stderr.write(f"posthouse confine prove: {error}\n{USAGE}")
         return 64
     given = dict(options)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the scratch system ends with us
     try:
         with Scratch(_like(given.get("-c"))) as scratch:
             wanted = choose(scratch.served, names)
@@ -36,6 +38,8 @@ def main(words: list[str]) -> int:
     except (ConfigError, Fatal, LayoutError) as error:
         sys.stderr.write(f"posthouse confine prove: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        return 130
     if "--json" in given:
         sys.stdout.write(json.dumps(as_json(proofs, kernel)) + "\n")
     else:

@@ -108,17 +108,13 @@ def _table(proof: Proof) -> Iterator[str]:
     yield f"{proof.program} as {proof.user}"
     yield f"{'attempt':<46} {'':<12} {'kernel':<8} walls"
     for outcome in proof.attempts:
-        yield _row(outcome)
+        answer = coloured(f"{outcome.answer.value:<12}", COLOURS.get(outcome.answer))
+        yield f"{outcome.name:<46} {answer} {outcome.said:<8} {', '.join(outcome.walls)}".rstrip()
     yield ""
     yield "what it may do"
     for outcome in proof.allowed:
-        yield _row(outcome)
-
-
-def _row(outcome: Outcome) -> str:
-    answer = coloured(f"{outcome.answer.value:<12}", COLOURS.get(outcome.answer))
-    name = outcome.name if len(outcome.name) <= 46 or outcome.answer is Answer.WORKS else outcome.name[:45] + "~"
-    return f"{name:<46} {answer} {outcome.said:<8} {', '.join(outcome.walls)}".rstrip()
+        answer = coloured(f"{outcome.answer.value:<6}", COLOURS.get(outcome.answer))
+        yield f"{answer} {outcome.said:<8} {outcome.name}"
 
 
 def _failures(proofs: Sequence[Proof]) -> Iterator[str]:

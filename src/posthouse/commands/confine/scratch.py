@@ -12,7 +12,7 @@ import signal
 import socket
 import tempfile
 import time
-from typing import Final, Self
+from typing import Final, NoReturn, Self
 
 from posthouse.commands.confine.services import Served, served_by
 from posthouse.commands.orders.programs import STOCK_MASTER_CF
@@ -20,11 +20,13 @@ from posthouse.commands.postfix import control
 from posthouse.commands.postfix.layout import prepare, prepare_maillog
 from posthouse.config.load import load_settings
 from posthouse.config.settings import Settings
+from posthouse.confine import kernel
 from posthouse.ipc.orders_wire import Family, Identity, Orders, Owner, ServiceOrder
 from posthouse.util.errors import Fatal
 from posthouse.util.process import become
 
 HOST: Final = "127.0.0.1"
+PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 GREETING_LIMIT_S: Final = 20.0
 # What is taken over from the configuration that is asked for.
 TAKEN_OVER: Final = (
@@ -282,11 +284,7 @@ class Scratch:
             return
         pid = os.fork()
         if pid == 0:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            if self.as_root:
-                become(identity.uid, identity.gid, identity.groups)
-            while True:
-                signal.pause()
+            _be_victim(identity if self.as_root else None)
         self._victims[identity.uid] = pid
 
     def _end(self) -> None:
@@ -302,6 +300,21 @@ class Scratch:
         for sock in self._sockets:
             sock.close()
         shutil.rmtree(self.place, ignore_errors=True)
+
+
+def _be_victim(identity: Identity | None) -> NoReturn:
+    """Wait for the end, which comes with that of the process that made this one."""
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        if identity is not None:
+            become(identity.uid, identity.gid, identity.groups)
+        kernel.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # the weakest sibling that there could be
+        while True:
+            signal.pause()
+    finally:
+        os._exit(1)
 
 
 def _free_port() -> int:
