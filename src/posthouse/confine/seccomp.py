@@ -119,6 +119,7 @@ def allowed(rules: Rules) -> dict[str, Alternatives]:
     else:
         found |= {"open": ((When(1, (0,), _O_CHANGING),),), "openat": ((When(2, (0,), _O_CHANGING),),)}
     if rules.writes:
+        found["fcntl"] = ((When(1, (*_FCNTLS, fcntl.F_SETLEASE)),),)  # nobody else can write to it any more
         found |= dict.fromkeys(CHANGE_FILES.split(), ())
     elif rules.threads:
         found |= dict.fromkeys(("fdatasync", "fsync"), ())  # of a descriptor that was lent

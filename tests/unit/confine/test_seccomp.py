@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import fcntl
 import mmap
 import os
 import platform
@@ -10,6 +11,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -102,6 +104,19 @@ def test_what_rules_allow_works() -> None:
     assert (
         behind_walls(Rules("x", writes=("/",)), lambda: os.close(os.open("/dev/null", 1)), only=SECCOMP) == "ok: None"
     )
+
+
+def test_who_writes_may_ask_whether_others_do(tmp_path: Path) -> None:
+    """A lease, by which the queue makes sure that nobody else can write to content any more."""
+    (tmp_path / "content").touch()
+
+    def lease() -> None:
+        with (tmp_path / "content").open("rb") as file:
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+    assert behind_walls(Rules("x", writes=(str(tmp_path),)), lease, only=SECCOMP) == "ok: None"
+    assert behind_walls(Rules("x", reads=(str(tmp_path),)), lease, only=SECCOMP) == "EPERM"
 
 
 def test_who_runs_commands_gets_the_short_list() -> None:
