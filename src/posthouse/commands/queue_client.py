@@ -10,7 +10,7 @@ from posthouse.config.load import config_directory as find_config_directory
 from posthouse.config.load import load_settings
 from posthouse.config.parameters import QUEUE_DIRECTORY
 from posthouse.config.settings import Settings
-from posthouse.ipc.showq import CLIENT, Fetched, FromShowq, Listed, ListedPage, ListPage, Steered, ToShowq
+from posthouse.ipc.showq import CLIENT, Fetched, FromShowq, Listed, ListedPage, ListPage, Steered, ToShowq, problem_of
 from posthouse.ipc.stream import Client
 from posthouse.queue.values import StoreError
 from posthouse.util.errors import TemporaryError
@@ -65,6 +65,8 @@ class QueueClient:
 
     async def ask(self, request: ToShowq) -> FromShowq:
         """Ask. Raises QueueUnavailableError, RefusedError."""
+        if problem := problem_of(request):
+            raise RefusedError(problem)
         try:
             if self._client is not None:
                 answer = await self._client.request(request)

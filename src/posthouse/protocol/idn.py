@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 import idna
+import idna.uts46data  # which the library would look for on disk when it meets the first such name
 
 from posthouse.protocol.domain import MAX_HOSTNAME, is_hostname, is_mail_domain
 

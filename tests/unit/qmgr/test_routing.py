@@ -36,6 +36,15 @@ def test_a_transport_that_takes_one_recipient_has_one_place_for_each() -> None:
     assert plan.groups == {("local", "here", "a@here"): [1, 2], ("local", "here", "b@here"): [3]}
 
 
+def test_a_user_s_extensions_are_one_place() -> None:
+    """Otherwise one user could have every place of the transport; without a delimiter they are names of their own."""
+    resolved = [Resolved(0, "local", "here", name) for name in ("a@here", "a+1@here", "A+2@here", "owner-l@here")]
+    recipients = to(*(each.recipient for each in resolved))
+    plan = plan_round(recipients, resolved, "local".__eq__, frozenset(), "+-")
+    assert plan.groups == {("local", "here", "a@here"): [1, 2, 3], ("local", "here", "owner-l@here"): [4]}
+    assert len(plan_round(recipients, resolved, "local".__eq__, frozenset()).groups) == 4
+
+
 def test_an_address_that_was_not_resolved_waits() -> None:
     """The resolver did not answer: never "not found"."""
     plan = plan_round(to("a@x"), [Resolved(FAILED, "", "", "")], never, frozenset())

@@ -293,6 +293,8 @@ class LocalAgent:
             return RecipientResult(
                 rcpt.rcpt_id, BOUNCED, "5.4.6", f"{path}: :include: files are nested too deeply", RELAY
             )
+        if not path.startswith("/"):
+            return RecipientResult(rcpt.rcpt_id, BOUNCED, "5.3.5", f":include:{path}: not an absolute path", RELAY)
         if next(source.files, None) is None:
             return RecipientResult(rcpt.rcpt_id, BOUNCED, "5.4.6", f"{path}: too many :include: files", RELAY)
         child = self._users.child(JobKind.MAILBOX, identity)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
+from posthouse.config.parameters import RECIPIENT_DELIMITER
 from posthouse.config.settings import Settings
 from posthouse.daemons.qmgr.ledger import Ledger
 from posthouse.daemons.qmgr.limits import RetryTimes
@@ -50,6 +51,7 @@ class QueueManager:
         self._active_limit = settings[QMGR_MESSAGE_ACTIVE_LIMIT]
         self._content_room = settings[QMGR_CONTENT_MEMORY]
         self._defer_transports = frozenset(settings[DEFER_TRANSPORTS])
+        self._delimiters = settings[RECIPIENT_DELIMITER]
         self._active: dict[str, ActiveMessage] = {}
         self.on_room: Callable[[], None] = _nothing  # called when the active queue has room again
         self.on_deferred: Callable[[float], None] = _ignore_time  # called with each next attempt
@@ -110,7 +112,9 @@ class QueueManager:
         if message.withdrawn:
             self.held_back(message, [rcpt.rcpt_id for rcpt in message.to_do()])
             return
-        plan = plan_round(message.to_do(), resolved, self._scheduler.takes_one, self._defer_transports)
+        plan = plan_round(
+            message.to_do(), resolved, self._scheduler.takes_one, self._defer_transports, self._delimiters
+        )
         for rcpt_id, address in plan.readdressed.items():
             old = message.recipients[rcpt_id]
             message.recipients[rcpt_id] = DeliverTo(

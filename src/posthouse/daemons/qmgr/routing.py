@@ -10,6 +10,7 @@ from posthouse.ipc import rewrite
 from posthouse.ipc.delivery import DeliverTo
 from posthouse.ipc.message import DEFERRED, RecipientResult
 from posthouse.ipc.rewrite import Resolved
+from posthouse.protocol.address import join_address, split_address, split_extension
 
 
 @dataclass(slots=True)
@@ -26,11 +27,13 @@ def plan_round(
     resolved: Sequence[Resolved],
     takes_one: Callable[[str], bool],
     deferred: frozenset[str],
+    delimiters: str = "",
 ) -> Plan:
     """Group recipients by where they go.
 
     takes_one: whether a transport has a recipient limit of 1; there each recipient is its own destination, so that one
-    user's slow mailbox does not hold up the others. deferred: defer_transports.
+    user's slow mailbox does not hold up the others; his extensions (delimiters: recipient_delimiter) make no others,
+    or he could have all places of the transport. deferred: defer_transports.
     """
     plan = Plan({}, [], {})
     for rcpt, where in zip(recipients, resolved, strict=True):
@@ -44,10 +47,17 @@ def plan_round(
             plan.refused.append(RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.2", "deferred transport", "none"))
             continue
         elif takes_one(where.transport):
-            key = (where.transport, where.nexthop, where.recipient.lower())
+            key = (where.transport, where.nexthop, _without_extension(where.recipient.lower(), delimiters))
         else:
             key = (where.transport, where.nexthop, "")
         if where.recipient and where.recipient != rcpt.address:
             plan.readdressed[rcpt.rcpt_id] = where.recipient
         plan.groups.setdefault(key, []).append(rcpt.rcpt_id)
     return plan
+
+
+def _without_extension(address: str, delimiters: str) -> str:
+    if not delimiters:
+        return address
+    local_part, domain = split_address(address)
+    return join_address(split_extension(local_part, delimiters)[0], domain)

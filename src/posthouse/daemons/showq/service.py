@@ -31,6 +31,7 @@ from posthouse.util.errors import TemporaryError
 TIMEOUT_S: Final = 120.0
 IDLE_S: Final = 300.0  # how long a client may say nothing: a page is printed before the next is asked for
 MAX_CONNECTIONS: Final = 100  # of one user
+SHARE: Final = 4  # of what this process takes in all, one user gets one part in so many
 MAX_WAITING: Final = 8  # requests of one client; our commands ask one at a time
 ROOT_ONLY: Final = "only root may do this; use postsuper(1) or postcat(1) as root"
 
@@ -49,7 +50,7 @@ class ShowqService(Service):
         self._may_list, self._may_flush = may_list, may_flush
         self._qmgr: Client[FromShowq] = Client(context.loop, context.public("qmgr"), CLIENT, timeout_s=TIMEOUT_S)
         self._clients: dict[Channel[ToShowq], _Client] = {}
-        self._limit = UserLimit(MAX_CONNECTIONS)
+        self._limit = UserLimit(max(1, min(MAX_CONNECTIONS, context.client_limit // SHARE)))
         refuse_descriptors(context.listeners)
 
     def accept(self, sock: socket.socket, listener: int) -> None:
