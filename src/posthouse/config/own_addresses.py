@@ -6,6 +6,7 @@ Sources: postconf(5), inet_interfaces, inet_protocols, proxy_interfaces, mynetwo
 import ipaddress
 import socket
 from collections.abc import Callable, Iterable
+from functools import cache
 
 from posthouse.config.interfaces import Address, InterfaceAddress, interface_addresses
 from posthouse.config.lists import split_tokens
@@ -58,22 +59,26 @@ def _chosen(
                 yield known.get(address, InterfaceAddress("", address, address.max_prefixlen))
 
 
-def addresses_of(name: str) -> list[Address]:
-    """Read an address, with or without brackets, or ask the resolver for a host name's."""
+@cache
+def addresses_of(name: str) -> tuple[Address, ...]:
+    """Read an address, with or without brackets, or ask the resolver for a host name's.
+
+    A name is asked for once in a process: later, behind its walls, it may be unable to.
+    """
     bare = name.removeprefix("[").removesuffix("]").lower().removeprefix("ipv6:")
     try:
-        return [ipaddress.ip_address(bare)]
+        return (ipaddress.ip_address(bare),)
     except ValueError:
         pass
     if name == "localhost":
-        return [ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1")]
+        return (ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1"))
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except OSError as error:
         reason = error.strerror or "no address"
         why = f'cannot find the address of "{name}": {reason}; write the address itself'
         raise ConfigValueError(why, "inet_interfaces") from None
-    return [ipaddress.ip_address(str(row[4][0]).partition("%")[0]) for row in found]
+    return tuple(ipaddress.ip_address(str(row[4][0]).partition("%")[0]) for row in found)
 
 
 def networks(interfaces: Iterable[InterfaceAddress], style: str) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from posthouse.config.own_addresses import own_addresses
 from posthouse.config.parameter import ConfigValueError
-from posthouse.config.parameters import CONFINEMENT, INET_INTERFACES, LANDLOCK_NEWEST_ABI, MYDESTINATION
+from posthouse.config.parameters import CONFINEMENT, LANDLOCK_NEWEST_ABI
 from posthouse.config.settings import Settings
 from posthouse.confine import enforce, kernel
 from posthouse.confine.io_uring import deny_io_uring
@@ -50,6 +50,8 @@ class Handed(NamedTuple):
 
 def confine(daemon: Daemon, settings: Settings, handed: Handed) -> None:
     """Put this process behind its walls, as main.cf says. Raises Fatal: they are required and not to be had."""
+    if not (handed.chroot or handed.root_files):
+        kernel.drop_capabilities()  # there is none; this is the second wall
     if settings[CONFINEMENT] == "off":
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         deny_io_uring()
@@ -93,9 +95,8 @@ def load_everything(daemon: Daemon, settings: Settings, rules: Rules) -> None:
         with contextlib.suppress(KeyError):
             pwd.getpwuid(os.getuid())
             os.getgrouplist("root", 0)
-    if {INET_INTERFACES, MYDESTINATION} & set(daemon.parameters):
-        with contextlib.suppress(ConfigValueError):  # whoever needs them says so
-            own_addresses(settings.text)
+    with contextlib.suppress(ConfigValueError):  # whoever needs them says so
+        own_addresses(settings.text)
     for path in rules.writes:
         with contextlib.suppress(OSError):  # a rule needs something to stand on
             os.makedirs(path, mode=0o700, exist_ok=True)

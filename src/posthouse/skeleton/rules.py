@@ -12,10 +12,11 @@ from typing import Any, Final
 from posthouse.config.check_tables import INDEX_SUFFIXES, TEXT_TYPES, tables_in
 from posthouse.config.lists import ListSyntaxError, parse_items
 from posthouse.config.parameter import NameList, Parameter, Patterns, String
-from posthouse.config.parameters import MAILLOG_FILE, QUEUE_DIRECTORY
+from posthouse.config.parameters import MAILLOG_FILE, PROXY_READ_MAPS, QUEUE_DIRECTORY
 from posthouse.config.settings import Settings
 from posthouse.confine.rules import ANY_PORT, Rules
 from posthouse.skeleton.daemon import Daemon
+from posthouse.tables.served import served_tables
 
 RESTRICTION_CLASSES: Final = "smtpd_restriction_classes"
 DNS_PORT: Final = 53
@@ -94,7 +95,7 @@ def _tables(daemon: Daemon, settings: Settings) -> Iterator[tuple[str, str]]:
         for item in _items(parameter, settings):
             if through_proxymap and item.startswith("proxy:"):
                 continue
-            if isinstance(parameter, Patterns) and item.lstrip("!").startswith("/"):
+            if (isinstance(parameter, Patterns) or parameter is PROXY_READ_MAPS) and item.lstrip("!").startswith("/"):
                 yield "", item.lstrip("!")
             else:
                 yield from tables_in((item,))
@@ -102,6 +103,10 @@ def _tables(daemon: Daemon, settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _items(parameter: Parameter[Any], settings: Settings) -> Iterator[str]:
     if not isinstance(parameter, (NameList, String)) or not parameter.expanded:
+        return
+    if parameter is PROXY_READ_MAPS:
+        approved = settings[PROXY_READ_MAPS]
+        yield from (*(item for item in approved if item.startswith("/")), *sorted(served_tables(approved)))
         return
     texts = [settings.text(parameter.name)]
     if parameter.name == RESTRICTION_CLASSES:

@@ -102,7 +102,9 @@ def test_names_are_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the system's resolver; a name without address is an error with advice."""
     row = (socket.AF_INET6, 1, 6, "", ("fe80::1%eth0", 0, 0, 2))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_names: [row])
-    assert own_addresses.addresses_of("mail.example.com") == [ipaddress.ip_address("fe80::1")]
+    assert own_addresses.addresses_of("mail.example.com") == (ipaddress.ip_address("fe80::1"),)
+
+    own_addresses.addresses_of.cache_clear()
 
     def fail(*_args: object, **_names: object) -> None:
         raise socket.gaierror(-2, "Name or service not known")

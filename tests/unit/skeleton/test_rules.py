@@ -10,7 +10,7 @@ from posthouse.config.parameter import Parameter, Patterns
 from posthouse.config.settings import Settings
 from posthouse.confine.rules import Rules
 from posthouse.skeleton.daemon import Daemon
-from posthouse.skeleton.rules import OWN_SOURCE, PUBLIC_SERVICES, compute_rules
+from posthouse.skeleton.rules import ACCOUNT_FILES, OWN_SOURCE, PUBLIC_SERVICES, compute_rules
 
 NAMES = [module.name for module in pkgutil.iter_modules(daemons.__path__)]
 # Whether there is any is all that these want to know; the tables are opened by trivial-rewrite.
@@ -82,6 +82,9 @@ def test_proxymap_opens_what_others_ask_it_for() -> None:
     table = "proxy:texthash:/srv/boxes/x"
     assert "/srv/boxes" in rules("proxymap", virtual_mailbox_maps=table).reads
     assert "/srv/boxes" not in rules("smtpd", virtual_mailbox_maps=table).reads
+    assert rules("proxymap", virtual_mailbox_maps="texthash:/srv/own/x", alias_maps="hash:/srv/a/x").reads == tuple(
+        sorted((*ACCOUNT_FILES, OWN_SOURCE))
+    )
 
 
 def test_without_runas_agents_act_themselves() -> None:
