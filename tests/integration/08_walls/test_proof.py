@@ -19,6 +19,7 @@ from posthouse.commands.confine.scratch import Scratch
 from posthouse.commands.orders.programs import PROGRAMS, is_built
 from posthouse.config.settings import Settings
 from posthouse.confine import bpf, enforce, landlock, seccomp
+from posthouse.confine import kernel as calls
 from posthouse.confine.rules import Rules
 from posthouse.warm import image
 from tests.support.readable import readable_python
@@ -224,6 +225,16 @@ def with_value(module: object, name: str, value: object) -> Callable[[], None]:
     return lambda: setattr(module, name, value)
 
 
+def all_of(*changes: Callable[[], None]) -> Callable[[], None]:
+    """Take several walls away."""
+
+    def alter() -> None:
+        for change in changes:
+            change()
+
+    return alter
+
+
 def stay_root(_request: object) -> None:
     """Take the place of the change of user."""
 
@@ -276,7 +287,13 @@ TAKEN_AWAY: dict[str, tuple[Callable[[], None], str, set[str], bool]] = {
     "change of user": (
         with_value(image, "_become", stay_root),
         "showq",
-        {"stay root", "stay in root's group", "stay who started it", "keep a capability", "keep the bounding set"},
+        {"stay root", "stay in root's group", "stay who started it", "keep the bounding set"},
+        False,
+    ),
+    "change of user and what stands behind it": (
+        all_of(with_value(image, "_become", stay_root), with_value(calls, "drop_capabilities", lambda: None)),
+        "showq",
+        {"stay root", "keep a capability"},
         False,
     ),
     "bounding set": (with_value(image, "PR_CAPBSET_DROP", -1), "smtpd", {"keep the bounding set"}, True),
