@@ -56,3 +56,9 @@ def test_a_large_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".forward").write_bytes(b"x" * 100)
     assert len(user_files.read(str(tmp_path / ".forward"), 100)) == 100
     assert refused(tmp_path / ".forward", 99) == REFUSED
+
+
+def test_files_about_ourselves_say_nothing(tmp_path: Path) -> None:
+    """A link to /proc/self/maps would tell where the code of every daemon lies."""
+    (tmp_path / ".forward").symlink_to("/proc/self/maps")
+    assert user_files.read(str(tmp_path / ".forward"), 100_000) == b""

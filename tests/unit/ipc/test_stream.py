@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from posthouse.ipc.stream import (
     MAX_DESCRIPTORS,
     MAX_FRAME,
+    MAX_HELLO,
     Channel,
     Client,
     Hello,
@@ -121,6 +122,7 @@ def test_records_come_whole_however_the_stream_is_cut(texts: list[str], cuts: li
         (encode_frame(Hello("test", 4)), "protocol test version 4"),
         (encode_frame(Ask(1, "no greeting")), "a record that does not decode"),
         (b"GET / HTTP/1.0\r\n\r\n", "a frame of 1195725856 bytes"),
+        (struct.pack(">I", MAX_HELLO + 1), f"a frame of {MAX_HELLO + 1} bytes"),
         (HELLO + struct.pack(">I", MAX_FRAME + 1), f"a frame of {MAX_FRAME + 1} bytes"),
         (HELLO + encode_frame(Told(1, "x")), "a record that does not decode"),
         (HELLO + struct.pack(">I", 0), "a record that does not decode"),

@@ -138,3 +138,13 @@ def test_record_types_are_frozen() -> None:
     """They are in files that an older or newer release may read."""
     assert b"".join(sorted(KNOWN)) == b"BEFGIMRSTVY"
     assert submit.HEAD.size == 5
+
+
+def test_an_envelope_has_an_end() -> None:
+    """Recipients for ever would take all memory, and more than a record between daemons holds."""
+    reader = SubmissionReader()
+    list(reader.feed(START))
+    records = format_record(RECIPIENT, b"a@b") * 100_000
+    with pytest.raises(SubmissionError, match="too many recipients"):
+        list(reader.feed(records))
+    assert 50_000 < len(reader.envelope.recipients) < 100_000

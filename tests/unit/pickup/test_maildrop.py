@@ -159,3 +159,27 @@ def test_one_user_does_not_hold_up_another(drop: Drop) -> None:
     for number, name in enumerate("abcdef"):
         drop.put(name, uid=1000 + number // 4)
     assert drop.scan(files=2) == ["a", "b", "e", "f"]
+
+
+@pytest.mark.root
+def test_a_user_who_has_to_wait_holds_up_nobody(drop: Drop) -> None:
+    """His other files are left to the next run."""
+    for number, uid in enumerate((4321, 4321, 4322, 4321)):
+        drop.put(f"{number}", uid=uid)
+    maildrop = Maildrop(str(drop.path), files_per_user=9, bytes_per_user=99)
+    names = []
+    for found in maildrop.scan():
+        names.append(found.name)
+        os.close(found.descriptor)
+        if found.name == "0":
+            maildrop.hold(found.uid)
+    assert names == ["0", "2"]
+
+
+def test_junk_that_stays_does_not_fill_the_log(drop: Drop) -> None:
+    """One line for the first, one with their number."""
+    for number in range(50):
+        (drop.path / f"{number}" / "inside").mkdir(parents=True)
+    assert drop.scan() == []
+    assert len(drop.lines) == 3
+    assert "50 entries" in drop.lines[-1]

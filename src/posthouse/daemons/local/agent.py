@@ -41,6 +41,7 @@ FORWARD_SIZE: Final = 64 * 1024  # bytes of a .forward file
 INCLUDE_SIZE: Final = 1024 * 1024  # bytes of an :include: file
 MAX_INCLUDES: Final = 20  # files that include each other
 MAX_FILES: Final = 200  # :include: files of one recipient in all: ten that name ten each, and so on, would never end
+MAX_USER_FILES: Final = 20  # the same for a .forward: reading a list takes time that is everybody's
 MAX_USER_ADDRESSES: Final = 10_000  # that a user's own files may forward to; lists of any length are for aliases
 RELAY: Final = "local"
 SAFE: Final = frozenset("1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -178,7 +179,7 @@ class LocalAgent:
         if is_own or not others:  # an empty file, and one's own name, mean the mailbox (facts B11.05, B11.06)
             results.append(await self._mailbox(delivery, rcpt, person, account))
         if others:
-            source = Source(delivery.request.envelope.sender, account)
+            source = Source(delivery.request.envelope.sender, account, files=iter(range(MAX_USER_FILES)))
             results.append(await self._targets(delivery, rcpt, others, source))
         return combine(rcpt, results)
 
