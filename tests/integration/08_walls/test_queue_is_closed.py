@@ -119,8 +119,9 @@ def test_what_the_queue_commands_say_to_users(walls: Start) -> None:
     """Postfix's words: listing is for all, steering and reading for the superuser, and nothing is waited for."""
     system, queue_id = waiting(walls)
     superuser = b"postsuper: fatal: use of this command is reserved for the superuser\n"
-    for arguments in (("-d", "ALL"), ("-h", queue_id), ()):
-        done = system.run(system.mallory, "postsuper", *arguments)
+    forbidden: list[tuple[str, ...]] = [("-d", "ALL"), ("-h", queue_id), ()]
+    for steering in forbidden:
+        done = system.run(system.mallory, "postsuper", *steering)
         assert (done.returncode, done.stdout, done.stderr) == (1, b"", superuser)
     for wanted in (queue_id, "4Nnnnn0nnnznn"):
         done = system.run(system.mallory, "postcat", "-q", wanted)

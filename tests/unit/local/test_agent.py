@@ -7,16 +7,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from posthouse.config.settings import Settings
-from posthouse.daemons.local.agent import (
-    MAX_FILES,
-    MAX_INCLUDES,
-    MAX_USER_ADDRESSES,
-    MAX_USER_FILES,
-    LocalAgent,
-    Tables,
-    combine,
-    is_loop,
-)
+from posthouse.daemons.local import agent as local
+from posthouse.daemons.local.agent import MAX_INCLUDES, LocalAgent, Tables, combine, is_loop
 from posthouse.delivery.agent import Delivery
 from posthouse.delivery.users import Identity
 from posthouse.ipc.as_user import (
@@ -451,11 +443,11 @@ def test_include_files_are_counted_in_all(case: Case) -> None:
     case.aliases = {"wide": ":include:/etc/wide"}
     case.users.put("/etc/wide", ":include:/etc/wide\n" * 50)
     assert case.one("wide@x").dsn == "5.4.6"
-    assert len(case.users.jobs) == MAX_FILES
+    assert len(case.users.jobs) == local.MAX_FILES
     case.users.jobs.clear()
     case.users.put("/home/joe/.forward", ":include:/etc/wide\n")
     assert case.one("joe@x").dsn == "5.4.6"
-    assert len(case.users.jobs) == 1 + MAX_USER_FILES
+    assert len(case.users.jobs) == 1 + local.MAX_USER_FILES
 
 
 def test_an_include_file_has_an_absolute_name(case: Case) -> None:
@@ -469,7 +461,7 @@ def test_an_include_file_has_an_absolute_name(case: Case) -> None:
 
 def test_a_user_forwards_to_so_many_and_no_more(case: Case) -> None:
     """His list is not a mailing list of the administrator's."""
-    many = "".join(f"u{number}@y\n" for number in range(MAX_USER_ADDRESSES + 1))
+    many = "".join(f"u{number}@y\n" for number in range(local.MAX_USER_ADDRESSES + 1))
     case.users.put("/home/joe/.forward", many)
     result = case.one("joe@x")
     assert (result.outcome, result.dsn) == (BOUNCED, "5.5.3")
