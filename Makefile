@@ -2,6 +2,8 @@
 # python3 and make is needed, as root or not.
 
 PYTEST = .venv/bin/python -m pytest
+# Each file of tests stays in one process; more of them would only wait for the same disk.
+PARALLEL = -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run lint test fuzz bench check format test-integration docs lock peers clean
@@ -33,7 +35,7 @@ check: lint ## the same, and the tests that start no server
 	$(PYTEST) -q tests/unit tests/contract tests/dialogs tests/golden tests/architecture
 
 test: lint peers ## the same, and every other test (what CI runs)
-	$(PYTEST) -q
+	$(PYTEST) -q $(PARALLEL)
 
 test-integration: setup peers ## only whole servers on loopback
 	$(PYTEST) -q tests/integration
