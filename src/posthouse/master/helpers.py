@@ -125,7 +125,7 @@ class Warm:
         if answer is None or (answer.said is Said.FAILED and not self.is_ready):
             self.close()
             self._on_lost(self, answer.reason if answer else "it ended")
-        elif answer.said is Said.READY:
+        elif answer.said is Said.READY and not self.is_ready:
             self.is_ready = True
             self._on_ready()
         elif answer.number in self.waiting:

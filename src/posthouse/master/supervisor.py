@@ -56,6 +56,7 @@ class Supervisor:
     def prepare(self) -> None:
         """Begin to start, or to reload."""
         self._abandon()
+        self._new = None
         self._warm = Warm(self._loop, self._launch, self._complete, self._lost)
         self._warm.import_daemons(_packages(self._orders) or self._launch.early.split(), last=False)
         self._run = OrdersRun(self._loop, self._launch, self._config_directory, self._ordered)
@@ -139,7 +140,7 @@ class Supervisor:
         """A warm process has failed."""
         if warm is self._warm:
             self._failed(reason)
-        elif warm is self._herd.warm:
+        else:
             log.warning(f"warm: {reason}; starting another")
             self._retry_warm()
 

@@ -81,6 +81,8 @@ def _import(control: socket.socket, names: Names) -> None:
         what = traceback.format_exception_only(error)[-1].strip()
         reason = f"cannot import {module}: {what} ({where.filename}:{where.lineno})"
         _answer(control, Answer(Said.FAILED, reason=reason))
+        while control.recv(1):  # a socket that is closed with something unread takes the answer with it
+            pass
         os._exit(1)
 
 
@@ -126,9 +128,8 @@ def _child(request: Request, descriptors: list[int], names: Names) -> NoReturn:
         gc.enable()
         _call(request, descriptors, names)
     finally:
-        if sys.exc_info()[0] is not None:
-            traceback.print_exc()
-        os._exit(70)  # EX_SOFTWARE; run_child does not return
+        traceback.print_exc()
+        os._exit(70)  # EX_SOFTWARE: what was called does not return, so something was raised
 
 
 def _call(request: Request, descriptors: list[int], names: Names) -> None:

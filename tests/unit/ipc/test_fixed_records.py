@@ -66,6 +66,13 @@ def test_something_after_the_end_is_refused() -> None:
         wire.read_orders(orders_stream.format_orders(_orders()) + b"\0", as_root=True)
 
 
+def test_endless_records_are_refused() -> None:
+    """A stream of ten thousand records without an end is not read on."""
+    note = wire.HEAD.pack(wire.Kind.NOTE, 1) + b"x"
+    with pytest.raises(wire.WireError, match="too many records"):
+        wire.read_orders(note * (wire.MAX_RECORDS + 1), as_root=True)
+
+
 _UNIX = wire.Address(wire.Family.UNIX, path="private/x")
 
 

@@ -103,3 +103,83 @@ def test_what_is_meant_for_others_is_not_taken(environment: dict[str, str]) -> N
     copy = dict(environment)
     assert inherited_sockets(copy) == []
     assert copy == {}
+
+
+def test_a_path_for_a_datagram_socket_is_kept_while_another_uses_it() -> None:
+    """The same path for another kind of socket: only the last to go removes the file."""
+    address = _unix("a")
+    listeners = Listeners([])
+    listeners.open_all([(address, 5)])
+    listeners.open_all([(address._replace(mode=0o600), 5)])
+    listeners.keep_only({address._replace(mode=0o600)})
+    assert Path("private/a").exists()
+    listeners.keep_only(set())
+    assert not Path("private/a").exists()
+
+
+def test_an_address_of_no_interface_is_named() -> None:
+    """A zone that this machine does not have: the reason is a text, not a number."""
+    address = Address(Family.INET6, "fe80::1%nosuch0", 2525)
+    with pytest.raises(Fatal, match=r"bind fe80::1%nosuch0 port 2525: .*(no interface|No such device)"):
+        Listeners([]).open_all([(address, 5)])
+
+
+def test_ipv6_listens_at_ipv6_only() -> None:
+    """Where there is IPv6: an IPv4 socket of the same port finds its place."""
+    if not socket.has_ipv6 or not _has_loopback6():
+        pytest.skip("this machine has no IPv6")
+    address = Address(Family.INET6, "::1%lo", 0)
+    listeners = Listeners([])
+    sock = listeners.open_all([(address, 5)])[address]
+    assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
+    assert not sock.getblocking()
+    listeners.keep_only(set())
+
+
+def _has_loopback6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def _inherit(count: str) -> str:
+    """Be started by systemd, in a child that has a socket as 3, a file as 4 and nothing as 5; say what was taken."""
+    reader, writer = os.pipe()
+    with socket.socket() as passed:
+        passed.bind(("127.0.0.1", 0))
+        pid = os.fork()
+        if pid == 0:
+            try:
+                out = os.dup2(writer, 2000)
+                os.dup2(passed.fileno(), 3)
+                os.dup2(reader, 4)
+                os.closerange(5, 8)
+                found = inherited_sockets({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": count})
+                said = [(sock.fileno(), sock.get_inheritable(), sock.getblocking()) for sock in found]
+                os.write(out, repr(said).encode())
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+    os.close(writer)
+    text = os.read(reader, 1000).decode()
+    os.close(reader)
+    return text
+
+
+@pytest.mark.parametrize("count", ["1", "3", "4"])
+def test_what_systemd_passes_is_taken_if_it_is_a_socket(count: str) -> None:
+    """Descriptors from 3 on; what is none of that is left alone."""
+    assert _inherit(count) == "[(3, False, False)]"
+
+
+def test_a_nameless_or_abstract_socket_is_nobody_s() -> None:
+    """A socket that systemd passed and that is at no path is not taken for one that is."""
+    with socket.socket(socket.AF_UNIX) as nameless, socket.socket(socket.AF_UNIX) as abstract:
+        abstract.bind(f"\0posthouse-{os.getpid()}")
+        listeners = Listeners([nameless, abstract])
+        sock = listeners.open_all([(_unix("a"), 5)])[_unix("a")]
+        assert sock not in (nameless, abstract)
+        listeners.keep_only(set())
