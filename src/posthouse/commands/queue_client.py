@@ -46,7 +46,7 @@ class QueueClient:
         self._offline: OfflineQueue | None = None
         self._number = 0
         self._descriptor = -1
-        if _is_served(path):
+        if is_served(path):
             self._client = Client(asyncio.get_running_loop(), path, CLIENT, timeout_s=ANSWER_TIMEOUT_S)
         else:
             self._offline = _open_offline(self.settings)
@@ -129,7 +129,7 @@ def require_superuser(settings: Settings) -> None:
         raise NotSuperuserError
 
 
-def _is_served(path: str) -> bool:
+def is_served(path: str) -> bool:
     """Whether somebody listens: a socket that nobody serves refuses."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from posthouse.config.parameter import Boolean, Family, Integer, String, Time
+from posthouse.config.parameter import Boolean, Family, Integer, Size, String, Time
 from posthouse.config.settings import Settings
 
 LIFETIME_MAX_S: Final = 8_640_000  # 100 days, as in Postfix
@@ -33,6 +33,16 @@ QUEUE_RUN_DELAY: Final = Time(
 )
 IN_FLOW_DELAY: Final = Time(
     "in_flow_delay", "1s", doc="How long receiving pauses when mail comes in faster than it goes out.", maximum_s=10
+)
+QUEUE_MINFREE: Final = Size(
+    "queue_minfree",
+    "0",
+    doc="Mail is refused when fewer bytes are free where the queue is, or less than 1.5 times message_size_limit.",
+)
+QUEUE_RESERVE: Final = Size(
+    "queue_reserve",
+    "4194304",
+    doc="Bytes kept aside where the queue is, so that deliveries and notices fit when nothing else does (ours).",
 )
 
 DEFAULT_DESTINATION_CONCURRENCY_LIMIT: Final = Integer(
@@ -105,6 +115,8 @@ QUEUE_PARAMETERS: Final = (
     MAXIMAL_BACKOFF_TIME,
     QUEUE_RUN_DELAY,
     IN_FLOW_DELAY,
+    QUEUE_MINFREE,
+    QUEUE_RESERVE,
     DEFAULT_DESTINATION_CONCURRENCY_LIMIT,
     DEFAULT_DESTINATION_RECIPIENT_LIMIT,
     INITIAL_DESTINATION_CONCURRENCY,

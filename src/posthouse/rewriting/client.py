@@ -66,6 +66,10 @@ class RewriteClient:
                 self._remember((addresses[place], key_sender, kind), answer)
         return [answer for answer in known if answer is not None]
 
+    def forget(self) -> None:
+        """Drop what is remembered: memory is short."""
+        self._cache.clear()
+
     def close(self) -> None:
         """Close the connection."""
         self._client.close()

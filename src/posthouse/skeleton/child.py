@@ -21,8 +21,9 @@ from posthouse.config.settings import Settings
 from posthouse.config.wire import parse_settings
 from posthouse.confine.kernel import drop_capabilities
 from posthouse.skeleton.confined import Handed, change_root, confine, denial
-from posthouse.skeleton.daemon import UNLIMITED, Context, Daemon
+from posthouse.skeleton.daemon import UNLIMITED, Context, Daemon, Service
 from posthouse.skeleton.lifetime import Lifetime
+from posthouse.skeleton.resources import GOVERNOR, OwnMemory, Subscription
 from posthouse.util import log
 from posthouse.util.connection import set_bug_handler
 from posthouse.util.errors import ConfigError, Fatal, TemporaryError
@@ -63,6 +64,7 @@ def run_child(module: str, settings_fd: int, handed: Handed) -> NoReturn:
 def _serve(daemon: Daemon, settings: Settings, handed: Handed) -> None:
     assert __debug__, "daemons are never run with -O"
     _process_defaults()
+    own_memory = OwnMemory() if GOVERNOR in daemon.talks_to else None
     confine(daemon, settings, handed)
     loop = new_event_loop()
     limit = min(handed.client_limit or UNLIMITED, daemon.clients)
@@ -96,6 +98,7 @@ def _serve(daemon: Daemon, settings: Settings, handed: Handed) -> None:
         drop_capabilities()
     lifetime.before_exit = service.closing
     loop.add_signal_handler(signal.SIGTERM, lifetime.retire)
+    _subscribe(daemon, context, service, own_memory)
     lifetime.serve(
         service,
         listeners,
@@ -103,6 +106,18 @@ def _serve(daemon: Daemon, settings: Settings, handed: Handed) -> None:
         max_use=0 if daemon.resident else settings[MAX_USE],
     )
     loop.run_forever()
+
+
+def _subscribe(daemon: Daemon, context: Context, service: Service, own_memory: OwnMemory | None) -> None:
+    """Hear what is scarce, from governor(8) and from master, and tell how this process is."""
+    resources, lifetime = context.resources, context.lifetime
+    lifetime.on_stress = lambda on: resources.set_master_stress(on=on)
+    if own_memory is not None:
+        name = context.settings.service_name or daemon.name
+        subscription = Subscription(context.loop, context.private(GOVERNOR), name, resources, own_memory)
+        subscription.numbers = service.numbers
+        subscription.sessions = lambda: lifetime.sessions
+        subscription.start()
 
 
 def _on_bug(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

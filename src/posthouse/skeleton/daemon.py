@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from posthouse.config.parameter import Parameter
 from posthouse.config.settings import Settings
+from posthouse.skeleton.resources import Resources
 
 if TYPE_CHECKING:
     from posthouse.skeleton.lifetime import Lifetime
@@ -22,7 +23,8 @@ class Privileges:
     What is not named here the kernel refuses (skeleton/rules.py makes the rules). Tables need not be named: every
     file that the daemon's parameters name as a table, or as a list's "/file", may be read.
     user: "root", "$mail_owner", "$network_owner" or "$queue_owner".
-    network: of "accept" (inherited listening sockets), "connect" (TCP out), "dns" (UDP and TCP to name servers).
+    network: of "accept" (inherited listening sockets), "connect" (TCP out), "dns" (UDP and TCP to name servers), and
+    parameters that name a webhook (TCP to its port alone).
     reads: files and directories. writes: directories, with all that is in them. appends: single files, made when
     they are not there. accounts: looks up users and groups. threads: starts threads.
     asks_runas: may ask runas to act as a recipient. Where there is no runas it acts itself: in `mailboxes`, and when it
@@ -63,6 +65,10 @@ class Service:
     def closing(self) -> None:
         """Last call before the process exits: close stores, flush."""
 
+    def numbers(self) -> dict[str, float]:
+        """Count what governor(8) and metrics should know; asked every second, where the daemon talks to governor."""
+        return {}
+
 
 @dataclass(slots=True)
 class Context:
@@ -75,6 +81,7 @@ class Context:
     client_limit: int
     runas: socket.socket | None = None
     listeners: list[socket.socket] = field(default_factory=list)
+    resources: Resources = field(default_factory=Resources)  # what is scarce; true where talks_to has "governor"
 
     def private(self, service: str) -> str:
         """Path of an internal service's socket."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from posthouse.ipc.status_wire import RETIRE, STATUS, STOP, State, Status
+from posthouse.ipc.status_wire import RETIRE, STATUS, STOP, STRESS_OFF, STRESS_ON, State, Status
 from posthouse.skeleton.daemon import UNLIMITED, Service
 from posthouse.util import log
 
@@ -44,6 +44,7 @@ class Lifetime:
         self._window_began, self._window_cpu = loop.time(), time.process_time()
         self.retiring = False
         self.before_exit: Callable[[], None] = lambda: None
+        self.on_stress: Callable[[bool], None] = lambda _on: None  # master's word: the service is, or was, full
 
     def serve(self, service: Service, listeners: list[socket.socket], *, max_idle: float, max_use: int) -> None:
         """Start to accept. max_idle 0: stay; max_use 0: no limit."""
@@ -164,6 +165,8 @@ class Lifetime:
         elif command == STOP:
             self._loop.call_later(STOP_LIMIT_S, self._exit)
             self.retire()
+        elif command in (STRESS_ON, STRESS_OFF):
+            self.on_stress(command == STRESS_ON)
 
     def _arm_idle(self) -> None:
         if self._max_idle and not self.retiring and self._idle_timer is None:

@@ -14,6 +14,7 @@ from posthouse.config.lists import ListSyntaxError, parse_items
 from posthouse.config.parameter import NameList, Parameter, Patterns, String
 from posthouse.config.parameters import MAILLOG_FILE, PROXY_READ_MAPS, QUEUE_DIRECTORY
 from posthouse.config.settings import Settings
+from posthouse.config.webhook import Webhook
 from posthouse.confine.rules import ANY_PORT, Rules
 from posthouse.skeleton.daemon import Daemon
 from posthouse.tables.served import served_tables
@@ -57,7 +58,7 @@ def compute_rules(
         writes=_unique(_expanded((*wanted.writes, *(wanted.mailboxes if acts_itself else ())), settings)),
         appends=_unique(path for path in _expanded(wanted.appends, settings) if path != "/dev/stdout"),
         sockets=_unique([*_sockets(daemon, queue), f"{queue}/public/postlog" if log else "/dev/log"]),
-        tcp_connect=_connect_ports(wanted.network),
+        tcp_connect=_connect_ports(wanted.network, settings),
         tcp_bind=(0,) if "connect" in wanted.network or "dns" in wanted.network else (),
         udp="dns" in wanted.network,
         threads=wanted.threads or acts_itself,
@@ -76,10 +77,11 @@ def table_files(daemon: Daemon, settings: Settings) -> frozenset[str]:
     return frozenset(_paths(_tables(daemon, settings)))
 
 
-def _connect_ports(network: tuple[str, ...]) -> tuple[int, ...] | None:
+def _connect_ports(network: tuple[str, ...], settings: Settings) -> tuple[int, ...] | None:
     if "connect" in network or "dns" in network:
         return ANY_PORT  # a next hop, and a name server, may be configured with any port
-    return ()
+    hooks = (settings[Webhook(word[1:], "", doc="")] for word in network if word.startswith("$"))
+    return tuple(hook.port for hook in hooks if hook is not None)
 
 
 def _sockets(daemon: Daemon, queue: str) -> Iterator[str]:

@@ -125,7 +125,7 @@ def spelled(path: str, modes: str) -> Iterator[tuple[str, str]]:
     """Give a path as AppArmor may see it: that of a directory ends with a slash."""
     path = os.path.normpath(path)
     yield path, modes
-    if modes == "r":
+    if modes == "r" or os.path.isdir(path):  # one that was made
         yield f"{path}/", modes
 
 

@@ -181,10 +181,11 @@ def test_lent_mail_is_read_and_not_opened(rules: list[Rule]) -> None:
 
 
 def test_sockets_are_reached_by_who_declares_them(rules: list[Rule]) -> None:
-    """A broken smtpd talks to four services, and to no delivery agent."""
+    """A broken smtpd talks to five services, and to no delivery agent."""
     reached = {target for source, target in _pairs(rules, "sock_file", "write") if source == "smtpd"}
     ours = {target for target in reached if target.endswith("_sock")}
-    assert ours == {"private_dns_sock", "private_proxymap_sock", "private_rewrite_sock", "public_cleanup_sock"}
+    private = {f"private_{name}_sock" for name in ("dns", "governor", "proxymap", "rewrite")}
+    assert ours == {"public_cleanup_sock", *private}
 
 
 def test_every_file_of_the_system_gets_a_label(directory: Path) -> None:

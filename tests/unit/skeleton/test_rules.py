@@ -42,16 +42,25 @@ def test_a_daemon_declares_the_lists_it_reads(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nobody_may_write_but_who_says_so(name: str) -> None:
-    """Three daemons write: the queue, maildrop and the log. Two reach the network."""
+    """Four daemons write: the queue, maildrop, the log, and what the governor has told. Two reach the network."""
     found = rules(name)
-    assert found.writes == {"qmgr": (f"{MAIN['queue_directory']}/posthouse",)}.get(
-        name, (f"{MAIN['queue_directory']}/maildrop",) if name == "pickup" else ()
-    )
+    places = {"qmgr": "posthouse", "pickup": "maildrop"}
+    expected = {each: (f"{MAIN['queue_directory']}/{place}",) for each, place in places.items()}
+    expected["governor"] = ("/var/lib/postfix/governor",)
+    assert found.writes == expected.get(name, ())
     assert found.appends == ((MAIN["maillog_file"],) if name == "postlogd" else ())
     assert found.uses_network == (name in ("smtp", "dns"))
     assert found.udp == (name == "dns")
     assert not found.executes
     assert OWN_SOURCE in found.reads
+
+
+def test_a_webhook_opens_its_port_and_no_other() -> None:
+    """Without one there is no network at all."""
+    assert rules("governor").tcp_connect == ()
+    hooked = rules("governor", resource_notice_webhook="http://127.0.0.1:9095/x")
+    assert (hooked.tcp_connect, hooked.tcp_bind, hooked.udp) == ((9095,), (), False)
+    assert hooked.uses_network
 
 
 def test_a_table_of_its_own_directory_gives_the_directory() -> None:

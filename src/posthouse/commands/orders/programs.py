@@ -48,6 +48,7 @@ PROGRAMS: Final[dict[str, Program]] = {
     "scache": Program("scache", _INNER, 1, solitary=True),
     "tlsmgr": Program("tlsmgr", _INNER, 1, solitary=True),
     "showq": Program("showq", _INNER, 1),
+    "governor": Program("governor", _INNER, 1, solitary=True),
     "qmgr": Program("qmgr", _QUEUE, 2, solitary=True, prefork=True),
     "oqmgr": Program("qmgr", _QUEUE, 2, solitary=True, prefork=True),
     "postlogd": Program("postlogd", _INNER, 3, solitary=True),
@@ -84,6 +85,7 @@ postlog    unix-dgram n - n - 1 postlogd
 # Added when master.cf lacks them: what Postfix needs no service for, and what older files do not have.
 INTERNAL_MASTER_CF: Final = b"""\
 dns        unix - - n - 0 dns
+governor   unix - - n - 1 governor
 submit     unix n - n - 1 pickup
 retry      unix - - n - - error
 proxywrite unix - - n - 1 proxymap

@@ -10,6 +10,7 @@ from typing import Final
 
 from posthouse.commands.policies.roots import COMMAND, MAILBOX, MASTER, ORDERS, RUNAS, WARM, Part
 from posthouse.commands.policies.system import Domain, System, foreign, reads_interfaces
+from posthouse.skeleton.resources import GOVERNOR
 from posthouse.skeleton.rules import ACCOUNT_FILES
 
 _HEAD: Final = """\
@@ -33,6 +34,8 @@ _ACCOUNTS: Final = (
     "@{run}/systemd/userdb/* rw,",
 )
 _ATTRIBUTES: Final = "@{PROC}/@{pid}/attr/{apparmor/,}"
+_SELF: Final = "/proc/self/"
+_OWN_MEMORY: Final = "@{PROC}/@{pid}/smaps_rollup r,"  # what it tells the governor
 _NAME_ITSELF: Final = "@{PROC}/@{pid}/comm rw,"
 _INTERNET: Final = ("network inet stream,", "network inet6 stream,")
 _DATAGRAMS: Final = ("network inet dgram,", "network inet6 dgram,")
@@ -111,9 +114,7 @@ def _daemon_rules(system: System, domain: Domain) -> Iterator[str]:
     yield "signal receive peer=posthouse-warm,"
     if rules.accounts:
         yield from _ACCOUNTS
-    for path in foreign(rules.reads):
-        if path not in ACCOUNT_FILES:
-            yield f"{_below(path)} rk,"
+    yield from _reads(domain)
     for path in rules.writes:
         yield f"{_place(system, path, '/')} rw,"
         yield f"{_place(system, path, '/**')} rwkl,"
@@ -126,6 +127,16 @@ def _daemon_rules(system: System, domain: Domain) -> Iterator[str]:
     yield from _network(domain)
     for path in _lmtp_sockets(system) if "lmtp" in domain.services else ():
         yield f"{path} rw,"
+
+
+def _reads(domain: Domain) -> Iterator[str]:
+    if GOVERNOR in domain.daemon.talks_to:
+        yield _OWN_MEMORY
+    for path in foreign(domain.rules.reads):
+        if path.startswith(_SELF):
+            yield f"@{{PROC}}/@{{pid}}/{path.removeprefix(_SELF)} r,"
+        elif path not in ACCOUNT_FILES:
+            yield f"{_below(path)} rk,"
 
 
 def _network(domain: Domain) -> Iterator[str]:

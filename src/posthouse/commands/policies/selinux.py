@@ -15,6 +15,12 @@ from posthouse.skeleton.rules import ACCOUNT_FILES
 
 VERSION: Final = "1.0.0"
 PLACES: Final = ("etc", "queue", "store", "content", "maildrop", "private", "public", "submit", "pid", "data", "table")
+KERNEL_FILES: Final = {  # what reading the kernel's own files takes, where it is more than the system's state
+    "/proc/pressure": "ifdef(`kernel_read_psi',`kernel_read_psi(OWN)')",  # not in older policies, where it is proc_t
+    "/proc/sys/fs/file-nr": "kernel_read_fs_sysctls(OWN)",
+    "/proc/sys/kernel/threads-max": "kernel_read_kernel_sysctls(OWN)",
+    "/sys/fs/cgroup": "fs_search_cgroup_dirs(OWN)\nfs_read_cgroup_files(OWN)\nfs_getattr_all_fs(OWN)",
+}
 _HEAD: Final = f"""\
 policy_module(posthouse, {VERSION})
 
@@ -313,6 +319,8 @@ def _reads(system: System, own: str, path: str) -> Iterator[str]:
         yield f"sysnet_read_config({own})"
     elif path.startswith("/etc/"):
         yield f"files_read_etc_files({own})"
+    elif path.startswith(("/proc/", "/sys/")):
+        yield from KERNEL_FILES.get(path, f"kernel_read_system_state({own})").replace("OWN", own).split("\n")
     else:
         yield f"# {path}"
         yield f"allow {own} posthouse_table_t:dir list_dir_perms;"
@@ -321,7 +329,7 @@ def _reads(system: System, own: str, path: str) -> Iterator[str]:
 
 def _writes(system: System, own: str, path: str) -> Iterator[str]:
     kinds = {f"{system.queue}/maildrop": "maildrop", f"{system.queue}/posthouse": "store", system.data: "data"}
-    kind = kinds.get(path, "table")
+    kind = "data" if path.startswith(f"{system.data}/") else kinds.get(path, "table")
     for place in (kind, *(("content",) if kind == "store" else ())):
         yield f"manage_dirs_pattern({own}, posthouse_{place}_t, posthouse_{place}_t)"
         yield f"manage_files_pattern({own}, posthouse_{place}_t, posthouse_{place}_t)"
@@ -348,6 +356,9 @@ def _network(domain: Domain, own: str) -> Iterator[str]:
     if "accept" in wanted:
         yield "# listens by way of master, and has no socket of its own"
         yield f"allow {own} {domain_type(MASTER.name)}:tcp_socket {{ accept rw_socket_perms }};"
+    if domain.rules.tcp_connect:  # to the ports of webhooks, whatever they are labelled
+        yield f"allow {own} self:tcp_socket create_stream_socket_perms;"
+        yield f"corenet_tcp_connect_all_ports({own})"
     if "connect" in wanted or "dns" in wanted:
         yield f"allow {own} self:tcp_socket create_stream_socket_perms;"
         yield f"corenet_tcp_bind_generic_node({own})"

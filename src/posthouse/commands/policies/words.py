@@ -9,7 +9,8 @@ NOTHING = "nothing"
 def network(daemon: Daemon) -> str:
     """Say what it does with the network."""
     words = {"accept": "accepts", "connect": "connects (TCP)", "dns": "asks name servers (UDP, TCP)"}
-    return ", ".join(words[word] for word in daemon.privileges.network) or "none"
+    named = (words.get(word, f"port of `{word}` (TCP)") for word in daemon.privileges.network)
+    return ", ".join(named) or "none"
 
 
 def reads(daemon: Daemon) -> str:

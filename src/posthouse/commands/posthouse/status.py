@@ -1,12 +1,24 @@
-"""posthouse status: is it running, and how much mail is where."""
+"""posthouse status: is it running, how much mail is where, what is scarce and what is done about it."""
 
 import asyncio
 import getopt
 import json
 import sys
+import time
+from typing import Final
 
-from posthouse.commands.queue_client import EX_UNAVAILABLE, QueueClient, QueueUnavailableError, RefusedError
+from posthouse.commands.queue_client import EX_UNAVAILABLE, QueueClient, QueueUnavailableError, RefusedError, is_served
+from posthouse.config.parameters import QUEUE_DIRECTORY
+from posthouse.config.settings import Settings
+from posthouse.governor.conditions import title
+from posthouse.governor.level import Level
+from posthouse.governor.units import format_seconds
+from posthouse.ipc.governor import CLIENT, Ask, FromGovernor, Picture
 from posthouse.ipc.showq import Count, Counts
+from posthouse.ipc.stream import Client
+from posthouse.util.errors import TemporaryError
+
+GOVERNOR_LIMIT_S: Final = 5.0
 
 
 def main(words: list[str]) -> int:
@@ -18,7 +30,7 @@ def main(words: list[str]) -> int:
         return 64
     values = dict(options)
     try:
-        is_running, counts = asyncio.run(count(values.get("-c", "")))
+        is_running, counts, picture = asyncio.run(look(values.get("-c", "")))
     except (QueueUnavailableError, RefusedError) as error:
         if "--json" in values:
             sys.stdout.write(json.dumps({"running": False, "reason": str(error)}) + "\n")
@@ -26,18 +38,74 @@ def main(words: list[str]) -> int:
             sys.stdout.write(f"not running: {error}\n")
         return EX_UNAVAILABLE
     if "--json" in values:
-        sys.stdout.write(json.dumps({"running": is_running, "queues": counts}) + "\n")
+        found: dict[str, object] = {"running": is_running, "queues": counts}
+        if picture is not None:
+            found["resources"] = as_json(picture)
+        sys.stdout.write(json.dumps(found) + "\n")
     else:
         sys.stdout.write("running\n" if is_running else "not running\n")
         for name, number in counts.items():
             sys.stdout.write(f"  {name:<10} {number:>9}\n")
+        sys.stdout.write("".join(f"{line}\n" for line in lines_of(picture, time.time())) if picture is not None else "")
     return 0 if is_running else EX_UNAVAILABLE
 
 
-async def count(config_directory: str) -> tuple[bool, dict[str, int]]:
-    """Ask the queue manager, or the store when nobody runs; whether somebody does, and the numbers by queue."""
+async def look(config_directory: str) -> tuple[bool, dict[str, int], Picture | None]:
+    """Ask the queue manager, or the store when nobody runs; and the governor. Whether somebody runs, and what they say.
+
+    The picture is None for who may not reach the governor (only root and the daemons may), and when nobody runs.
+    """
     client = QueueClient(config_directory)
     answer = await client.ask(Count(client.next_id()))
     await client.close()
     assert isinstance(answer, Counts)
-    return client.is_served, answer.counts
+    return client.is_served, answer.counts, await _picture(client.settings) if client.is_served else None
+
+
+async def _picture(settings: Settings) -> Picture | None:
+    path = f"{settings[QUEUE_DIRECTORY]}/private/governor"
+    if not is_served(path):
+        return None
+    client: Client[FromGovernor] = Client(asyncio.get_running_loop(), path, CLIENT, timeout_s=GOVERNOR_LIMIT_S)
+    try:
+        async with asyncio.timeout(GOVERNOR_LIMIT_S):
+            answer = await client.request(Ask(client.next_id()))
+    except (TemporaryError, TimeoutError):
+        return None
+    finally:
+        client.close()
+    return answer if isinstance(answer, Picture) else None
+
+
+def lines_of(picture: Picture, now: float) -> list[str]:
+    """Write a picture for people: what is not normal first."""
+    level = Level(picture.level)
+    since = f" for {format_seconds(now - picture.since)}" if picture.since else ""
+    lines = [f"resources: {level.word}{since}"]
+    for condition in sorted(picture.conditions, key=lambda each: (-each.level, each.key)):
+        age = f" for {format_seconds(now - condition.since)}" if condition.since else ""
+        ahead = f"; gone in about {format_seconds(condition.forecast)}" if condition.forecast >= 0 else ""
+        word = Level(condition.level).word + age
+        lines.append(f"  {title(condition.key)}: {word}: {condition.value}{ahead}")
+    lines.append(f"in force: {'; '.join(picture.steps) or 'nothing'}")
+    return lines
+
+
+def as_json(picture: Picture) -> dict[str, object]:
+    """Write it for machines."""
+    return {
+        "level": Level(picture.level).word,
+        "since": picture.since,
+        "conditions": [
+            {
+                "condition": each.key,
+                "level": Level(each.level).word,
+                "value": each.value,
+                "since": each.since,
+                "forecast_seconds": each.forecast if each.forecast >= 0 else None,
+            }
+            for each in picture.conditions
+        ],
+        "steps": picture.steps,
+        "numbers": picture.numbers,
+    }

@@ -18,6 +18,6 @@ DAEMON = Daemon(
     name="cleanup",
     start=CleanupService,
     parameters=PARAMETERS,
-    talks_to=("qmgr", "proxymap"),
+    talks_to=("qmgr", "proxymap", "governor"),
     privileges=Privileges(user="$mail_owner", threads=True),
 )

@@ -25,6 +25,6 @@ DAEMON = Daemon(
     name="pickup",
     start=start,
     parameters=PARAMETERS,
-    talks_to=("cleanup",),
+    talks_to=("cleanup", "governor"),
     privileges=Privileges(user="$mail_owner", chroot="never", accounts=True, writes=("$queue_directory/maildrop",)),
 )

@@ -23,6 +23,7 @@ from posthouse.ipc.queue import (
 )
 from posthouse.ipc.stream import Channel
 from posthouse.queue.spool import SpoolFile
+from posthouse.skeleton.resources import Resources
 from posthouse.util import eager, log
 from posthouse.util.errors import TemporaryError
 
@@ -30,9 +31,10 @@ from posthouse.util.errors import TemporaryError
 class Intake:
     """One connection of a cleanup process. `stored` is called for each new message that is durable."""
 
-    def __init__(self, ledger: Ledger, stored: Callable[[ActiveMessage], None]) -> None:
+    def __init__(self, ledger: Ledger, stored: Callable[[ActiveMessage], None], resources: Resources) -> None:
         self._ledger = ledger
         self._stored = stored
+        self._resources = resources
         self._spool: dict[int, SpoolFile] = {}
         self._spool_number = 0
 
@@ -59,6 +61,11 @@ class Intake:
         file = self._spool.pop(record.spool, None) if record.spool else None
         if record.spool and file is None:
             channel.send(CommitResult(record.id, "no such spool file"))
+            return
+        if self._resources.state.deliveries_only and not record.envelope.internal:
+            if file is not None:
+                self._ledger.drop_spool(file)
+            channel.send(CommitResult(record.id, "what room is left is for deliveries", full=True))
             return
 
         def done(error: str, full: bool, now: ActiveMessage | None) -> None:

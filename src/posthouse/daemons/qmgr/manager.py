@@ -49,10 +49,11 @@ class QueueManager:
         self._notices = notices
         self._times = RetryTimes.of(settings)
         self._active_limit = settings[QMGR_MESSAGE_ACTIVE_LIMIT]
-        self._content_room = settings[QMGR_CONTENT_MEMORY]
+        self._content_limit = self._content_budget = self._content_room = settings[QMGR_CONTENT_MEMORY]
         self._defer_transports = frozenset(settings[DEFER_TRANSPORTS])
         self._delimiters = settings[RECIPIENT_DELIMITER]
         self._active: dict[str, ActiveMessage] = {}
+        self.left = 0  # messages whose round has ended, since the start
         self.on_room: Callable[[], None] = _nothing  # called when the active queue has room again
         self.on_deferred: Callable[[float], None] = _ignore_time  # called with each next attempt
         scheduler.owner = self
@@ -71,6 +72,28 @@ class QueueManager:
     def active(self) -> dict[str, ActiveMessage]:
         """The active queue, by queue ID."""
         return self._active
+
+    def share_content_memory(self, share: float) -> None:
+        """Keep at most this share of qmgr_content_memory; what is too much is read from the store when it is sent."""
+        budget = int(self._content_limit * share)
+        self._content_room += budget - self._content_budget
+        self._content_budget = budget
+        for message in self._active.values() if self._content_room < 0 else ():
+            if message.content is not None:
+                self._content_room += len(message.content)
+                message.content = None
+                if self._content_room >= 0:
+                    break
+
+    @property
+    def content_memory(self) -> int:
+        """Bytes of content in memory."""
+        return self._content_budget - self._content_room
+
+    def oldest_active(self, now: float) -> float:
+        """Seconds that the oldest message of the active queue has been there."""
+        message = next(iter(self._active.values()), None)
+        return 0.0 if message is None or not message.active else max(now - message.active, 0.0)
 
     def admit(self, message: ActiveMessage) -> None:
         """Begin a round."""
@@ -250,8 +273,9 @@ class QueueManager:
         log.info(f"{message.queue_id}: removed", event="removed", queue_id=message.queue_id)
 
     def _leave(self, message: ActiveMessage) -> None:
-        if self._active.pop(message.queue_id, None) is not None and message.content is not None:
-            self._content_room += len(message.content)
+        if self._active.pop(message.queue_id, None) is not None:
+            self.left += 1
+            self._content_room += len(message.content or b"")
         if len(self._active) == self._active_limit - 1:
             self.on_room()
 

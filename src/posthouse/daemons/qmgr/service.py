@@ -15,6 +15,7 @@ from typing import Final
 from posthouse.config.parameters import (
     MAIL_OWNER,
     NETWORK_OWNER,
+    QUEUE_RESERVE,
     SENDER_DEPENDENT_DEFAULT_TRANSPORT_MAPS,
     SENDER_DEPENDENT_RELAYHOST_MAPS,
 )
@@ -32,6 +33,7 @@ from posthouse.ipc import delivery, queue, showq
 from posthouse.ipc.delivery import LateResults, LateTaken, ToResults
 from posthouse.ipc.own_users import Door
 from posthouse.ipc.stream import Channel, Hello, peek_hello, peer_credentials, refuse_descriptors
+from posthouse.queue.reserve import Reserve
 from posthouse.queue.store import Store
 from posthouse.queue.values import StoredMessage, StoreError, StoreFailedError
 from posthouse.rewriting.client import RewriteClient
@@ -70,6 +72,9 @@ class QmgrService(Service):
         refuse_descriptors(context.listeners)
         self._closing = False
         self._closed = False
+        self._arrived = 0  # messages, since the start
+        self._reserve = Reserve(f"{context.queue_directory}/posthouse", settings[QUEUE_RESERVE], log.warning)
+        context.resources.watch(self._review_resources)
         store.on_failure(self._store_failed)
         loop.call_later(START_GRACE_S, self._due.scan)
 
@@ -108,7 +113,7 @@ class QmgrService(Service):
     def _open(self, sock: socket.socket, protocol: str) -> None:
         uid = peer_credentials(sock).uid
         if protocol == queue.NAME and uid in self._inner:
-            intake = Intake(self._ledger, self._stored)
+            intake = Intake(self._ledger, self._stored, self._context.resources)
             Channel(self._loop, sock, queue.SERVER, intake.on_record, intake.on_close)
         elif protocol == delivery.RESULTS_NAME and uid in self._agents:
             Channel(self._loop, sock, delivery.LATE_SERVER, self._late, lambda _channel: None)
@@ -129,6 +134,7 @@ class QmgrService(Service):
 
     def _stored(self, message: ActiveMessage) -> None:
         """A new message is durable."""
+        self._arrived += 1
         if self._closing or self._manager.room <= 0:
             self._due.set_back(message.envelope.arrival)
             return
@@ -161,6 +167,45 @@ class QmgrService(Service):
         else:
             until = time.time() + STILL_DELIVERING_S
             eager.start(self._ledger.keep_back(record.queue_id, until), lambda _outcome: taken())
+
+    # What is scarce.
+
+    def _review_resources(self) -> None:
+        state = self._context.resources.state
+        self._manager.share_content_memory(state.content_share)
+        if state.content_share < 1.0:
+            self._resolver.forget()
+        if state.queue_known:
+            self._review_reserve(wanted=state.hold_reserve)
+
+    def _review_reserve(self, *, wanted: bool) -> None:
+        """Make the reserve, or give it up. The governor is told before, else it would take the room for new."""
+        reserve = self._reserve
+        if reserve.is_whole if wanted else not reserve.is_there:
+            return
+        reserve.intended = wanted
+        self._context.resources.report()
+        if wanted:
+            reserve.hold()
+        else:
+            log.warning(f"no room where the queue is: the reserve of {reserve.size} bytes is given up")
+            reserve.give_up()
+        reserve.intended = None
+        self._context.resources.report()
+
+    def numbers(self) -> dict[str, float]:
+        """Count mail in and out, and what is where."""
+        manager, counts = self._manager, self._store.counts
+        found: dict[str, float] = {
+            "queue_arrived": self._arrived,
+            "queue_left": manager.left,
+            "queue_active": len(manager.active()),
+            "queue_room": manager.room,
+            "queue_oldest_active": round(manager.oldest_active(time.time())),
+            "queue_content_memory": manager.content_memory,
+        }
+        found |= {f"queue_{name}": number for name, number in counts._asdict().items()}
+        return found | self._reserve.numbers()
 
     # What operators touch (admin.Live).
 

@@ -17,6 +17,6 @@ DAEMON = Daemon(
     name="smtpd",
     start=SmtpdService,
     parameters=PARAMETERS,
-    talks_to=("cleanup", "rewrite", "dns", "proxymap"),
+    talks_to=("cleanup", "rewrite", "dns", "proxymap", "governor"),
     privileges=Privileges(user="$network_owner", network=("accept",)),
 )
