@@ -116,9 +116,11 @@ def problems(root: Path) -> list[str]:
     stated = {name: int(count) for name, count, _ in ROW.findall(text)}
     for name in sorted(lines.keys() | stated.keys()):
         if lines.get(name) != stated.get(name):
-            found.append(f"{DOCUMENT}: {name} has {lines.get(name)} lines, not {stated.get(name)}: {__file__} --write")
+            found.append(
+                f"{DOCUMENT}: {name} has {lines.get(name)} lines, not {stated.get(name)}: tools/root_code.py --write"
+            )
     if TOTAL.findall(text) != [str(sum(lines.values()))]:
-        found.append(f"{DOCUMENT}: together it is {sum(lines.values())} lines: {__file__} --write")
+        found.append(f"{DOCUMENT}: together it is {sum(lines.values())} lines: tools/root_code.py --write")
     return found
 
 

@@ -28,9 +28,14 @@ GATE: Final = load_gate()
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Copy what the gate reads."""
-    ignore = shutil.ignore_patterns("__pycache__", "daemons")
-    shutil.copytree(REPOSITORY / "src" / "posthouse", tmp_path / "src" / "posthouse", ignore=ignore)
+    """Copy what the gate reads, and a module that does not run as root."""
+    for path in GATE.root_modules(REPOSITORY / "src").values():
+        copied = tmp_path / path.relative_to(REPOSITORY)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copied)
+    other = tmp_path / "src" / "posthouse" / "config"
+    other.mkdir()
+    (other / "main_cf.py").write_text("x = 1\n", encoding="utf-8")
     (tmp_path / "docs").mkdir()
     shutil.copy(REPOSITORY / GATE.DOCUMENT, tmp_path / GATE.DOCUMENT)
     return tmp_path
