@@ -165,7 +165,7 @@ def test_thousands_of_files_hold_up_nobody(walls: Start) -> None:
         for number in range(3000):
             drop(maildrop / f"0{number:05}", b"junk")
         for number in range(50):
-            drop(maildrop / f"1{number:05}", submission("ph-mallory", "x" * 10_000))
+            drop(maildrop / f"1{number:05}", submission(system.mallory.name, "x" * 10_000))
 
     act(system.mallory, fill)
     act(system.alice, drop, maildrop / "z", submission(system.alice.address, "alice's drop"))
@@ -231,11 +231,13 @@ def test_sendmail_that_is_killed_leaves_nothing_that_is_sent(walls: Start) -> No
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
 
-    done = system.run(system.mallory, "sendmail", "ph-mallory", stdin=content, prepare=small_files)
+    done = system.run(system.mallory, "sendmail", system.mallory.name, stdin=content, prepare=small_files)
     assert done.returncode == 75, done.stderr
     assert [path for path in maildrop.iterdir() if path.stat().st_mode & 0o777 == 0o444] == []
     assert (
-        system.run(system.mallory, "sendmail", "ph-mallory", stdin=content, prepare=lambda: os.umask(0o777)).returncode
+        system.run(
+            system.mallory, "sendmail", system.mallory.name, stdin=content, prepare=lambda: os.umask(0o777)
+        ).returncode
         == 0
     )
     assert [path.stat().st_mode & 0o777 for path in maildrop.iterdir()] == [0o444]

@@ -198,7 +198,7 @@ def test_descriptors_that_are_passed_along(walls: Start) -> None:
         kind = socket.SOCK_DGRAM if name == POSTLOG else socket.SOCK_STREAM
         said = HELLO if name == "public/showq" else b"x"
         with Acting(system.mallory, partial(pass_along, system.server.queue_directory / name, kind, said)) as acting:
-            assert set(acting.result) == {"PermissionError"}, name
+            assert set(acting.result) <= {"PermissionError", "BrokenPipeError"}, name  # refused, or hung up on
             system.normal_mail()
     system.unharmed()
 

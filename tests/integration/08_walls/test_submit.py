@@ -17,7 +17,7 @@ pytestmark = pytest.mark.root
 Start = Callable[..., Walls]
 BEGIN = format_record(VERSION, FORMAT)
 LAST = format_record(END, b"")
-GOOD = BEGIN + format_record(RECIPIENT, b"ph-alice@example.test") + format_record(CONTENT, b"Subject: whole\n\nx\n")
+GOOD = BEGIN + format_record(RECIPIENT, b"victim@example.test") + format_record(CONTENT, b"Subject: whole\n\nx\n")
 BIG = 64 * 1024
 
 
@@ -102,7 +102,7 @@ def test_submissions_without_an_end(walls: Start) -> None:
         b"exceeds the size limit": format_record(CONTENT, b"x" * 60_000),
     }
     for why, piece in pieces.items():
-        sent, answer = act(system.mallory, pour, path, BEGIN + to(b"ph-alice"), piece, 100_000_000)
+        sent, answer = act(system.mallory, pour, path, BEGIN + to(b"victim"), piece, 100_000_000)
         assert sent < 20_000_000
         assert why in answer
     system.unharmed()
