@@ -4,11 +4,13 @@ A message is answered 250 only after qmgr has said that it is durable. What cann
 is answered 4xx, and the client still has the message.
 """
 
+import asyncio
 import os
 import socket
 from typing import Final
 
 from posthouse.config.parameters import (
+    IN_FLOW_DELAY,
     IPC_TIMEOUT,
     MESSAGE_SIZE_LIMIT,
     PROXYMAP_SERVICE_NAME,
@@ -81,9 +83,18 @@ class CleanupService(Service):
         self.leases = LeasePool(loop, self.queue.lease)
         self.size_limit = settings[MESSAGE_SIZE_LIMIT]
         self.replace_cr = settings[CLEANUP_REPLACE_STRAY_CR_LF]
+        self._in_flow_delay = settings[IN_FLOW_DELAY]
+        self.pause_s = 0.0  # before each new message, while mail comes in faster than it goes out
+        self.is_full = False  # what room is left is for our own notices
+        context.resources.watch(self._review_resources)
         self._door = Door(settings, "cleanup")
         refuse_descriptors(context.listeners)
         self.finishing = 0  # messages on their way to qmgr; their client may be gone
+
+    def _review_resources(self) -> None:
+        state = self.context.resources.state
+        self.pause_s = self._in_flow_delay if state.slow_intake else 0.0
+        self.is_full = state.deliveries_only
 
     def accept(self, sock: socket.socket, listener: int) -> None:
         """Take a client: one of our daemons. Anybody can connect, and could say that a message came from anywhere."""
@@ -150,6 +161,10 @@ class _Client:
 
     def _content(self, record: Content | End) -> None:
         transaction = self._open.get(record.id)
+        if self._service.is_full and transaction is not None and not transaction.envelope.internal:
+            transaction.refuse(QUEUE_FULL)
+            if transaction.spooling is None or transaction.spooling.done():
+                self._drop_spool(transaction)
         if transaction is not None and transaction.add(record.data):
             transaction.spooling = self._channel.loop.create_future()
             self._channel.run(self._service_spool(transaction), _ignore)
@@ -220,6 +235,8 @@ class _Client:
             if transaction.spooling is not None:
                 await transaction.spooling
             transaction.end()
+            if self._service.pause_s and not transaction.envelope.internal:
+                await self._pause(self._service.pause_s)
             if transaction.refusal is None:
                 await self._commit(transaction)
         except RefusedError as refused:
@@ -236,6 +253,12 @@ class _Client:
         if transaction.refusal is not None:
             return _done(number, transaction.refusal, queue_id)
         return Done(number, 250, "2.0.0", f"Ok: queued as {queue_id}", queue_id)
+
+    async def _pause(self, seconds: float) -> None:
+        """Let the queue catch up (in_flow_delay): each client waits for itself."""
+        over: asyncio.Future[None] = self._channel.loop.create_future()
+        self._channel.loop.call_later(seconds, over.set_result, None)
+        await over
 
     async def _commit(self, transaction: Transaction) -> None:
         """Make the message durable. Raises RefusedError, TemporaryError."""

@@ -91,6 +91,8 @@ class PickupService(Service):
         self._current = False
         self._rescan = False  # a run is due for what had to wait
         self._again = False  # somebody left a file during this run
+        self._refuses = False  # there is no room for mail
+        context.resources.watch(self._review_resources)
         if not self._submits:
             context.loop.call_soon(self._scan)
 
@@ -101,12 +103,18 @@ class PickupService(Service):
             self._scan()
             return
         uid = peer_credentials(sock).uid
-        if not self._limit.admit(uid):
+        if self._refuses or not self._limit.admit(uid):
             sock.close()  # without an answer, so sendmail(1) leaves the message in maildrop
             return
         self.context.session_started()
         submitter = Submitter(uid, login_name(uid))
         eager.start(self._may_submit(submitter), partial(self._checked, sock, submitter))
+
+    def _review_resources(self) -> None:
+        """While mail is refused for want of room it waits in maildrop, which is looked at when there is room again."""
+        before, self._refuses = self._refuses, self.context.resources.state.refuse_mail
+        if before and not self._refuses and not self._submits:
+            self._scan()
 
     def leave(self, uid: int) -> None:
         """Count a session out."""
@@ -150,7 +158,7 @@ class PickupService(Service):
     # maildrop
 
     def _scan(self) -> None:
-        if self.context.lifetime.retiring:
+        if self.context.lifetime.retiring or self._refuses:
             return
         self._again = self._current
         if not self._current:
@@ -162,7 +170,7 @@ class PickupService(Service):
         self._scan()
 
     def _next(self) -> None:
-        if self._current:
+        if self._current or self._refuses:
             return
         file = next(self._files, None)
         if file is None:

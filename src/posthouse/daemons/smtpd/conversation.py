@@ -12,6 +12,7 @@ from typing import Final
 from posthouse.daemons.smtpd.access.check import Check
 from posthouse.daemons.smtpd.access.policy import AccessPolicy, HeaderRewriting
 from posthouse.daemons.smtpd.client import TEMPORARY, UNKNOWN, Client
+from posthouse.daemons.smtpd.scarcity import Scarcity
 from posthouse.daemons.smtpd.settings import Limits, SmtpdSettings
 from posthouse.daemons.smtpd.transaction import Transaction, client_info
 from posthouse.ipc.cleanup import CleanupClient
@@ -64,6 +65,7 @@ class Shared:
     dns: DnsClient
     server: Server
     writer: TurnWriter
+    scarcity: Scarcity
     ended: Callable[[], None]
 
 
@@ -154,17 +156,36 @@ class Conversation:
             assert isinstance(refusal, Reply), "nothing softens this refusal"
             check.sender = None
             return refusal
+        if self._shared.scarcity.at_mail and (scarce := self._scarce(check)) is not None:
+            return scarce
         if self._shared.policy.has_mail:
             return self._decide_mail(event)
-        self.transaction = Transaction(event, limit)
+        self._open_transaction(event)
         return replies.SENDER_OK
+
+    def _scarce(self, check: Check) -> Reply | None:
+        """Put a message off for want of room."""
+        scarcity = self._shared.scarcity
+        reply = scarcity.refusal(check.size)
+        if reply is not None:
+            if scarcity.may_log():
+                check.begin("MAIL")
+                check.log("reject", str(reply))
+            check.sender = None
+        return reply
+
+    def _open_transaction(self, event: Mail) -> None:
+        self.transaction = Transaction(event, self._limits.message_size)
+        if self._shared.scarcity.large:
+            self.transaction.put_off_beyond(self._shared.scarcity.large)
 
     async def _decide_mail(self, event: Mail) -> Reply:
         refusal = await self._shared.policy.mail(self.check)
         if refusal is not None:
             self.check.sender = None
             return refusal
-        self.transaction = Transaction(event, self._limits.message_size)
+        self._open_transaction(event)
+        assert self.transaction is not None, "it was opened"
         self.transaction.actions += self.check.actions
         return replies.SENDER_OK
 

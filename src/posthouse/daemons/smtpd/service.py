@@ -22,6 +22,7 @@ from posthouse.daemons.smtpd.access.recipients import RecipientTables
 from posthouse.daemons.smtpd.client import client_of
 from posthouse.daemons.smtpd.connection import SmtpConnection
 from posthouse.daemons.smtpd.conversation import Shared
+from posthouse.daemons.smtpd.scarcity import Scarcity
 from posthouse.daemons.smtpd.settings import Limits, SmtpdSettings
 from posthouse.ipc.cleanup import CleanupClient
 from posthouse.net.dns_client import DnsClient
@@ -52,6 +53,7 @@ class SmtpdService(Service):
         self._stressed_limits = Limits.read(stressed)
         env = self._environment(settings)
         own = SmtpdSettings.read(normal)
+        self._scarcity = Scarcity(context, settings)
         self._shared = Shared(
             settings=own,
             limits=own.limits,
@@ -63,6 +65,7 @@ class SmtpdService(Service):
             dns=self._dns,
             server=Server(settings[MYHOSTNAME], settings[MAIL_NAME]),
             writer=TurnWriter(loop),
+            scarcity=self._scarcity,
             ended=context.session_ended,
         )
 
@@ -72,10 +75,13 @@ class SmtpdService(Service):
         if client is None:  # gone before we looked
             sock.close()
             return
-        context, shared = self._context, self._shared
+        context, shared, scarcity = self._context, self._shared, self._scarcity
+        if context.lifetime.sessions >= scarcity.sessions:
+            scarcity.turn_away(sock, client)
+            return
         context.session_started()
         limits = shared.limits
-        if context.lifetime.sessions >= context.client_limit:  # the last free place: be short with everybody
+        if scarcity.stress or context.lifetime.sessions >= context.client_limit:  # the last free place: be short
             limits = self._stressed_limits
         SmtpConnection(context.loop, sock, client, shared, limits)
 

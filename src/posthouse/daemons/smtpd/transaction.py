@@ -19,6 +19,7 @@ _NOTIFY: Final = {
 }
 MAX_FIRST_LINE: Final = 2048  # bytes looked at before the first line is complete
 TOO_BIG: Final = Done(0, 552, "5.3.4", "Error: message file too big", "")
+LARGE_NOW: Final = Done(0, 452, "4.3.1", "Insufficient system storage for a message of this size, try again later", "")
 DISCARDED: Final = "Ok: queued as"
 
 
@@ -34,11 +35,17 @@ class Transaction:
         self.actions: list[tuple[str, str]] = []  # of access tables: HOLD, PREPEND ...
         self.size = 0  # bytes of content, LF line ends
         self._size_limit = size_limit
-        self._too_big = False
+        self._too_big: Done | None = None  # the answer, when it is
+        self._beyond_limit = TOO_BIG
         self._first: bytes | None = b""  # content until its first line is complete; None: it was
         self._cleanup: CleanupTransaction | None = None
         self._ours = b""  # header lines of ours that leave with the first content
         self._discard = False
+
+    def put_off_beyond(self, size: int) -> None:
+        """While room is short a large message is not refused but put off."""
+        if not self._size_limit or size < self._size_limit:
+            self._size_limit, self._beyond_limit = size, LARGE_NOW
 
     def add(self, rcpt: Rcpt) -> None:
         """Take a recipient that was accepted."""
@@ -82,10 +89,10 @@ class Transaction:
     def write(self, data: bytes) -> None:
         """Pass content on."""
         self.size += len(data)
-        if self._too_big or self._cleanup is None:
+        if self._too_big is not None or self._cleanup is None:
             return
         if 0 < self._size_limit < self.size:
-            self._too_big = True
+            self._too_big = self._beyond_limit
             log.warning(f"{self.queue_id}: queue file size limit exceeded")
             self._cleanup.abort()
             return
@@ -109,8 +116,8 @@ class Transaction:
         """The content is complete; returns when the message is durable, or is not taken."""
         if self._discard:
             return Done(0, 250, "2.0.0", f"{DISCARDED} {self.queue_id}", self.queue_id)
-        if self._too_big:
-            return TOO_BIG
+        if self._too_big is not None:
+            return self._too_big
         assert self._cleanup is not None, "end before begin"
         if self._first or self._ours:
             self._send(self._first or b"")
