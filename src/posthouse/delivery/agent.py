@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from posthouse.config.parameters import QUEUE_OWNER
 from posthouse.delivery.status import log_results
 from posthouse.ipc.delivery import (
     AGENT,
@@ -24,6 +25,7 @@ from posthouse.ipc.delivery import (
     ToAgent,
 )
 from posthouse.ipc.message import RecipientResult
+from posthouse.ipc.own_users import Door
 from posthouse.ipc.stream import Channel, Client
 from posthouse.skeleton.daemon import Context, Service
 
@@ -77,6 +79,7 @@ class AgentService(Service):
     def __init__(self, context: Context, deliver: Callable[[Delivery], None]) -> None:
         self._context = context
         self._deliver = deliver
+        self._door = Door(context.settings, context.settings.service_name, (QUEUE_OWNER,))
         self._channels: dict[Channel[ToAgent], dict[int, Results]] = {}  # results not acknowledged, by delivery
         self._in_progress: dict[Delivery, Channel[ToAgent]] = {}
         self._late: Client[LateTaken] = Client(
@@ -84,7 +87,9 @@ class AgentService(Service):
         )
 
     def accept(self, sock: socket.socket, listener: int) -> None:
-        """Take a connection of qmgr."""
+        """Take a connection of qmgr; nobody else has mail to deliver."""
+        if not self._door.admits(sock):
+            return
         channel = Channel(self._context.loop, sock, AGENT, self._on_record, self._on_close)
         self._channels[channel] = {}
         self._context.session_started()

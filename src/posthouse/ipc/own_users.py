@@ -7,20 +7,25 @@ import time
 from functools import cache
 from typing import Final
 
+from posthouse.config.parameter import String
 from posthouse.config.parameters import MAIL_OWNER, NETWORK_OWNER, QUEUE_OWNER
 from posthouse.config.settings import Settings
 from posthouse.ipc.stream import peer_credentials
 from posthouse.util import log
 
+OWNERS: Final = (MAIL_OWNER, NETWORK_OWNER, QUEUE_OWNER)
 SAY_AGAIN_S: Final = 60.0  # how often one stranger is logged
 MAX_STRANGERS: Final = 1000  # that are remembered for that
 
 
 class Door:
-    """Lets the mail system's own processes in, and nobody else: for sockets that belong to no user's program."""
+    """Lets the mail system's own processes in, and nobody else: for sockets that belong to no user's program.
 
-    def __init__(self, settings: Settings, service: str) -> None:
-        self._own = own_uids(settings)
+    owners: the parameters that name them, where not all three are wanted.
+    """
+
+    def __init__(self, settings: Settings, service: str, owners: tuple[String, ...] = OWNERS) -> None:
+        self._own = own_uids(settings, owners)
         self._service = service
         self._said: dict[int, float] = {}
 
@@ -39,12 +44,12 @@ class Door:
         return False
 
 
-def own_uids(settings: Settings) -> frozenset[int]:
+def own_uids(settings: Settings, owners: tuple[String, ...] = OWNERS) -> frozenset[int]:
     """Give the numbers, this process's own too; without root everything is one user, and the names need not exist.
 
     Looked up once: the skeleton asks before the walls go up, behind which most daemons see no accounts.
     """
-    found = (_uid(settings[name]) for name in (MAIL_OWNER, NETWORK_OWNER, QUEUE_OWNER))
+    found = (_uid(settings[owner]) for owner in owners)
     return frozenset((0, os.geteuid(), *(uid for uid in found if uid is not None)))
 
 

@@ -18,12 +18,14 @@ from posthouse.config.parameters import (
     MYHOSTNAME,
     MYORIGIN,
     NOTIFY_CLASSES,
+    QUEUE_OWNER,
 )
 from posthouse.config.settings import Settings
 from posthouse.daemons.bounce import parameters
 from posthouse.ipc.bounce import DELAYED, DELIVERED, FAILED, SERVER, About, Notified, Notify
 from posthouse.ipc.cleanup import CleanupClient
 from posthouse.ipc.message import Envelope, Recipient
+from posthouse.ipc.own_users import Door
 from posthouse.ipc.stream import Channel
 from posthouse.protocol.message.date import format_date
 from posthouse.protocol.message.received import Server, format_received_internal
@@ -57,6 +59,7 @@ class BounceService(Service):
     def __init__(self, context: Context) -> None:
         settings = context.settings
         self._context = context
+        self._door = Door(context.settings, context.settings.service_name, (QUEUE_OWNER,))
         self._cleanup = CleanupClient(context.loop, context.public("cleanup"))
         self._hostname = settings[MYHOSTNAME]
         self._mail_name = settings[MAIL_NAME]
@@ -72,7 +75,9 @@ class BounceService(Service):
         self._in_progress = 0
 
     def accept(self, sock: socket.socket, listener: int) -> None:
-        """Take a connection of qmgr."""
+        """Take a connection of qmgr; nobody else knows what failed."""
+        if not self._door.admits(sock):
+            return
         Channel(self._context.loop, sock, SERVER, self._on_record, self._on_close)
         self._context.session_started()
 
