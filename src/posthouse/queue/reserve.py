@@ -44,6 +44,8 @@ class Reserve:
     def hold(self) -> None:
         """Make what is missing. What cannot be made is reported once, and tried again with the next call."""
         try:
+            if not self._wanted:
+                return
             os.makedirs(self._path, 0o700, exist_ok=True)
             descriptor = os.open(f"{self._path}/{BIG}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
             try:
@@ -68,7 +70,8 @@ class Reserve:
 
     def _measure(self) -> None:
         space = Space.of(os.statvfs(self._parent))
-        self.size, self.files = reserve_size(self._wanted, space.size), reserve_inodes(space.files)
+        self.size = reserve_size(self._wanted, space.size)
+        self.files = reserve_inodes(space.files) if self._wanted else 0
         self._count()
 
     def _count(self) -> None:

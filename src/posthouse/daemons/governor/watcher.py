@@ -82,13 +82,16 @@ class Watcher:
 
     def _review_reserve(self, space: Space) -> None:
         """Decide whether there is a reserve: it is made (again) only where mail is still taken with it in place."""
-        size, files = c.reserve_size(self._reserve, space.size), c.reserve_inodes(space.files)
+        size = c.reserve_size(self._reserve, space.size)
+        files = c.reserve_inodes(space.files) if self._reserve else 0
         free, left = self.queue_free, self._queue_files(space)
         if self._level(c.QUEUE_SPACE, c.QUEUE_INODES) is Level.CRITICAL:
             if free < size or (files and left <= files):
                 self.holds_reserve, self.deliveries_only = False, True
             return
         self.deliveries_only = False
+        if self.holds_reserve:
+            return
         numbers = self._reports.queue
         more = size - int(numbers.get("reserve_bytes_held", 0))
         more_files = files - int(numbers.get("reserve_files_held", 0))

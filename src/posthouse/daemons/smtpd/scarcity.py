@@ -31,12 +31,11 @@ class Scarcity:
         self._resources = context.resources
         self._hostname = settings[MYHOSTNAME]
         self._limit = settings[MESSAGE_SIZE_LIMIT]
-        self._minfree = settings[QUEUE_MINFREE]
-        self._refusal_space = refusal_space(self._limit, self._minfree)
+        self._refusal_space = refusal_space(self._limit, settings[QUEUE_MINFREE])
         self._half = max(context.client_limit // 2, 1)
         self._journal = Journal(context.loop.time)
         self._full = False
-        self._room = 0  # bytes for one message
+        self._room = 0  # bytes; Postfix does not ask whether a message of its SIZE= fits, we do
         self._why = ""
         self.at_mail = False
         self.large: int = 0  # bytes beyond which a message is put off; 0: none is
@@ -51,7 +50,7 @@ class Scarcity:
         if short and not self._full:
             log.warning(f"not enough free space in mail queue: {state.queue_free} bytes <= {self._refusal_space} bytes")
         self._full = short or state.refuse_mail
-        self._room = max(state.queue_free - self._minfree, 0) if state.queue_known else 0
+        self._room = state.queue_free if state.queue_known else 0
         large = max(self._limit // LARGE_SHARE, LARGE_LEAST) if self._limit else LARGE_WITHOUT_LIMIT
         self.large = large if state.small_messages else 0
         tight = state.queue_known and (not self._limit or self._room < self._limit)
