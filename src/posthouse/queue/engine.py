@@ -179,6 +179,3 @@ class Engine(BatchEngine, Protocol):
 
     def verify(self) -> list[str]:
         """Check the store; returns what is wrong with it."""
-
-    def backup_step(self, path: str) -> bool:
-        """Copy some more of the store into the directory `path`; returns whether the copy is complete."""

@@ -12,25 +12,29 @@ Knows files only, no messages and no rows. Sources: open(2) O_TMPFILE, fcntl(2) 
 import errno
 import fcntl
 import os
+import re
 import secrets
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
 MODE: Final = 0o400  # nobody writes to it again, not even its owner
 _PREFIX_UNNAMED: Final = "tmp-"  # where O_TMPFILE does not work: named, swept at start
+_NAME: Final = re.compile(r"(tmp-)?[0-9a-f]{24}", re.ASCII)
 _LEASE_UNKNOWN: Final = (errno.EINVAL, errno.EACCES, errno.ENOSYS, errno.ENOTSUP)
 
 
 class SpoolFile:
     """A file that is being written. `descriptor` may be lent (SCM_RIGHTS); its holder closes it before the commit."""
 
-    __slots__ = ("descriptor", "name", "temporary")
+    __slots__ = ("descriptor", "name", "size", "temporary")
 
     def __init__(self, descriptor: int, name: str, temporary: str) -> None:
         self.descriptor = descriptor
         self.name = name
         self.temporary = temporary
+        self.size = 0  # octets, known when it is published
 
     @property
     def is_open(self) -> bool:
@@ -108,6 +112,7 @@ class Spool:
         _refuse_writers(file)
         os.fchmod(file.descriptor, MODE)
         os.fsync(file.descriptor)
+        file.size = os.fstat(file.descriptor).st_size
         source = file.temporary or f"/proc/self/fd/{file.descriptor}"
         directory = self._directory if file.temporary else None
         os.link(source, file.name, src_dir_fd=directory, dst_dir_fd=self._directory, follow_symlinks=True)
@@ -117,9 +122,15 @@ class Spool:
         file.close()
 
     def open(self, name: str) -> SpoolContent:
-        """Open content for reading. Raises OSError: it is not there."""
-        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=self._directory)
-        return SpoolContent(descriptor, os.fstat(descriptor).st_size)
+        """Open content for reading. Raises OSError: it is not there, or no file."""
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hold us up
+        descriptor = os.open(name, flags, dir_fd=self._directory)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "not a file")
+        os.set_blocking(descriptor, True)
+        return SpoolContent(descriptor, found.st_size)
 
     def remove(self, names: Iterable[str]) -> None:
         """Unlink files whose rows are gone. One that stays is an orphan for the next start."""
@@ -134,6 +145,11 @@ class Spool:
     def _unlink(self, name: str) -> None:
         with suppress(OSError):
             os.unlink(name, dir_fd=self._directory)
+
+
+def is_spool_name(name: str) -> bool:
+    """Whether a spool file is called so; anything else in the directory is not ours."""
+    return _NAME.fullmatch(name) is not None
 
 
 def _refuse_writers(file: SpoolFile) -> None:

@@ -13,8 +13,10 @@ process must end; the next one copies what can be read.
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar, cast
 
@@ -184,11 +186,6 @@ class Store:
         """Check the whole store; what is wrong with it. Holds up everything else for as long as that takes."""
         return self._ask(lambda engine: engine.verify())
 
-    async def backup(self, path: str) -> None:
-        """Copy the store into a new directory while mail goes on. Raises NotStoredError."""
-        while not await self._ask(lambda engine: engine.backup_step(path)):
-            pass
-
     @property
     def failure(self) -> StoreFailedError | None:
         """Why nothing is acknowledged any more; None: all is well."""
@@ -213,6 +210,23 @@ def _tally(by: str, after: int, engine: Engine) -> tuple[list[tuple[str, int]], 
     return engine.tally(by, after)
 
 
+class Reporter:
+    """Brings what the engine has to say to `report` in the event loop's thread, wherever it is said."""
+
+    def __init__(self, report: Callable[[str], None], loop: asyncio.AbstractEventLoop) -> None:
+        self._report = report
+        self._loop = loop
+        self._thread = threading.get_ident()
+
+    def __call__(self, text: str) -> None:
+        """Report a sentence."""
+        if threading.get_ident() == self._thread:
+            self._report(text)
+            return
+        with suppress(RuntimeError):  # the loop was closed: nobody is there to be told
+            self._loop.call_soon_threadsafe(self._report, text)
+
+
 def open_store(
     queue_directory: str, loop: asyncio.AbstractEventLoop, report: Callable[[str], None], vfs: str | None = None
 ) -> Store:
@@ -222,9 +236,9 @@ def open_store(
     be done, for the log. vfs: SQLite's file layer, for tests. Raises StoreLockedError, StoreError, OSError.
     """
     directory = StoreDirectory(queue_directory.rstrip("/") + "/posthouse")
-    directory.open()
+    directory.open(report)
     try:
-        engine = open_engine(directory, report, vfs)
+        engine = open_engine(directory, Reporter(report, loop), vfs)
         return Store(engine, Spool(directory.spool_path), loop)
     except BaseException:
         directory.close()

@@ -63,7 +63,7 @@ class NewMessage(NamedTuple):
     queue_id: str
     sender: str
     arrival: float  # seconds since the epoch
-    size: int  # octets, as listings show it
+    size: int  # octets, as the envelope has it; what the store keeps and lists is the length of the content itself
     attributes: bytes  # everything of the envelope that the store need not understand
     content: bytes | SpoolFile
     recipients: Sequence[Recipient]  # the first one has rcpt_id 1

@@ -23,7 +23,7 @@ def message(queue_id: str, *recipients: str, content: bytes | SpoolFile = b"body
         queue_id,
         "sender@example.com",
         ARRIVAL,
-        len(content) if isinstance(content, bytes) else 1,
+        len(content) if isinstance(content, bytes) else os.fstat(content.descriptor).st_size,
         b"attributes",
         content,
         [Recipient(address) for address in recipients or ("one@example.org",)],

@@ -165,17 +165,17 @@ def test_dropped_spool_file_leaves_nothing(queue: Harness) -> None:
 
 
 def test_orphaned_spool_files_are_swept_after_a_start(queue: Harness) -> None:
-    """A file without a row, from a crash between its link and the commit, goes; the others stay."""
+    """A file without a row, from a crash between its link and the commit, goes; the others and foreign ones stay."""
     queue.put(message("ID1", content=queue.spool(b"content")))
     [kept] = os.listdir(queue.files.spool_path)
     queue.close()
-    for name in ("orphan", "tmp-half"):
+    for name in ("0123456789abcdef01234567", "tmp-0123456789abcdef01234567", "notes"):
         with open(os.path.join(queue.files.spool_path, name), "wb") as file:
             file.write(b"x")
     again = Harness(queue.directory)
     for _ in range(300):
-        if os.listdir(queue.files.spool_path) == [kept]:
+        if sorted(os.listdir(queue.files.spool_path)) == [kept, "notes"]:
             break
         again.loop.run_until_complete(asyncio.sleep(0.01))
-    assert os.listdir(queue.files.spool_path) == [kept]
+    assert sorted(os.listdir(queue.files.spool_path)) == [kept, "notes"]
     again.close()

@@ -47,7 +47,7 @@ def test_clean_close_leaves_no_log_behind(queue: Harness) -> None:
     """A closed store is one file; it opens again with everything."""
     queue.put(message("ID1"))
     queue.close()
-    assert sorted(os.listdir(queue.files.path)) == ["LOCK", "spool", "store-1.sqlite"]
+    assert sorted(os.listdir(queue.files.path)) == ["HOLD", "LOCK", "spool", "store-1.sqlite"]
 
 
 def test_close_stores_what_has_gathered(queue: Harness) -> None:
@@ -97,6 +97,7 @@ def test_copy_that_was_interrupted_is_made_again(queue: Harness) -> None:
     again.close()
     with open(path_of(queue, 1), "wb") as old:
         old.write(b"the failed one, not deleted yet")
+    os.chmod(path_of(queue, 1), 0o600)
     queue.files.mark_failed(1, "IOError")
     again = Harness(queue.directory)
     assert (again.reports, again.listed_ids()) == ([], ["ID1"])
@@ -122,7 +123,7 @@ def test_damaged_pages_cost_their_messages_only(queue: Harness) -> None:
     whole = [name for name in listed if again.get(name).queue_name != CORRUPT]
     assert 270 < len(whole) < 300
     assert all(again.content(again.get(name).key) == b"x" * 3500 for name in whole)
-    assert os.path.exists(os.path.join(queue.files.path, "damaged-1.sqlite"))
+    assert os.path.exists(os.path.join(queue.files.path, "corrupt", "store-1.sqlite"))
     assert again.wait(again.store.lease(1)) > 100_000
     again.close()
 
@@ -134,7 +135,7 @@ def test_store_that_is_no_database_is_replaced_and_kept(queue: Harness) -> None:
         file.write(b"\xa5" * 40_960)
     again = Harness(queue.directory)
     assert again.reports[0].startswith("store 1 is damaged: NotADBError")
-    assert os.path.getsize(os.path.join(queue.files.path, "damaged-1.sqlite")) == 40_960
+    assert os.path.getsize(os.path.join(queue.files.path, "corrupt", "store-1.sqlite")) == 40_960
     again.put(message("ID1"))
     again.close()
 

@@ -141,15 +141,3 @@ def test_tally_counts_the_largest(queue: Harness) -> None:
     assert queue.loop.run_until_complete(tally("domain", 2)) == [("x", 3), ("example.org", 1)]
     assert queue.loop.run_until_complete(tally("recipient", 1)) == [("a@x", 2)]
     assert queue.loop.run_until_complete(tally("sender")) == [("sender@example.com", 2), ("z@z", 1)]
-
-
-def test_backup_is_a_store(queue: Harness, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The copy opens as a queue directory and has everything, spool files included."""
-    fill(queue)
-    queue.put(message("large", content=queue.spool(b"x" * 100_000)))
-    target = tmp_path_factory.mktemp("copy")
-    queue.loop.run_until_complete(queue.store.backup(str(target / "posthouse")))
-    copy = Harness(str(target))
-    assert copy.listed_ids() == queue.listed_ids()
-    assert copy.content(copy.get("large").key) == b"x" * 100_000
-    copy.close()

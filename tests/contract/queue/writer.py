@@ -24,11 +24,12 @@ def main(directory, name):
         number += 1
         queue_id = f"{name}x{number}"
         content = queue_id.encode() * 300
+        size = len(content)
         if number % 10 == 0:
             file = store.create_spool_file()
             os.write(file.descriptor, content)
             content = file
-        message = NewMessage(queue_id, "s@example.com", time.time(), 1, b"", content, [Recipient("r@example.org")])
+        message = NewMessage(queue_id, "s@example.com", time.time(), size, b"", content, [Recipient("r@example.org")])
         store.commit(message, lambda answer: sent(queue_id, answer))
 
     def sent(queue_id, answer):

@@ -40,6 +40,7 @@ def test_mark_that_was_cut_short_counts_for_the_store_there_is(directory: StoreD
     Path(directory.path, "FAILED").touch()
     assert directory.failed() == (0, "")
     directory.create_store_file(4)
+    directory.adopt_store_file(4)
     assert directory.failed() == (4, "")
 
 
@@ -52,6 +53,7 @@ def test_mark_that_cannot_be_written_says_why(directory: StoreDirectory) -> None
 def test_opening_twice_keeps_what_is_there(directory: StoreDirectory) -> None:
     """Making the directory is idempotent."""
     directory.create_store_file(1)
+    directory.adopt_store_file(1)
     directory.open()
     assert directory.generations() == [1]
     directory.close()

@@ -11,12 +11,13 @@ usage: posthouse COMMAND [options]
   check [-c DIR]       look for mistakes in main.cf, master.cf and tables
   status [-c DIR]      is it running, and what is in the queue (--json)
   confine WHAT         what each daemon may do: show it, prove it on this kernel, explain a denial in the log
+  queue WHAT           verify the queue's store, repair it, back it up while mail flows, restore it
   policies WHAT        AppArmor profiles, an SELinux module, systemd units, manual pages; from what daemons declare
   NAME ...             any of Postfix's commands: postfix, postconf, postqueue, postsuper, postcat, postmap, ...
   --version            the version
 """
 OWN: Final = {"run": "run", "status": "status"}
-PACKAGES: Final = frozenset({"confine", "policies"})  # commands that are a package beside this one
+PACKAGES: Final = frozenset({"confine", "policies", "queue"})  # commands that are a package beside this one
 POSTFIX: Final = frozenset(
     {
         "mailq", "newaliases", "postalias", "postcat", "postconf", "postfix",

@@ -5,7 +5,8 @@ reading, writing or syncing ends it for good. Then the mark is written, and ever
 a failed sync the kernel may hold pages that are not on the disk, and does not say so again.
 """
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final, cast
 
@@ -13,12 +14,15 @@ import apsw
 
 from posthouse.queue.directory import StoreDirectory
 from posthouse.queue.engine import Batch, Commit, Request
+from posthouse.queue.hold import HoldFile
 from posthouse.queue.spool import Spool, SpoolContent, SpoolFile
-from posthouse.queue.sqlite import changes, maintenance, reads
+from posthouse.queue.sqlite import changes, check, maintenance, reads
+from posthouse.queue.sqlite.log import PAGE_SIZE
 from posthouse.queue.sqlite.removed import Removed
-from posthouse.queue.sqlite.schema import CHECKPOINT_BYTES, PAGE_SIZE, roll_back
+from posthouse.queue.sqlite.schema import CHECKPOINT_BYTES, HELD_BYTES, reason_of, roll_back
 from posthouse.queue.sqlite.writes import Transaction
 from posthouse.queue.values import (
+    Change,
     Changed,
     ChangedPage,
     Committed,
@@ -36,6 +40,7 @@ from posthouse.queue.values import (
 )
 
 _CHECKPOINT_PAGES: Final = CHECKPOINT_BYTES // PAGE_SIZE
+_HELD_PAGES: Final = HELD_BYTES // PAGE_SIZE
 # What says that the file, the disk or our knowledge of them is broken. Anything else from apsw is a bug of ours.
 _FATAL: Final = (
     apsw.IOError,
@@ -52,7 +57,14 @@ _FATAL: Final = (
 class SqliteEngine:
     """See posthouse.queue.engine.Engine."""
 
-    def __init__(self, connection: apsw.Connection, directory: StoreDirectory, generation: int, spool: Spool) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        directory: StoreDirectory,
+        generation: int,
+        spool: Spool,
+        report: Callable[[str], None],
+    ) -> None:
         self._connection = connection
         self._directory = directory
         self._generation = generation
@@ -60,23 +72,30 @@ class SqliteEngine:
         self._failure: StoreFailedError | None = None
         self._transaction: Transaction | None = None  # while one is open
         self._wal_pages = 0  # not yet copied into the store file
-        self._backup: maintenance.Backup | None = None
+        self._report = report
         self._sweep = maintenance.Sweep(connection, spool)
         self._removed = Removed()
         with self._failing_for_good():
             self._batch, self._counts, self._next_number = maintenance.read_ledger(connection, self._removed)
             self._next_key = 1 + int(cast("int", connection.execute("SELECT ifnull(max(key), 0) FROM message").get))
         connection.set_wal_hook(self._note_wal)
+        self._hold = HoldFile(directory.path)
 
     def close(self) -> None:
-        """Give the files back; a healthy store is left without a WAL."""
-        try:
-            with self._failing_for_good():
-                self._checkpoint()
-        except StoreFailedError:
-            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        with suppress(apsw.Error):  # everything acknowledged is in the file or in its log, synced
-            self._connection.close(True)
+        """Give the files back; a healthy store is left without a WAL, unless somebody reads it just now."""
+        with self._hold.unless_held() as is_free:
+            try:
+                with self._failing_for_good():
+                    if is_free:
+                        self._copy_log()
+                leaves_log = not is_free
+            except StoreFailedError:
+                leaves_log = True
+            if leaves_log:
+                self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            with suppress(apsw.Error):  # everything acknowledged is in the file or in its log, synced
+                self._connection.close(True)
+        self._hold.close()
         self._spool.close()
         self._directory.close()
 
@@ -125,7 +144,9 @@ class SqliteEngine:
                 if is_full and not self._refuse(batch, error):
                     return None
                 is_full = True
-                self._checkpoint()  # after it the log is written from its beginning again: room for a little
+                self._checkpoint(
+                    overrule=True
+                )  # after it the log is written from its beginning again: room for a little
             finally:
                 self._transaction = None
                 roll_back(self._connection)
@@ -187,7 +208,11 @@ class SqliteEngine:
         if transaction.removed and self._removed.add(transaction.removed, self._batch):
             self._sweep.forget_ledger_before(self._removed.oldest_batch)
         if transaction.unlink:
-            self._spool.remove(transaction.unlink)
+            with self._hold.unless_held() as is_free:
+                if is_free:
+                    self._spool.remove(transaction.unlink)
+                else:
+                    self._sweep.later(transaction.unlink)
 
     def _refuse(self, batch: Batch, error: apsw.Error) -> bool:
         """There is no room. Refuse what brings more; returns whether the rest is worth an attempt."""
@@ -238,16 +263,45 @@ class SqliteEngine:
         """Copy the log into the store file when it is long, or when nothing else is to be done; sweep when idle."""
         with self._failing_for_good():
             if self._wal_pages >= _CHECKPOINT_PAGES or (idle and self._wal_pages):
-                self._checkpoint()
-            is_swept = self._sweep.step() if idle else self._sweep.is_done
-        return not is_swept or self._wal_pages > 0
+                self._checkpoint(overrule=self._wal_pages >= _HELD_PAGES)
+            if idle:
+                self._check_spool()
+                with self._hold.unless_held() as is_free:
+                    if is_free:
+                        self._sweep.step()
+        return not self._sweep.is_done or self._wal_pages > 0
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, *, overrule: bool = False) -> None:
+        """Copy the log, unless somebody reads the store. overrule: he has to begin again."""
+        with self._hold.unless_held(overrule=overrule) as is_free:
+            if is_free:
+                self._copy_log()
+
+    def _copy_log(self) -> None:
         try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except apsw.FullError:  # the store file cannot grow: all stays in the log until there is room
             return
         self._wal_pages = 0
+
+    def _check_spool(self) -> None:
+        """Put messages whose spool file is missing or too short into the corrupt queue, some at a time."""
+        found = self._sweep.damaged()
+        if not found:
+            return
+        transaction = Transaction(self._connection, self._counts, self._next_number, storable=True)
+        try:
+            transaction.begin()
+            changes.change(transaction, Change.CORRUPT, [lost.queue_id for lost in found], time.time())
+            transaction.commit(self._batch + 1)
+        except apsw.FullError:
+            self._sweep.check_again()
+            return
+        finally:
+            roll_back(self._connection)
+        self._conclude(transaction)
+        for lost in found:
+            self._report(str(lost))
 
     def _note_wal(self, connection: apsw.Connection, name: str, pages: int) -> int:
         self._wal_pages = pages
@@ -264,7 +318,7 @@ class SqliteEngine:
         try:
             yield
         except _FATAL as error:
-            reason = f"{type(error).__name__}: {error}"
+            reason = reason_of(error)
             unmarked = self._directory.mark_failed(self._generation, reason)
             if unmarked:
                 reason += f" (and the mark could not be written: {unmarked})"
@@ -323,15 +377,20 @@ class SqliteEngine:
         data = self._connection.execute("SELECT data FROM content WHERE key = ?", (key,)).get
         if data is not None:
             return cast("bytes", data)
-        name = self._connection.execute("SELECT spool FROM message WHERE key = ?", (key,)).get
+        row = self._connection.execute("SELECT spool, size FROM message WHERE key = ?", (key,)).fetchone()
+        name, size = cast("tuple[str | None, int]", row or (None, 0))
         if name is None:
             return None
         try:
-            return self._spool.open(cast("str", name))
+            content = self._spool.open(name)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise NotStoredError(f"spool file {name}: {error.strerror}") from error
+        if content.size != size:
+            content.close()
+            raise NotStoredError(f"spool file {name} has {content.size} octets and should have {size}")
+        return content
 
     def page(self, which: Filter, after: int, limit: int) -> Listing:
         """A piece of a listing."""
@@ -343,21 +402,10 @@ class SqliteEngine:
 
     def verify(self) -> list[str]:
         """Check the store. It holds up everything else meanwhile."""
-        return maintenance.verify(self._connection, self._spool)
-
-    def backup_step(self, path: str) -> bool:
-        """Copy some more of the store into the directory `path`; returns whether the copy is complete."""
-        if self._backup is None:
-            self._backup = maintenance.Backup(self._connection, self._spool, path)
-        try:
-            is_done = self._backup.step()
-        except (OSError, apsw.Error) as error:
-            self._backup.close()
-            self._backup = None
-            raise NotStoredError(f"backup to {path}: {error}") from error
-        if is_done:
-            self._backup = None
-        return is_done
+        names = self._spool.names()
+        found = list(check.check_rows(self._connection, time.time()))
+        found += check.check_spool(self._connection, self._directory, names, is_online=True)
+        return [str(finding) for finding in found]
 
     @property
     def _open_transaction(self) -> Transaction:

@@ -1,36 +1,20 @@
-"""What keeps the store well beside mail: reading the ledger at start, sweeping orphans, checking, copying.
+"""What keeps the store well beside mail: reading the ledger at start, sweeping orphans, checking.
 
 Everything here goes in steps that hold up a batch by milliseconds, except `verify`.
 """
 
-import os
-import shutil
 from collections.abc import Iterable
 from typing import Final, cast
 
 import apsw
 
-from posthouse.queue.directory import DIRECTORY_MODE
-from posthouse.queue.spool import Spool
+from posthouse.queue.spool import Spool, is_spool_name
+from posthouse.queue.sqlite.parts import Lost, damaged_spool
 from posthouse.queue.sqlite.removed import GENERATION, Removed
-from posthouse.queue.sqlite.schema import RECIPIENT_SPAN, transaction
+from posthouse.queue.sqlite.schema import transaction
 from posthouse.queue.values import Counts
-from posthouse.util.files import sync_directory
 
 SWEEP_FILES: Final = 500  # looked at in one step
-BACKUP_PAGES: Final = 256  # copied in one step: 2 MB
-
-
-_MESSAGES: Final = "(SELECT key FROM message)"
-_COUNT: Final = f"""(SELECT count(*) FROM recipient AS r WHERE r.key
-    BETWEEN message.key * {RECIPIENT_SPAN} AND message.key * {RECIPIENT_SPAN} + {RECIPIENT_SPAN - 1})"""
-_CHECKS: Final = {  # each finds what must not be there
-    "no content": "SELECT queue_id FROM message WHERE spool IS NULL AND key NOT IN (SELECT key FROM content)",
-    "recipients are missing": f"SELECT queue_id FROM message WHERE recipient_count != {_COUNT}",
-    "content without a message": f"SELECT 'key ' || key FROM content WHERE key NOT IN {_MESSAGES}",
-    "recipients without a message": f"SELECT DISTINCT 'key ' || key / {RECIPIENT_SPAN} FROM recipient "
-    f"WHERE key / {RECIPIENT_SPAN} NOT IN {_MESSAGES}",
-}
 
 
 def read_ledger(connection: apsw.Connection, removed: Removed) -> tuple[int, Counts, int]:
@@ -62,11 +46,27 @@ class Sweep:
         self._spool = spool
         self._names = spool.names()  # only what was there at start: later ones may be on their way to a commit
         self._before = 0
+        self._checked: str | None = ""  # names of spool files up to this one were looked at; None: all
 
     @property
     def is_done(self) -> bool:
         """Whether there is nothing to sweep."""
-        return not self._names and not self._before
+        return not self._names and not self._before and self._checked is None
+
+    def later(self, names: Iterable[str]) -> None:
+        """Delete these files, whose rows are gone, when nobody reads the store any more."""
+        self._names += names
+
+    def damaged(self) -> list[Lost]:
+        """Look at the spool files of some messages that were there at start; those that are not as they should be."""
+        if self._checked is None:
+            return []
+        found, self._checked = damaged_spool(self._connection, self._spool.path, self._checked, SWEEP_FILES)
+        return [lost for _, lost in found]
+
+    def check_again(self) -> None:
+        """Begin anew with looking at spool files: what was found could not be stored."""
+        self._checked = ""
 
     def forget_ledger_before(self, batch: int) -> None:
         """Ledger rows older than `batch` may go."""
@@ -84,57 +84,5 @@ class Sweep:
                 "SELECT spool FROM message WHERE spool IN (SELECT value FROM carray(?))", (apsw.carray(tuple(names)),)
             )
             kept = {name for (name,) in cast("Iterable[tuple[str]]", rows)}
-            self._spool.remove(name for name in names if name not in kept)
+            self._spool.remove(name for name in names if name not in kept and is_spool_name(name))
         return self.is_done
-
-
-def verify(connection: apsw.Connection, spool: Spool) -> list[str]:
-    """Check the file's structure, and that every message has its content and recipients, and nothing is left over."""
-    problems = [str(text) for (text,) in connection.execute("PRAGMA quick_check") if text != "ok"]
-    for text, statement in _CHECKS.items():
-        problems += [f"{name}: {text}" for (name,) in connection.execute(statement)]
-    files = set(spool.names())
-    rows = connection.execute("SELECT queue_id, spool FROM message WHERE spool IS NOT NULL")
-    problems += [f"{queue_id}: no content" for queue_id, name in rows if name not in files]
-    counts = connection.execute(
-        "SELECT total(state = 0), total(state = 1), total(state = 2), total(state = 3) FROM message"
-    ).get
-    ledger = connection.execute("SELECT incoming, deferred, hold, corrupt FROM ledger ORDER BY batch DESC LIMIT 1").get
-    if tuple(map(int, cast("tuple[float, ...]", counts))) != ledger:
-        problems.append(f"counts are {ledger}, should be {counts}")
-    return problems
-
-
-class Backup:
-    """A copy of the store in a directory of its own, made in steps while mail goes on; its end is its moment."""
-
-    def __init__(self, connection: apsw.Connection, spool: Spool, path: str) -> None:
-        self._spool = spool
-        self._path = path
-        os.mkdir(path, DIRECTORY_MODE)
-        os.mkdir(os.path.join(path, "spool"), DIRECTORY_MODE)
-        self._target = apsw.Connection(os.path.join(path, "store-1.sqlite"))
-        self._target.execute("PRAGMA synchronous = FULL")
-        self._backup = self._target.backup("main", connection, "main")
-
-    def step(self) -> bool:
-        """Copy some pages; with the last ones the spool files. Raises apsw.Error, OSError."""
-        if not self._backup.step(BACKUP_PAGES):
-            return False
-        self._backup.finish()
-        rows = self._target.execute("SELECT spool FROM message WHERE spool IS NOT NULL").fetchall()
-        for (name,) in cast("list[tuple[str]]", rows):
-            source, target = os.path.join(self._spool.path, name), os.path.join(self._path, "spool", name)
-            try:
-                os.link(source, target)
-            except OSError:  # another file system
-                shutil.copyfile(source, target)
-        self.close()
-        sync_directory(os.path.join(self._path, "spool"))
-        sync_directory(self._path)
-        return True
-
-    def close(self) -> None:
-        """Give the files back."""
-        self._backup.close(True)
-        self._target.close(True)

@@ -12,16 +12,22 @@ from typing import Final, cast
 
 import apsw
 
+from posthouse.queue.sqlite.layer import CHECKED, reserve_checksums
+from posthouse.queue.sqlite.log import PAGE_SIZE, is_cut_short, is_too_short
+
 VERSION: Final = 1
-APPLICATION_ID: Final = 0x50485131  # "PHQ1", for file(1)
+APPLICATION_ID: Final = 0x50485132  # "PHQ2", for file(1): a store whose pages have checksums
+WITHOUT_CHECKSUMS: Final = 0x50485131  # "PHQ1": one made before there were any, or on a file layer of a test
 RECIPIENT_BITS: Final = 20
 RECIPIENT_SPAN: Final = 1 << RECIPIENT_BITS
 
-PAGE_SIZE: Final = 4096  # bytes; docs/adr/0004 has the comparison
 CACHE_KIB: Final = 8192  # of pages, taken as they are needed
 CHECKPOINT_BYTES: Final = 16 * 1024 * 1024  # of WAL: its recovery at start stays below 50 ms
+HELD_BYTES: Final = 1024 * 1024 * 1024  # of WAL that may gather while somebody reads the store
 WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024  # a WAL that grew larger is cut back
 STATEMENT_CACHE: Final = 250
+
+_MAKE: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI  # ATTACH names a layer
 
 # States of a message, in the order of values.QUEUE_NAMES and of the counts in `ledger`.
 S_INCOMING, S_DEFERRED, S_HOLD, S_CORRUPT = range(4)
@@ -75,13 +81,10 @@ CREATE TABLE ledger (
     removed TEXT NOT NULL          -- queue IDs, separated by spaces
 );
 INSERT INTO ledger VALUES (1, 0, 0, 0, 0, 1, '');
-PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 """
 
 _SETTINGS: Final = (
-    f"PRAGMA page_size = {PAGE_SIZE}",  # takes effect in an empty file only
-    "PRAGMA locking_mode = EXCLUSIVE",  # before the first access: then there is no shared memory file
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a sync in each commit, before it is acknowledged
     "PRAGMA secure_delete = OFF",
@@ -92,25 +95,82 @@ _SETTINGS: Final = (
 )
 
 
-def connect(path: str, vfs: str | None = None) -> apsw.Connection:
-    """Open a store file with our settings, making its tables when it is new. Raises apsw.Error, ValueError."""
-    connection = apsw.Connection(path, statementcachesize=STATEMENT_CACHE, vfs=vfs)
+def create(path: str, vfs: str | None = None) -> apsw.Connection:
+    """Make the tables of a store in an empty file; `finish` before it gets its name. Raises apsw.Error."""
+    connection = apsw.Connection(path, vfs=vfs or CHECKED, flags=_MAKE)
     try:
-        for setting in _SETTINGS:
-            connection.execute(setting)
-        _settle_schema(connection, path, cast("int", connection.execute("PRAGMA user_version").get))
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        if vfs is None:
+            reserve_checksums(connection)
+        connection.execute("PRAGMA journal_mode = MEMORY")
+        connection.execute("PRAGMA synchronous = FULL")
+        with transaction(connection):
+            connection.execute(SCHEMA)
+            identity = APPLICATION_ID if vfs is None else WITHOUT_CHECKSUMS
+            connection.execute(f"PRAGMA application_id = {identity}")
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _settle_schema(connection: apsw.Connection, path: str, version: int) -> None:
+def finish(connection: apsw.Connection) -> None:
+    """Close a store that was made, as a file that `connect` need not change."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+
+
+def connect(path: str, vfs: str | None = None) -> apsw.Connection:
+    """Open a store file with our settings. Raises apsw.Error; NotADBError also when it is empty; ValueError."""
+    connection = apsw.Connection(path, statementcachesize=STATEMENT_CACHE, vfs=vfs or CHECKED)
+    try:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # before the first access: no shared memory file
+        check_version(path, cast("int", connection.execute("PRAGMA user_version").get))
+        for setting in _SETTINGS:
+            connection.execute(setting)
+    except BaseException:
+        leave(connection)
+        raise
+    return connection
+
+
+def check_version(path: str, version: int) -> None:
+    """Raise NotADBError: it is no store at all; ValueError: it is one of another program."""
     if version == 0:
-        with transaction(connection):
-            connection.execute(SCHEMA)
-    elif version != VERSION:
+        raise apsw.NotADBError("the file holds no store")
+    if version != VERSION:
         raise ValueError(f"{path} has version {version} of the queue, this program knows version {VERSION}")
+
+
+def files_problem(connection: apsw.Connection, path: str) -> str:
+    """Say what SQLite does not notice: a log that goes on behind a damaged place, a file that ends too early.
+
+    Nobody may write meanwhile. Raises apsw.Error, OSError.
+    """
+    pages = cast("int", connection.execute("PRAGMA page_count").get)
+    frames, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+    if is_cut_short(path + "-wal", frames):
+        return f"the log is damaged behind frame {frames}"
+    return f"the file ends before page {pages}" if is_too_short(path, pages, frames) else ""
+
+
+def reason_of(error: BaseException) -> str:
+    """What SQLite said, for the mark of a failed store."""
+    is_checksum = getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA  # SQLite's errors have one
+    said = "a page does not match its checksum" if is_checksum else str(error)
+    return f"{'CorruptError' if is_checksum else type(error).__name__}: {said}"
+
+
+def is_damage(reason: str) -> bool:
+    """Whether such a mark says that the file is damaged, and not that the disk failed."""
+    return reason.startswith(("CorruptError", "NotADBError"))
+
+
+def leave(connection: apsw.Connection) -> None:
+    """Close a store without copying its log into it."""
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    with contextlib.suppress(apsw.Error):
+        connection.close(True)
 
 
 @contextlib.contextmanager

@@ -175,7 +175,7 @@ def _message_row(key: int, message: NewMessage, spool: str | None) -> tuple[Cell
         state,
         due,
         message.arrival,
-        message.size,
+        message.content.size if isinstance(message.content, SpoolFile) else len(message.content),
         message.flags,
         len(message.recipients),
         message.sender,
