@@ -16,7 +16,8 @@ TUNABLES: Final = {
     "sys": "/sys",
     "HOME": "{/home/*,/root}",
     "HOMEDIRS": "/home",
-    "pid": "{self,thread-self,[0-9]*}",
+    "pid": "{self,[0-9]*}",
+    "tid": "{self,[0-9]*}",
     "multiarch": "*-linux-gnu*",
     "etc_ro": "/etc",
 }

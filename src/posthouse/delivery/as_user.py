@@ -30,6 +30,7 @@ from posthouse.ipc.as_user import (
 )
 from posthouse.ipc.runas_wire import JobKind
 from posthouse.ipc.stream import MAX_FRAME, Hello, encode_frame
+from posthouse.util.process import enter_domain
 
 READ_SIZE: Final = 256 * 1024
 MAX_DESCRIPTORS: Final = 16
@@ -40,6 +41,7 @@ _LENGTH: Final = struct.Struct(">I")
 def serve(descriptor: int, kind: int) -> None:
     """Work until the agent closes the socket. kind: what was asked of runas, and so all that is done (JobKind)."""
     if threading.current_thread() is threading.main_thread():  # a process of its own, and no thread of a daemon
+        enter_domain("command" if JobKind.COMMAND in JobKind(kind) else "mailbox")
         os.umask(0o077)
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # as every daemon (skeleton/child.py)
     with socket.socket(fileno=descriptor) as sock:

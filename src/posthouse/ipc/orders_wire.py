@@ -62,18 +62,12 @@ def between(low: int, high: int) -> Callable[[int], int]:
     return check
 
 
-def _directory(path: str) -> str:
-    if not path.startswith("/") or "/../" in f"{path}/":
-        raise ValueError("a directory is not absolute")
-    return path
-
-
 MAX_ID: Final = 2**32 - 2  # -1 means "unchanged" to setresuid(2)
 not_root = between(1, MAX_ID)
 Package = Annotated[str, "48s", named(r"[a-z][a-z0-9_]{0,46}")]  # below posthouse.daemons
 Someone = Annotated[int, "I", not_root]
 Groups = Annotated[tuple[int, ...], f"{MAX_GROUPS}I", not_root]
-_Directory = Annotated[str, "1024s", _directory]
+_Directory = Annotated[str, "1024s", named(r"(?!.*/\.\.(?:/|\Z))/.*")]  # absolute, and not by way of ".."
 _name = named(r"[A-Za-z0-9_.:@%=+\[\]-]{1,99}")
 _type = named("inet|unix|unix-dgram|pass|fifo")
 _host = named(r"[0-9A-Fa-f:.]{2,45}(?:%[A-Za-z0-9_.-]{1,15})?")
@@ -201,7 +195,7 @@ def read_orders(data: bytes, *, as_root: bool) -> Orders:
             reader.take(kind, payload)
         return reader.finish(len(Owner) if as_root else 0)
     except (ValueError, IndexError, struct.error) as error:
-        raise WireError(f"{kind.name} record: {error}") from None
+        raise WireError(f"the orders process failed ({kind.name} record: {error})") from None
 
 
 def _records(data: bytes) -> Iterator[tuple[Kind, bytes]]:
@@ -251,12 +245,8 @@ class _Reader:
 
     def finish(self, owners: int) -> Orders:
         """Give the orders. Raises WireError: they are not complete."""
-        if not (
-            len(self._global) == 1
-            and len(self._owners) == owners
-            and len(self._services) == len({service.key for service in self._services})
-            and all(service.addresses for service in self._services)
-        ):
+        keys = {service.key for service in self._services if service.addresses}
+        if (len(self._global), len(self._owners), len(keys)) != (1, owners, len(self._services)):
             raise WireError("something is missing or comes twice")
         return Orders(self._global[0]._replace(owners=tuple(self._owners)), tuple(self._services), tuple(self._notes))
 

@@ -64,10 +64,8 @@ class OrdersRun:
         self.close()
         try:
             self._done(read_orders(bytes(self._data), as_root=os.geteuid() == 0))
-        except OrdersFailed as error:
+        except (OrdersFailed, WireError) as error:
             self._done(str(error))
-        except WireError as error:
-            self._done(f"the orders process failed ({error})")
 
 
 class Warm:

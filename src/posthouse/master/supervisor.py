@@ -149,11 +149,10 @@ class Supervisor:
         self._retry_s = min(max(RETRY_S, 2 * self._retry_s), MAX_RETRY_S)
 
     def _abandon(self) -> None:
-        warm, run, self._warm, self._run = self._warm, self._run, None, None
-        if warm is not None:
-            warm.close()
-        if run is not None:
-            run.close()
+        candidate, self._warm, self._run = (self._warm, self._run), None, None
+        for part in candidate:
+            if part is not None:
+                part.close()
 
     # --- signals -------------------------------------------------------------------------------------------------
 

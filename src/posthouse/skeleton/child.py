@@ -29,6 +29,7 @@ from posthouse.util.connection import set_bug_handler
 from posthouse.util.errors import ConfigError, Fatal, TemporaryError
 from posthouse.util.log import FileSink, PostlogSink, Sink, SyslogSink
 from posthouse.util.loop import new_event_loop
+from posthouse.util.process import enter_domain
 from posthouse.util.successor import set_successor_handler
 
 SWITCH_INTERVAL_S: Final = 0.0005  # a writer thread must not wait 5 ms for a busy loop (design: group commit)
@@ -63,6 +64,7 @@ def run_child(module: str, settings_fd: int, handed: Handed) -> NoReturn:
 
 def _serve(daemon: Daemon, settings: Settings, handed: Handed) -> None:
     assert __debug__, "daemons are never run with -O"
+    enter_domain(daemon.name)  # what is opened from here on is its own; after no_new_privs it would be too late
     _process_defaults()
     own_memory = OwnMemory() if GOVERNOR in daemon.talks_to else None
     confine(daemon, settings, handed)

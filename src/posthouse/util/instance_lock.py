@@ -14,7 +14,8 @@ def lock_instance(queue_directory: str, data_directory: str) -> list[int]:
     held = []
     for path in (f"{queue_directory}/pid/master.pid", f"{data_directory}/master.lock"):
         try:
-            held.append(_lock(path))
+            held.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+            fcntl.flock(held[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Fatal(f"the mail system is already running: {path} is locked by {holder(path)}") from None
         except OSError as error:
@@ -22,12 +23,6 @@ def lock_instance(queue_directory: str, data_directory: str) -> list[int]:
     os.ftruncate(held[0], 0)
     os.pwrite(held[0], b"%32d\n" % os.getpid(), 0)  # the width that Postfix's master writes
     return held
-
-
-def _lock(path: str) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return descriptor
 
 
 def holder(path: str) -> str:

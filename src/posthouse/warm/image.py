@@ -17,7 +17,7 @@ import traceback
 from typing import Final, NamedTuple, NoReturn
 
 from posthouse.ipc.warm_wire import ANSWER, MAX_REASON, REQUEST, Answer, Ask, Request, Said, close_all, receive_record
-from posthouse.util.process import EX_OSERR, become, close_others, name_process
+from posthouse.util.process import EX_OSERR, become, close_others, enter_domain, name_process
 
 CONTROL_FD: Final = 3
 PR_SET_KEEPCAPS: Final = 8  # prctl(2)
@@ -40,6 +40,7 @@ class Names(NamedTuple):
 
 def run(descriptor: int, names: Names) -> NoReturn:
     """Serve master until it goes."""
+    enter_domain("warm")
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     name_process("warm")
@@ -135,13 +136,13 @@ def _child(request: Request, descriptors: list[int], names: Names) -> NoReturn:
 def _call(request: Request, descriptors: list[int], names: Names) -> None:
     """Call the entry point that was imported before."""
     if request.ask is Ask.RUNAS:
+        enter_domain("runas")
         sys.modules[names.runas].serve_clients(descriptors[0], sys.modules[names.as_user].serve)
     settings, status, *sockets = descriptors
     runas = sockets.pop(0) if request.runas_socket else -1
-    module = f"{names.daemons}.{request.package}.daemon"
     child = sys.modules[names.child]
     handed = child.Handed(status, sockets, request.client_limit, runas, request.chroot, request.root_files)
-    child.run_child(module, settings, handed)
+    child.run_child(f"{names.daemons}.{request.package}.daemon", settings, handed)
 
 
 def _become(identity: Request) -> None:

@@ -46,7 +46,7 @@ def system(request: pytest.FixtureRequest) -> System:
 
 
 def test_the_profiles_compile(system: System, tmp_path: Path) -> None:
-    """One for each part and daemon, by the name that confine/domain.py asks for."""
+    """One for each part and daemon, by the name that enter_domain asks for."""
     need_tools()
     status, said = compile_profiles(tmp_path, apparmor(system))
     assert status == 0, said

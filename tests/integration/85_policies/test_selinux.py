@@ -137,14 +137,21 @@ def test_only_master_binds_ports(rules: list[Rule]) -> None:
 
 
 def test_domains_are_left_where_they_must_be_and_nowhere_else(rules: list[Rule]) -> None:
-    """By exec from master and from a recipient's command, by dyntransition from warm and runas."""
-    by_exec = _pairs(rules, "process", "transition")
-    assert {pair for pair in by_exec if pair[0] != "command"} == {("master", "orders"), ("master", "warm")}
-    programs = {target for source, target in by_exec if source == "command"}
-    assert programs == {"dovecot_deliver", "mailman_mail", "procmail", "spamc"}
+    """By dyntransition from master, warm and runas, by exec from a recipient's command alone."""
+    programs = {("command", name) for name in ("dovecot_deliver", "mailman_mail", "procmail", "spamc")}
+    assert _pairs(rules, "process", "transition") == programs
+    assert _pairs(rules, "process", "setexec") == set()
     names = {_short(daemon.name.replace("-", "_")) for daemon in daemons()}
     from_warm = {("warm", name) for name in (*names, "runas")}
-    assert _pairs(rules, "process", "dyntransition") == from_warm | {("runas", "mailbox"), ("runas", "command")}
+    others = {("master", "orders"), ("master", "warm"), ("runas", "mailbox"), ("runas", "command")}
+    assert _pairs(rules, "process", "dyntransition") == from_warm | others
+    changing = {source for source, _ in _pairs(rules, "process", "setcurrent")}
+    assert changing == {"master", "warm", "runas"}
+
+
+def test_a_domain_has_no_program_as_its_door(rules: list[Rule]) -> None:
+    """Only master is entered by running something, and by its own file."""
+    assert _pairs(rules, "file", "entrypoint") == {("master", "exec")}
 
 
 def test_only_init_enters(directory: Path) -> None:

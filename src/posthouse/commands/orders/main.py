@@ -32,6 +32,7 @@ from posthouse.ipc.orders_stream import format_failed, format_orders
 from posthouse.ipc.orders_wire import GlobalOrders, LogKind, Orders
 from posthouse.ipc.orders_wire import Identity as Owned
 from posthouse.util.errors import ConfigError, Fatal
+from posthouse.util.process import enter_domain
 
 OUTPUT_FD: Final = 3  # master's pipe
 _FURTHER_FACILITIES: Final = {"ftp": 11, "security": 4}
@@ -39,6 +40,7 @@ _FURTHER_FACILITIES: Final = {"ftp": 11, "security": 4}
 
 def main(argv: list[str]) -> int:
     """Write the orders to master's pipe; exit status 0 also when they say why there are none."""
+    enter_domain("orders")
     options = dict(getopt.getopt(argv, "c:")[0])
     directory = os.path.abspath(config_directory(options.get("-c")))
     as_root = os.geteuid() == 0

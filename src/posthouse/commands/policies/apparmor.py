@@ -1,8 +1,9 @@
 """AppArmor profiles: "posthouse" for master(8), and one for each part and daemon, named posthouse-NAME.
 
-Nothing is attached to a path: one interpreter runs everything. systemd puts master into its profile (AppArmorProfile=),
-master its two programs (change_profile at exec), warm(8) and runas(8) their children (change_profile before
-no_new_privs); see confine/domain.py. No profile runs anything unconfined. Sources: apparmor.d(5), aa_change_profile(2).
+Nothing is attached to a path: one interpreter runs everything. systemd puts master into its profile (AppArmorProfile=);
+every other process begins in its parent's and enters its own (enter_domain in util/process.py): warm(8) and the orders
+process as their first act, the rest after the change of user and before no_new_privs. No profile runs anything
+unconfined. Sources: apparmor.d(5), aa_change_profile(2).
 """
 
 from collections.abc import Iterable, Iterator
@@ -33,7 +34,8 @@ _ACCOUNTS: Final = (
     "@{run}/systemd/userdb/ r,",
     "@{run}/systemd/userdb/* rw,",
 )
-_ATTRIBUTES: Final = "@{PROC}/@{pid}/attr/{apparmor/,}"
+# By which a process changes its profile; thread-self is a link to this.
+_CHANGES: Final = "@{PROC}/@{pid}/task/@{tid}/attr/current rw,"
 _SELF: Final = "/proc/self/"
 _OWN_MEMORY: Final = "@{PROC}/@{pid}/smaps_rollup r,"  # what it tells the governor
 _NAME_ITSELF: Final = "@{PROC}/@{pid}/comm rw,"
@@ -172,8 +174,14 @@ def _part(part: Part, rules: Iterable[str]) -> str:
     return _profile(part.name, f"{part.name}: {part.summary}", [*capabilities, *rules], peers)
 
 
+def _becomes(names: Iterable[str]) -> Iterator[str]:
+    """Let what this part starts enter these profiles, and only these."""
+    yield _CHANGES
+    yield from (f"change_profile -> {profile_name(name)}," for name in names)
+
+
 def _master(system: System) -> str:
-    """posthouse: start-fg and master. It runs the interpreter in its own or another profile, and nothing else."""
+    """posthouse: start-fg, master, and what they start until it enters a profile. It runs the interpreter alone."""
     log = [f"{_place(system, system.log)} rw,"] if system.log else []
     indexes = {path for domain in system.domains for path in domain.rules.reads if path.endswith(".lmdb")}
     return _part(
@@ -197,11 +205,7 @@ def _master(system: System) -> str:
             "/memfd:settings rw,",
             "@{PROC}/@{pid}/fd/ r,",
             _NAME_ITSELF,
-            f"{_ATTRIBUTES}current r,",
-            f"{_ATTRIBUTES}exec rw,",
-            "change_profile -> posthouse,",  # what the programs after these two begin with
-            "change_profile -> posthouse-orders,",
-            "change_profile -> posthouse-warm,",
+            *_becomes((ORDERS.name, WARM.name)),
         ],
     )
 
@@ -234,9 +238,7 @@ def _warm(system: System) -> str:
             # a daemon reads its settings and opens its log just before it enters its profile
             "/memfd:settings r,",
             "@{posthouse_queue}/public/postlog rw,",
-            f"{_ATTRIBUTES}current rw,",
-            *(f"change_profile -> {profile_name(domain.name)}," for domain in system.domains),
-            f"change_profile -> {profile_name(RUNAS.name)},",
+            *_becomes((*(domain.name for domain in system.domains), RUNAS.name)),
         ],
     )
 
@@ -247,9 +249,7 @@ def _runas() -> str:
         [
             "signal receive peer=posthouse,",
             "signal receive peer=posthouse-warm,",
-            f"{_ATTRIBUTES}current rw,",
-            f"change_profile -> {profile_name(MAILBOX.name)},",
-            f"change_profile -> {profile_name(COMMAND.name)},",
+            *_becomes((MAILBOX.name, COMMAND.name)),
         ],
     )
 

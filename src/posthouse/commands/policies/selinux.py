@@ -1,9 +1,10 @@
 """SELinux: the module's rules, posthouse.te; the files beside it are in selinux_files.py.
 
-One domain for each part and daemon. Who may go where: init into master; master, by exec, into orders and warm; warm, by
-dyntransition, into runas and each daemon; runas likewise into mailbox and command; command, by exec, into programs that
-have a domain of their own. Each service's socket has a type, so who may connect to whom is a rule here, which Landlock
-cannot say. What qmgr lends is read without the right to open it. Sources: SELinux's reference policy.
+One domain for each part and daemon. Who may go where: init, by exec, into master; by dyntransition, which each process
+does itself (enter_domain in util/process.py), master into orders and warm, warm into runas and each daemon, runas into
+mailbox and command; command, by exec, into programs that have a domain of their own. Each service's socket has a type,
+so who may connect to whom is a rule here, which Landlock cannot say. What qmgr lends is read without the right to open
+it. Sources: SELinux's reference policy.
 """
 
 from collections.abc import Iterable, Iterator
@@ -137,7 +138,7 @@ def _master(system: System) -> str:
     own = domain_type(MASTER.name)
     lines = [
         _capabilities(MASTER.name, MASTER.capabilities),
-        f"allow {own} self:process {{ setpgid setexec }};",
+        f"allow {own} self:process setpgid;",
         f"allow {own} self:tcp_socket create_stream_socket_perms;",
         f"allow {own} self:netlink_route_socket r_netlink_socket_perms;",
         f"allow {own} posthouse_domain:process {{ signal sigkill signull }};",
@@ -146,8 +147,7 @@ def _master(system: System) -> str:
         *_other_ports(system),
         f"corecmd_exec_bin({own})",
         f"allow {own} posthouse_exec_t:file {{ mmap_exec_file_perms execute_no_trans }};",
-        *_enter_by_exec(ORDERS.name),
-        *_enter_by_exec(WARM.name),
+        *_becomes(MASTER.name, (ORDERS.name, WARM.name)),
         f"fs_tmpfs_filetrans({own}, posthouse_settings_t, file)",
         f"allow {own} posthouse_settings_t:file manage_file_perms;",
         f"allow {own} {{ posthouse_private_t posthouse_public_t posthouse_submit_t }}:dir rw_dir_perms;",
@@ -171,12 +171,6 @@ def _master(system: System) -> str:
         f"mta_read_aliases({own})",
     ]
     return _section(MASTER.name, MASTER.summary, lines)
-
-
-def _enter_by_exec(name: str) -> list[str]:
-    """Let master start its two programs in their domains; the interpreter is the one it runs itself."""
-    entered = domain_type(name)
-    return [f"corecmd_bin_entry_type({entered})", f"allow {domain_type(MASTER.name)} {entered}:process transition;"]
 
 
 def _other_ports(system: System) -> list[str]:

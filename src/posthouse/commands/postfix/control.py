@@ -90,10 +90,8 @@ def check_orders(settings: Settings) -> Orders | str:
     os.close(writer)
     try:
         return read_orders(_read_all(reader), as_root=os.geteuid() == 0)
-    except OrdersFailed as error:
+    except (OrdersFailed, WireError) as error:
         return str(error)
-    except WireError as error:
-        return f"the orders process failed: {error}"
 
 
 def send(pid: int, number: signal.Signals) -> None:
