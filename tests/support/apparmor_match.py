@@ -5,7 +5,6 @@ nothing of networks, capabilities and signals.
 """
 
 import re
-from pathlib import Path
 from typing import Final
 
 from tests.support.policy_tools import PLACE
@@ -71,23 +70,14 @@ def _translated(token: str) -> str:
     return _MEANING.get(token) or re.escape(token[-1])
 
 
-def read_trace(path: Path) -> list[tuple[int, str, str]]:
-    """Give what processes did to files, of strace's output: (process, path, modes). What failed is left out."""
-    found: list[tuple[int, str, str]] = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        match = re.match(r"([0-9]+)\s+(\w+)\((.*)\) = ([0-9]+)", line)
-        if match is not None:
-            found += [(int(match[1]), name, modes) for name, modes in _uses(match[2], match[3])]
-    return found
-
-
-def _uses(call: str, arguments: str) -> list[tuple[str, str]]:
+def file_uses(call: str, arguments: str) -> list[tuple[str, str]]:
+    """Give what a call that strace wrote down does to files: path and modes."""
     names = re.findall(r'"([^"]*)"', arguments)
     if call in ("open", "openat"):
         return [] if "O_PATH" in arguments or not names else [(names[0], _modes(arguments))]
     if call == "connect":
         return [(name, "rw") for name in names if "AF_UNIX" in arguments]
-    return [(name, "w") for name in names]  # unlink, rename, mkdir
+    return [(name, "w") for name in names if call.startswith(("unlink", "rename", "mkdir"))]
 
 
 def _modes(flags: str) -> str:

@@ -1,89 +1,51 @@
 """What a whole system does with files, watched by strace(1), is what its AppArmor profiles let it do.
 
-No profile is in force here: the tests' machines have no AppArmor. What a process does before it enters its profile is
-done in that of warm, so each daemon is held against both.
+No profile is in force here: the tests' machines have no AppArmor. Each process is held against the profile that it
+would be in at that moment: its parent's, until it enters its own.
 """
 
 import os
 import re
 import smtplib
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from posthouse.commands.policies.apparmor import apparmor
 from posthouse.commands.policies.system import read_system
-from tests.support import net
-from tests.support.apparmor_match import Profiles, read_trace
+from tests.support.apparmor_match import Profiles, file_uses
 from tests.support.instance import Options
 from tests.support.mailboxes import DOMAIN, Boxes
-from tests.support.peers import REPOSITORY, find_peer, peer_environment
-from tests.support.policy_tools import need_tools
-from tests.support.servers import OURS, Posthouse
+from tests.support.peers import REPOSITORY
+from tests.support.servers import OURS
+from tests.support.traced import CURRENT, Task, Traced
 
-START_LIMIT_S = 60  # strace stops every process at each of these calls
-CALLS = "openat,open,connect,unlink,unlinkat,rename,renameat2,mkdir"
-ENTERED = {"master": ("posthouse",), "warm": ("posthouse-warm",)}
-RECIPIENT = ("posthouse-warm", "posthouse-runas", "posthouse-mailbox")
+PARTS = ("warm", "orders", "runas", "mailbox")
+EXPECTED = (*PARTS, "qmgr", "smtpd", "cleanup", "virtual", "local", "bounce", "pickup", "showq", "governor")
 pytestmark = [pytest.mark.integration, pytest.mark.root]
-
-
-class Traced(Posthouse):
-    """A system whose every process writes down what it opens."""
-
-    foreground: "subprocess.Popen[bytes] | None" = None
-
-    def start(self) -> None:
-        """Start in the foreground, below strace."""
-        done = self.command("postfix", "set-permissions")
-        assert done.returncode == 0, done.stderr.decode(errors="replace")
-        strace = [find_peer("strace"), "-f", "-qq", "-s", "300", "-e", f"trace={CALLS}", "-o", str(self.trace)]
-        system = [self.program("postfix"), "-c", str(self.config_directory), "start-fg"]
-        environment = {**peer_environment(), **self.environment()}
-        with open(os.devnull, "wb") as null:
-            self.foreground = subprocess.Popen([*strace, *system], env=environment, stdout=null, stderr=null)
-        net.wait_greeting(self.port, START_LIMIT_S)
-
-    @property
-    def trace(self) -> str:
-        """Give the place of strace's output."""
-        return f"{self.directory}/trace"
 
 
 @pytest.fixture
 def traced() -> Iterator[Traced]:
     """Give a system that delivers to virtual mailboxes, and has tables of its own."""
-    need_tools()
-    if not find_peer("strace"):
-        pytest.skip("strace is not here: make peers")
     boxes = Boxes(["alice"]).options(virtual_alias_maps="texthash:{directory}/etc/aliases", local_recipient_maps="")
     boxes["files"]["aliases"] = f"all@example.test alice@{DOMAIN}\n"
     system = Traced(Options(**boxes))  # type: ignore[arg-type]
     system.mail_directory.chmod(0o1777)
     yield system
     system.destroy()
-    if system.foreground is not None:
-        system.foreground.wait(30)
 
 
 def test_no_process_opens_what_its_profile_refuses(traced: Traced) -> None:
     """Mail comes in by SMTP and by sendmail, is delivered, bounces and is listed; what is opened is named."""
     traced.start()
-    names = use(traced)
+    use(traced)
     profiles = Profiles(apparmor(read_system(str(traced.config_directory), str(OURS.parent))))
     traced.stop()
-    watched = [use for use in read_trace(traced.directory / "trace") if use[0] in names and is_judged(use[1])]
-    assert {"master", "warm", "qmgr", "smtpd", "cleanup", "virtual", "local", "runas", "bounce", "pickup", "showq"} <= {
-        names[pid] for pid, _, _ in watched
-    }
-    refused = {
-        (names[pid], path, modes)
-        for pid, path, modes in watched
-        if not any(
-            profiles.allows(profile, *asked) for profile in entered(names[pid]) for asked in spelled(path, modes)
-        )
-    }
+    used = [use for task in traced.tree().all() for use in uses(task)]
+    assert {profile for profile, _, _ in used} >= {"posthouse", *(f"posthouse-{name}" for name in EXPECTED)}
+    assert {name for name, _, _ in used if name not in profiles} == set()
+    refused = {use for use in used if not any(profiles.allows(use[0], *asked) for asked in spelled(*use[1:]))}
     assert refused == set()
 
 
@@ -101,24 +63,25 @@ def test_a_missing_rule_is_found(traced: Traced) -> None:
     )
 
 
-def use(system: Traced) -> dict[int, str]:
-    """Let every daemon work; returns the processes that did, by name."""
+def use(system: Traced) -> None:
+    """Let every daemon work."""
     with smtplib.SMTP("127.0.0.1", system.port, timeout=60) as client:
         for recipient in (f"alice@{DOMAIN}", "all@example.test", "nosuch@example.test"):
             client.sendmail("sender@example.test", [recipient], "Subject: files\r\n\r\nHello.\r\n")
-    names = {process.pid: process.name for process in system.processes()}
     assert system.command("sendmail", f"alice@{DOMAIN}", stdin=b"Subject: local\n\nHello.\n").returncode == 0
     assert system.command("postqueue", "-p").returncode in (0, 69)
     system.wait_log(r"postfix/virtual.* status=sent .*(?s:.*)status=sent .*(?s:.*)status=sent ", 60)
     system.wait_log(r"postfix/bounce.*notification", 60)
-    return names | {process.pid: process.name for process in system.processes()}
 
 
-def entered(name: str) -> tuple[str, ...]:
-    """Give the profiles that a process of this name has been in. runas and its children have one name."""
-    if name == "runas":
-        return RECIPIENT
-    return ENTERED.get(name, ("posthouse-warm", f"posthouse-{name.replace('_', '-')}"))
+def uses(task: Task) -> Iterator[tuple[str, str, str]]:
+    """Give what a process did to files: the profile it was in, path (as the kernel resolves thread-self) and modes."""
+    for call in task.calls:
+        for path, modes in file_uses(call.name, call.arguments):
+            if path == CURRENT:
+                yield call.profile, f"/proc/{task.pid}/task/{task.pid}/attr/current", "rw"
+            elif is_judged(path):
+                yield call.profile, path, modes
 
 
 def spelled(path: str, modes: str) -> Iterator[tuple[str, str]]:

@@ -222,6 +222,7 @@ def _orders(system: System) -> str:
             *_ACCOUNTS,
             "@{posthouse_etc}/{,**} rk,",
             "/etc/{hosts,services,resolv.conf} r,",
+            "/etc/protocols r,",  # asyncio, when a daemon's declaration is imported
             *(f"{_below(path)} rk," for path in sorted(tables)),
         ],
     )
