@@ -141,6 +141,7 @@ class Channel(Connection, Generic[R]):
         self._on_close = on_close
         self._partial = bytearray()
         self._out: list[bytes] = []
+        self._out_size = 0
         self._flushing = False  # flush() runs in the next turn of the loop
         self._greeted = False
         self._descriptors: list[int] = []
@@ -148,6 +149,11 @@ class Channel(Connection, Generic[R]):
         self.peer: PeerCredentials | None = None
         super().__init__(loop, sock)
         self.send(protocol.hello)
+
+    @property
+    def congested(self) -> bool:
+        """Whether the other end reads too slowly, or this turn of the loop has written too much already."""
+        return self._unsent_size + self._out_size > self.high_water
 
     @property
     def greeted(self) -> bool:
@@ -167,6 +173,7 @@ class Channel(Connection, Generic[R]):
         assert len(frame) <= MAX_FRAME, "a record beyond the frame limit"
         self._out.append(_LENGTH.pack(len(frame)))
         self._out.append(frame)
+        self._out_size += len(frame)
 
     def send_with_descriptor(self, record: msgspec.Struct, descriptor: int) -> None:
         """Send a record that says it has a descriptor, and the descriptor; the caller closes its own copy."""
@@ -187,6 +194,7 @@ class Channel(Connection, Generic[R]):
         if self._out:
             data = b"".join(self._out)
             self._out.clear()
+            self._out_size = 0
             self.write(data)
 
     def data_received(self, data: memoryview) -> None:

@@ -32,6 +32,7 @@ from posthouse.daemons.cleanup.outcome import (
 from posthouse.daemons.cleanup.parameters import CLEANUP_REPLACE_STRAY_CR_LF
 from posthouse.daemons.cleanup.queue_client import QueueClient
 from posthouse.daemons.cleanup.transaction import Transaction
+from posthouse.daemons.cleanup.write_out import BUDGET, SMALL_BUDGET, WriteOut
 from posthouse.ipc.cleanup import (
     SERVER,
     Abort,
@@ -86,6 +87,8 @@ class CleanupService(Service):
         self._in_flow_delay = settings[IN_FLOW_DELAY]
         self.pause_s = 0.0  # before each new message, while mail comes in faster than it goes out
         self.is_full = False  # what room is left is for our own notices
+        self.clients: set[_Client] = set()
+        self.write_out = WriteOut(loop, self._pause_clients)
         context.resources.watch(self._review_resources)
         self._door = Door(settings, "cleanup")
         refuse_descriptors(context.listeners)
@@ -95,12 +98,17 @@ class CleanupService(Service):
         state = self.context.resources.state
         self.pause_s = self._in_flow_delay if state.slow_intake else 0.0
         self.is_full = state.deliveries_only
+        self.write_out.budget = SMALL_BUDGET if state.content_share < 1.0 else BUDGET
+
+    def _pause_clients(self, stop: bool) -> None:
+        for client in self.clients:
+            client.pause(stop=stop)
 
     def accept(self, sock: socket.socket, listener: int) -> None:
         """Take a client: one of our daemons. Anybody can connect, and could say that a message came from anywhere."""
         if self._door.admits(sock):
             self.context.session_started()
-            _Client(self, sock)
+            self.clients.add(_Client(self, sock))
 
     @property
     def busy(self) -> bool:
@@ -165,7 +173,10 @@ class _Client:
             transaction.refuse(QUEUE_FULL)
             if transaction.spooling is None or transaction.spooling.done():
                 self._drop_spool(transaction)
-        if transaction is not None and transaction.add(record.data):
+        starts = transaction is not None and transaction.add(record.data)
+        if transaction is not None and transaction.spool is not None:
+            self._service.write_out.wrote(transaction, len(record.data))
+        if transaction is not None and starts:
             transaction.spooling = self._channel.loop.create_future()
             self._channel.run(self._service_spool(transaction), _ignore)
 
@@ -218,7 +229,9 @@ class _Client:
             transaction.refuse(WRITE_ERROR)
         else:
             transaction.spool = spool
-            transaction.write(transaction.take())
+            content = transaction.take()
+            transaction.write(content)
+            self._service.write_out.wrote(transaction, len(content))
             if transaction.refusal is not None:  # given up meanwhile
                 self._drop_spool(transaction)
         spooling.set_result(None)
@@ -270,7 +283,11 @@ class _Client:
             message_id, encoding = edited.message_id, edited.encoding
         else:
             message_id, encoding = transaction.message_id, envelope.encoding
+            await service.write_out.settled(transaction)
             size = await self._sync(transaction.spool.descriptor)
+            service.write_out.forget(transaction)
+            if transaction.refusal is not None:  # its early sync failed
+                return
         sender = await service.envelopes.sender(envelope.sender)
         envelope = replace(envelope, sender=sender, size=size, message_id=message_id, encoding=encoding)
         recipients = await service.envelopes.recipients(envelope, transaction.recipients)
@@ -291,11 +308,20 @@ class _Client:
 
     def _drop_spool(self, transaction: Transaction) -> None:
         if transaction.spool is not None:
+            self._service.write_out.forget(transaction)
             spool, transaction.spool = transaction.spool, None
             os.close(spool.descriptor)
             self._service.queue.drop_spool(spool)
 
+    def pause(self, *, stop: bool) -> None:
+        """Read nothing more for now, or go on."""
+        if stop:
+            self._channel.pause_reading()
+        else:
+            self._channel.resume_reading()
+
     def _on_close(self, channel: Channel[ToCleanup]) -> None:
+        self._service.clients.discard(self)
         for number in list(self._open):
             self._abort(number)
         self._service.context.session_ended()

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 from posthouse.config.parameters import MAIL_SPOOL_DIRECTORY, MESSAGE_SIZE_LIMIT, QUEUE_MINFREE, QUEUE_RESERVE
@@ -22,7 +23,7 @@ from posthouse.util.successor import ask_for_successor, is_out_of_reach
 
 POLL_S: Final = 0.5
 NEAR_S: Final = 0.1  # when anything is not normal
-PLACES_S: Final = 5.0  # between looks at mailbox file systems
+PLACES_S: Final = 2.0  # between looks at mailbox file systems
 CERTIFICATES_S: Final = 600.0
 CERTIFICATE_PARAMETERS: Final = (
     "smtpd_tls_cert_file",
@@ -160,16 +161,20 @@ class Watcher:
             yield Reading(by_files + suffix, space.files_free, c.inodes(space.files), text, kept if is_queue else 0.0)
 
     def _look_at_mailboxes(self) -> None:
-        seen = {self.queue.device}
         for place in self._mailboxes:
             asked = place.ask()
-            if asked is None and place.hangs_s:
+            if asked is not None:
+                asked.add_done_callback(partial(self._mailbox_told, place))
+            elif place.hangs_s:
                 log.warning(f"resources: {place.path} has not answered for {format_seconds(place.hangs_s)}")
-            if place.space is None or place.device in seen:
-                continue
-            seen.add(place.device)
-            for reading in self._disk(c.MAILBOX_SPACE, c.MAILBOX_INODES, place.path, place.space):
-                self._take(reading)
+
+    def _mailbox_told(self, place: Place, _done: "asyncio.Future[None]") -> None:
+        """Several directories may lie on one disk, that of the queue perhaps: the first stands for it."""
+        before = self._mailboxes[: self._mailboxes.index(place)]
+        if place.space is None or place.device in {self.queue.device, *(each.device for each in before)}:
+            return
+        for reading in self._disk(c.MAILBOX_SPACE, c.MAILBOX_INODES, place.path, place.space):
+            self._take(reading)
 
     def _of_kernel(self) -> Iterator[Reading]:
         memory = self.probes.memory()

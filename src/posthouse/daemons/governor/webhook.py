@@ -5,6 +5,7 @@ The answer's status line is all that is read. Source: RFC 9112.
 
 import asyncio
 import ipaddress
+import os
 import socket
 from typing import Final
 
@@ -29,7 +30,7 @@ async def post(loop: asyncio.AbstractEventLoop, dns: DnsClient, endpoint: Endpoi
     except TimeoutError:
         raise WebhookError(f"no answer within {LIMIT_S:.0f} s") from None
     except OSError as error:
-        raise WebhookError(error.strerror or str(error)) from None
+        raise WebhookError(os.strerror(error.errno) if error.errno else str(error)) from None
     if not 200 <= status < 300:
         raise WebhookError(f"it answered {status}")
 

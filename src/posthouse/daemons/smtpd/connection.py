@@ -77,6 +77,14 @@ class SmtpConnection(Connection):
 
     # Input.
 
+    def _on_readable(self) -> None:
+        """Read nothing while cleanup is behind: with many sessions one read of each would be a lot of memory."""
+        transaction = self._conversation.transaction
+        if transaction is not None and transaction.congested:
+            self._heed_congestion()
+        else:
+            super()._on_readable()
+
     def data_received(self, data: memoryview) -> None:
         """Feed the session."""
         session = self._session
