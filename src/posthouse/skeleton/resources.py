@@ -95,6 +95,7 @@ class Subscription:
         self._loop, self._path, self._service = loop, path, service
         self._resources, self._own_memory = resources, memory
         self._channel: Channel[FromGovernor] | None = None
+        self._closed = False
         self._expected = 0.0  # when the next tick is due
         self._ticks = 0
         self._worst = 0.0  # of the loop's delays since the last report
@@ -109,7 +110,15 @@ class Subscription:
         self._connect()
         self._tick_later()
 
+    def close(self) -> None:
+        """Say and hear nothing more."""
+        self._closed = True
+        if self._channel is not None:
+            self._channel.close()
+
     def _connect(self) -> None:
+        if self._closed:
+            return
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
@@ -136,6 +145,8 @@ class Subscription:
         self._loop.call_at(self._expected, self._tick)
 
     def _tick(self) -> None:
+        if self._closed:
+            return
         late = self._loop.time() - self._expected
         self._worst = max(self._worst, late)
         if self._ticks % MEMORY_TICKS == 0:

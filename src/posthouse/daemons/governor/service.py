@@ -62,6 +62,8 @@ class GovernorService(Service):
 
     def closing(self) -> None:
         """Close the connections."""
+        for channel in list(self._channels):
+            channel.close()
         self._cleanup.close()
         self._dns.close()
 
