@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Final
-from unittest import mock
 
 from posthouse.ipc import orders_wire, runas_wire, status_wire, warm_wire
 from posthouse.master import helpers
@@ -40,6 +39,17 @@ def joined(source: random.Random, seeds: list[bytes]) -> bytes:
 def pair() -> tuple[socket.socket, socket.socket]:
     """Make what connects root to somebody."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+@contextlib.contextmanager
+def replaced(owner: object, name: str, value: object) -> Iterator[None]:
+    """Put something else in place of a function. mock.patch does the same, and takes a hundred times as long."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 def open_files() -> int:
@@ -90,7 +100,7 @@ class RunasRun:
             return PID
 
         runas = server.Runas(control, records.LIMITS, lambda _descriptor, _kind: None)
-        with mock.patch.object(os, "fork", fork):
+        with replaced(os, "fork", fork):
             runas.run()
         runas._selector.close()
         control.close()
@@ -140,8 +150,8 @@ def check_answers(data: bytes) -> None:
     loop = the_loop()
     theirs, ours = pair()
     with (
-        mock.patch.object(helpers, "spawn", return_value=PID),
-        mock.patch.object(socket, "socketpair", return_value=(ours, theirs.dup())),
+        replaced(helpers, "spawn", lambda *_: PID),
+        replaced(socket, "socketpair", lambda *_: (ours, theirs.dup())),
     ):
         warm = helpers.Warm(loop, helpers.Launch(), lambda: None, lambda _, reason: lost.append(reason))
     for _ in range(2):
@@ -165,8 +175,8 @@ def check_orders_pipe(data: bytes) -> None:
     loop = the_loop()
     reader, writer = os.pipe()
     with (
-        mock.patch.object(helpers, "spawn", return_value=PID),
-        mock.patch.object(os, "pipe", return_value=(reader, os.dup(writer))),
+        replaced(helpers, "spawn", lambda *_: PID),
+        replaced(os, "pipe", lambda: (reader, os.dup(writer))),
     ):
         run = helpers.OrdersRun(loop, helpers.Launch(), "/etc/postfix", outcomes.append)
     for piece in filter(None, data.split(SEPARATOR)):
@@ -190,7 +200,7 @@ def check_requests(data: bytes) -> None:
     sequence = list(filter(None, data.split(SEPARATOR)))  # nothing at all is the end of warm
     theirs, ours = pair()
     before = open_files()
-    with theirs, ours, mock.patch.object(image, "_fork", lambda _socket, request, *_: asked.append(request)):
+    with theirs, ours, replaced(image, "_fork", lambda _socket, request, *_: asked.append(request)):
         for count, record in enumerate(sequence):
             warm_wire.send_record(theirs, record, [0, 1])
             try:
