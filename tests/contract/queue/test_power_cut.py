@@ -1,6 +1,6 @@
 """Real power cuts, as far as a kernel can play one: the file system is shut down without writing its journal.
 
-Whatever ext4 had not made durable is lost, names of spool files included; everything acknowledged before the cut
+Whatever ext4 or XFS had not made durable is lost, names of spool files included; everything acknowledged before the cut
 began must be there afterwards. Root, loop devices and the shutdown ioctl are needed; skipped elsewhere.
 """
 
@@ -10,20 +10,24 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 
-from tests.contract.queue.harness import Harness, verified
+from posthouse.queue.values import Committed, StoreFailedError
+from tests.contract.queue.faulty import Faults
+from tests.contract.queue.harness import Harness, message, verified
+from tests.contract.queue.test_faults import layer
 from tests.contract.queue.writer import read_line, whole_lines, writing
-from tests.support.cut_disk import CutDisk, cut_disk
+from tests.support.cut_disk import KINDS, CutDisk, cut_disk
 
 CUTS = 5
 SEED = 7
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[CutDisk]:
-    """Make an ext4 file system of 64 MB."""
-    with cut_disk("ext4", tmp_path) as disk:
+@pytest.fixture(params=KINDS)
+def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[CutDisk]:
+    """Make a small file system of each kind."""
+    with cut_disk(request.param, tmp_path) as disk:
         yield disk
 
 
@@ -60,3 +64,47 @@ def _run_and_cut(disk: CutDisk, name: str, after_s: float) -> list[str]:
         late = whole_lines(writer)
     disk.restore()
     return said + [line for line in late if line.startswith("R ")]
+
+
+@pytest.mark.root
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # SQLite closes what failed to sync
+@pytest.mark.parametrize("is_cut_at_once", [False, True])
+def test_a_failed_sync_then_load_then_a_cut(disk: CutDisk, is_cut_at_once: bool) -> None:
+    """The failed store is never used again, its copy takes over, and what either acknowledged survives the cut."""
+    stored = _fail_a_sync(disk)
+    if is_cut_at_once:  # the page cache still has what the failed sync did not write; now it is gone
+        disk.cut()
+        disk.restore()
+    lines = _run_and_cut(disk, "L", 0.3)
+    stored |= {line[2:] for line in lines if line.startswith("A ")}
+    asked = {line[2:] for line in lines if line.startswith("R ")}
+    assert any("copied" in line for line in lines)
+    queue = Harness(str(disk.mount))
+    assert (queue.files.generations(), queue.files.failed(), queue.reports) == ([2], None, [])
+    assert verified(queue.store, queue.loop) == []
+    assert stored - asked <= set(queue.listed_ids())
+    for queue_id in sorted(stored - asked):
+        assert queue.content(queue.get(queue_id).key) == queue_id.encode() * 300
+    queue.close()
+
+
+def _fail_a_sync(disk: CutDisk) -> set[str]:
+    """Commit until a sync fails; what was acknowledged. Nothing is any more after that, and the store is marked."""
+    stored: set[str] = set()
+    is_broken = False
+    faults = Faults(lambda _number, name: apsw.IOError("injected") if is_broken and name == "sync" else None)
+    with layer(faults) as vfs:
+        queue = Harness(str(disk.mount), vfs)
+        for number in range(60):
+            is_broken = number == 50
+            queue_id = f"F{number}"
+            content = queue_id.encode() * 300
+            is_large = number % 9 == 0 and number < 50
+            [answer] = queue.commit(message(queue_id, content=queue.spool(content) if is_large else content))
+            assert isinstance(answer, Committed) == (number < 50)
+            stored |= {queue_id} if number < 50 else set()
+        assert faults.failed == 1, "a sync that failed is never tried again"
+        assert isinstance(queue.store.failure, StoreFailedError)
+        assert queue.files.failed() == (1, "IOError: injected")
+        queue.close()
+    return stored

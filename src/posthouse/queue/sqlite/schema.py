@@ -163,7 +163,7 @@ def reason_of(error: BaseException) -> str:
 
 def is_damage(reason: str) -> bool:
     """Whether such a mark says that the file is damaged, and not that the disk failed."""
-    return reason.startswith(("CorruptError", "NotADBError"))
+    return "CorruptError: " in reason or "NotADBError: " in reason
 
 
 def leave(connection: apsw.Connection) -> None:
