@@ -28,6 +28,10 @@ class HeldFile:
         """Read it from its beginning. Raises OSError."""
         return os.pread(self._descriptor, READ_SIZE, 0)
 
+    def close(self) -> None:
+        """Give it back."""
+        os.close(self._descriptor)
+
 
 def hold(path: str) -> HeldFile | None:
     """Open a file; None: it cannot be."""
@@ -45,6 +49,15 @@ def read(file: HeldFile | None, parse: Callable[[bytes], T]) -> T | None:
         return parse(file.read())
     except (OSError, ValueError, IndexError):
         return None
+
+
+def read_once(path: str, parse: Callable[[bytes], T]) -> T | None:
+    """Read what does not change; None as above."""
+    file = hold(path)
+    found = read(file, parse)
+    if file is not None:
+        file.close()
+    return found
 
 
 class Memory(NamedTuple):
@@ -86,9 +99,8 @@ class Probes:
         self._io_pressure = hold(f"{root}/proc/pressure/io")
         self._file_nr = hold(f"{root}/proc/sys/fs/file-nr")
         self._loadavg = hold(f"{root}/proc/loadavg")
-        threads_max = hold(f"{root}/proc/sys/kernel/threads-max")
-        self._threads_max = read(threads_max, int)
-        text = read(hold(f"{root}/proc/self/cgroup"), lambda data: data.decode("utf-8", "replace")) or ""
+        self._threads_max = read_once(f"{root}/proc/sys/kernel/threads-max", int)
+        text = read_once(f"{root}/proc/self/cgroup", lambda data: data.decode("utf-8", "replace")) or ""
         path = measures.parse_cgroup(text)
         self._groups, unified = _memory_groups(path, cgroup_root)
         self._memory_pressure = hold(f"{unified}/memory.pressure") or hold(f"{root}/proc/pressure/memory")
