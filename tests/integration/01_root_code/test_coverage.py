@@ -22,7 +22,7 @@ TESTS: Final = (
     "tests/unit/ipc/test_fixed_records.py",
     "tests/unit/orders/test_begin.py",
     "tests/unit/util/test_process.py",
-    "tests/unit/util/test_domain.py",
+    "tests/unit/util/test_enter_domain.py",
     "tests/unit/util/test_instance_lock.py",
     "tests/unit/util/test_select_loop.py",
     "tests/integration/03_runas",

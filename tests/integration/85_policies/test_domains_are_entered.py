@@ -1,10 +1,11 @@
 """Every process of a running system tries to enter its domain, at the one place where it can and must (strace(1)).
 
 The kernel of the tests has neither AppArmor nor SELinux, so reading the present domain fails and nothing is written;
-what is written where there is one, tests/unit/util/test_domain.py and tests/unit/confine/test_domain.py show.
+what is written where there is one, tests/unit/util/test_enter_domain.py and tests/unit/confine/test_domain.py show.
 """
 
 import smtplib
+import sys
 from collections.abc import Iterator
 from typing import Final
 
@@ -28,7 +29,16 @@ MARKS: Final = {
 }
 # What the interpreter opens at its start (its site module looks for the home directory), and when it imports.
 DEVICES: Final = ("/proc/self/", "/dev/null", "/dev/urandom", "/sys/devices/")
-CODE: Final = ("/usr/", "/lib", str(REPOSITORY), "/etc/ld.so", "/etc/passwd", "/etc/nsswitch.conf", *DEVICES)
+CODE: Final = (
+    "/usr/",
+    "/lib",
+    str(REPOSITORY),
+    sys.prefix,
+    "/etc/ld.so",
+    "/etc/passwd",
+    "/etc/nsswitch.conf",
+    *DEVICES,
+)
 
 
 def mark(call: Call) -> str:
