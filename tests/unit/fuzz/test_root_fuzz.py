@@ -86,3 +86,23 @@ def test_a_finding_ends_the_run(capfd: pytest.CaptureFixture[str]) -> None:
     assert os.read(reader, 10) == b".."
     os.close(reader)
     os.close(writer)
+
+
+def test_an_input_that_never_ends_is_a_finding(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """By processor time where it spins, by the clock where it waits."""
+    reader, writer = os.pipe()
+
+    def spin(data: bytes) -> None:
+        while data:
+            pass
+
+    for name, check in (("CPU_LIMIT_S", spin), ("LIMIT_S", lambda _: os.read(reader, 1))):
+        with monkeypatch.context() as patch:
+            patch.setattr(root, name, 1)
+            target = records.Target("endless", lambda _: b"x", check, 1)  # type: ignore[arg-type]
+            assert root.work([target], 1, range(1), writer) == 1
+        assert "a block has taken more than" in capfd.readouterr().err
+    os.close(reader)
+    os.close(writer)
