@@ -18,6 +18,7 @@ class Place:
         self.space: Space | None = None
         self.device = 0
         self.error = ""
+        self.is_told = False  # that it hangs
         self._loop = loop
         self._paths = paths
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="statvfs")
@@ -31,7 +32,7 @@ class Place:
         done: asyncio.Future[None] = self._loop.create_future()
 
         def answered(future: "asyncio.Future[tuple[int, Space]]") -> None:
-            self._asked = 0.0
+            self._asked, self.is_told = 0.0, False
             error = future.exception()
             if error is None:
                 (self.device, self.space), self.error = future.result(), ""

@@ -165,7 +165,8 @@ class Watcher:
             asked = place.ask()
             if asked is not None:
                 asked.add_done_callback(partial(self._mailbox_told, place))
-            elif place.hangs_s:
+            elif place.hangs_s and not place.is_told:
+                place.is_told = True
                 log.warning(f"resources: {place.path} has not answered for {format_seconds(place.hangs_s)}")
 
     def _mailbox_told(self, place: Place, _done: "asyncio.Future[None]") -> None:
