@@ -19,7 +19,7 @@ from posthouse.queue.values import CORRUPT, NotStoredError, StoreError, StoreFai
 from tests.contract.queue.damaged import Found, Sample, flip, make_sample, start_and_look
 from tests.contract.queue.harness import Harness, verified
 
-SEEDS = 16
+SEEDS = 12
 
 
 @pytest.fixture(scope="module")

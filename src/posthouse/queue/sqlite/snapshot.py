@@ -8,7 +8,7 @@ A log that was copied completely before may begin anew once, over what we read; 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar, cast
 
 import apsw
 
@@ -71,22 +71,44 @@ def _once(directory: StoreDirectory, is_online: bool, work: Callable[[Snapshot],
             generation = max(directory.generations(), default=0)
             if not generation:
                 raise StoreError(f"{directory.path}: there is no store yet")
-            path = directory.store_path(generation)
-            had_log = os.path.exists(path + "-wal")
-            began = _log_header(path)
-            try:
-                return _read(directory, generation, is_online, work)
-            finally:
-                if is_online and _log_header(path) != began and began:
-                    raise OverruledError("the log began anew")
-                hold.check()
-                if not had_log and not is_online:
-                    with suppress(FileNotFoundError):
-                        os.unlink(path + "-wal")  # SQLite made an empty one
+            if not is_online:
+                return _alone(directory, generation, work)
+            return _steady(directory, generation, hold, work)
     except apsw.Error as error:
         raise StoreError(f"{directory.path}: {error}") from error
     finally:
         hold.close()
+
+
+def _alone(directory: StoreDirectory, generation: int, work: Callable[[Snapshot], T]) -> T:
+    """Do the work while nobody has the store open."""
+    log = directory.store_path(generation) + "-wal"
+    had_log = os.path.exists(log)
+    try:
+        return _read(directory, generation, False, work)
+    finally:
+        if not had_log:
+            with suppress(FileNotFoundError):
+                os.unlink(log)  # SQLite made an empty one
+
+
+def _steady(directory: StoreDirectory, generation: int, hold: HoldFile, work: Callable[[Snapshot], T]) -> T:
+    """Do the work, once more if the log began anew meanwhile: while we hold the store that happens only once."""
+    path = directory.store_path(generation)
+    began = _log_header(path)
+    result: T | None = None
+    error: apsw.Error | StoreError | None = None
+    try:
+        result = _read(directory, generation, True, work)
+    except (apsw.Error, StoreError) as problem:
+        error = problem  # of a log that changed under our hands, perhaps
+    hold.check()
+    if _log_header(path) != began:
+        result, error = _read(directory, generation, True, work), None
+        hold.check()
+    if error is not None:
+        raise error
+    return cast("T", result)
 
 
 def _read(directory: StoreDirectory, generation: int, is_online: bool, work: Callable[[Snapshot], T]) -> T:
