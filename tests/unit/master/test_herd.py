@@ -115,7 +115,7 @@ def test_one_that_listens_no_more_is_terminated(stage: Stage) -> None:
 
 def test_a_full_service_of_strangers_has_stress(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """All processes full: two warnings, the processes use other settings for a while, and a new one is told so too."""
-    monkeypatch.setattr(herd, "STRESS_S", 0.6)
+    monkeypatch.setattr(herd, "STRESS_S", 2.0)
     stage.follow(service(prefork=True, exposed=True, limit=9))
     stage.begin()
     _, status = stage.fork(NO_PID)
@@ -126,7 +126,7 @@ def test_a_full_service_of_strangers_has_stress(stage: Stage, monkeypatch: pytes
     _, second = stage.fork(NO_PID + 1)
     stage.report(second, State.READY)
     assert second.recv(10) == STRESS_ON
-    stage.turn(0.7)
+    stage.turn(2.1)
     assert second.recv(10) == STRESS_OFF
     status.close()
     second.close()
