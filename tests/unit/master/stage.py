@@ -114,7 +114,14 @@ class Stage:
         self.loop.run()
 
     def _stop_soon(self) -> None:
-        self.loop.after(0.02, self.loop.stop)
+        self.loop.after(0.02, lambda: self._stop_when_quiet(50))
+
+    def _stop_when_quiet(self, rounds: int) -> None:
+        """On a busy machine the time may be over while something is still there to be read."""
+        if rounds and self.loop._selector.select(0):
+            self.loop.after(0.005, lambda: self._stop_when_quiet(rounds - 1))  # the loop reads meanwhile
+        else:
+            self.loop.stop()
 
     def close(self) -> None:
         """End it all."""
