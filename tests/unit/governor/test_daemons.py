@@ -40,8 +40,9 @@ def system(tmp_path: Path) -> Iterator[System]:
 
 
 def scarcity(system: System) -> tuple[Context, Scarcity]:
-    """Make smtpd's part."""
+    """Make smtpd's part, in a process that has heard nothing yet."""
     context = system.context()
+    context.resources.take(UNKNOWN)
     return context, Scarcity(context, system.settings)
 
 

@@ -283,9 +283,9 @@ class _Client:
             message_id, encoding = edited.message_id, edited.encoding
         else:
             message_id, encoding = transaction.message_id, envelope.encoding
+            service.write_out.forget(transaction)  # from now on nothing else opens its file
             await service.write_out.settled(transaction)
             size = await self._sync(transaction.spool.descriptor)
-            service.write_out.forget(transaction)
             if transaction.refusal is not None:  # its early sync failed
                 return
         sender = await service.envelopes.sender(envelope.sender)

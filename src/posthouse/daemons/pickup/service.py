@@ -25,6 +25,7 @@ SUBMIT_TIMEOUT_S: Final = 3600.0  # postconf(5) ipc_timeout: a user's program ma
 LINGER_S: Final = 60.0  # how long a program may take to read its answer
 READ_SIZE: Final = 256 * 1024
 RESCAN_S: Final = 60.0
+HEAR_S: Final = 0.1  # how long the governor's first word is waited for
 
 
 class SubmitConnection(Connection):
@@ -92,12 +93,20 @@ class PickupService(Service):
         self._rescan = False  # a run is due for what had to wait
         self._again = False  # somebody left a file during this run
         self._refuses = False  # there is no room for mail
+        self._hears_until = context.loop.time() + HEAR_S
         context.resources.watch(self._review_resources)
         if not self._submits:
-            context.loop.call_soon(self._scan)
+            context.loop.call_later(HEAR_S, self._scan)
 
     def accept(self, sock: socket.socket, listener: int) -> None:
-        """Take a submission, or a trigger to look into maildrop."""
+        """Take a submission, or a trigger to look into maildrop; once it is known whether there is room for mail."""
+        wait = self._hears_until - self.context.loop.time()
+        if wait <= 0 or self.context.resources.state.queue_known:
+            self._take(sock)
+        else:  # this process has just begun
+            self.context.loop.call_later(wait, self._take, sock)
+
+    def _take(self, sock: socket.socket) -> None:
         if not self._submits:
             sock.close()
             self._scan()
