@@ -66,3 +66,16 @@ def wait(what: str, happened: Callable[[], bool], limit_s: float = LIMIT_S) -> f
     took = time.monotonic() - begin
     print(f"{what}: {took:.2f} s")
     return took
+
+
+def flush_until(server: Instance, what: str, happened: Callable[[], bool], limit_s: float = 60.0) -> float:
+    """Wait for it, and flush meanwhile: what was under way at the first flush is deferred after it."""
+    tried = [-1.0]
+
+    def look() -> bool:
+        if time.monotonic() - tried[0] > 1:
+            assert server.command("postqueue", "-f").returncode == 0
+            tried[0] = time.monotonic()
+        return happened()
+
+    return wait(what, look, limit_s)
