@@ -53,8 +53,8 @@ def replaced(owner: object, name: str, value: object) -> Iterator[None]:
 
 
 def open_files() -> set[int]:
-    """Give the descriptors, that of the listing itself among them."""
-    return set(map(int, os.listdir("/proc/self/fd")))
+    """Give the descriptors; that of the listing itself is gone when the names are looked at."""
+    return {int(name) for name in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{name}")}
 
 
 class RunasRun:
