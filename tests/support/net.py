@@ -1,10 +1,13 @@
 """Loopback ports and a few plain SMTP exchanges for the tests' own use (not under test themselves)."""
 
+import contextlib
 import itertools
 import os
 import socket
 import time
 from typing import Final
+
+from posthouse.ipc.stream import SO_PASSRIGHTS
 
 LOOPBACK: Final = "127.0.0.1"
 # Below the kernel's range for outgoing connections, so that no client's port collides with a server that starts later.
@@ -69,3 +72,11 @@ def wait_greeting(port: int, limit_s: float) -> float:
             return time.monotonic() - begin
         time.sleep(0.005)
     raise TimeoutError(f"no greeting from port {port} within {limit_s} s")
+
+
+def refuses_descriptors() -> bool:
+    """Whether this kernel lets a socket refuse descriptors (Linux 6.16)."""
+    with socket.socket(socket.AF_UNIX) as sock, contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS, 0)
+        return True
+    return False

@@ -7,12 +7,14 @@ Sources: proc(5), /proc/PID/stat and /proc/PID/smaps_rollup.
 """
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
+CONFINED_WITHIN_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +94,11 @@ def kernel_status(pid: int) -> dict[str, str]:
     """Read /proc/PID/status."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     return {name: " ".join(value.split()) for name, _, value in (line.partition(":") for line in lines)}
+
+
+def wait_confined(pid: int) -> None:
+    """Wait until the last wall stands around a process that may have just been forked. Raises AssertionError."""
+    deadline = time.monotonic() + CONFINED_WITHIN_S
+    while kernel_status(pid)["Seccomp"] == "0":
+        assert time.monotonic() < deadline, f"process {pid} is not confined"
+        time.sleep(0.02)

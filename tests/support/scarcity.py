@@ -74,7 +74,8 @@ def flush_until(server: Instance, what: str, happened: Callable[[], bool], limit
 
     def look() -> bool:
         if time.monotonic() - tried[0] > 1:
-            assert server.command("postqueue", "-f").returncode == 0
+            flushed = server.command("postqueue", "-f")
+            assert flushed.returncode == 0, flushed.stderr
             tried[0] = time.monotonic()
         return happened()
 

@@ -2,7 +2,8 @@
 
 A socket is known by its address alone, so a reload that moves it to another service keeps it. UNIX-domain sockets are
 given as paths below the queue directory, which is the current directory; the orders' reader allows three directories
-there. The mode is set by the umask while binding: changing it by name afterwards could be led elsewhere by a link.
+there. From its first moment a socket outside of private/ takes no descriptors, and one for datagrams says who sent
+them. The mode is set by the umask while binding: changing it by name afterwards could be led elsewhere by a link.
 Master holds the locks of queue and data directory, so a socket file that exists is a dead instance's.
 """
 
@@ -22,6 +23,7 @@ _FAMILIES: Final = {
     Family.INET6: (socket.AF_INET6, socket.SOCK_STREAM),
 }
 LISTEN_FDS_START: Final = 3  # sd_listen_fds(3)
+SO_PASSRIGHTS: Final = 83  # asm-generic/socket.h, unix(7); Python 3.11 has no name for it
 
 
 class Listeners:
@@ -106,6 +108,9 @@ def _open_path(address: Address, backlog: int) -> socket.socket:
         if stat.S_ISSOCK(os.lstat(address.path).st_mode):
             os.unlink(address.path)
     sock = socket.socket(*_FAMILIES[address.family])
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, address.family is Family.UNIX_DATAGRAM)
+    with contextlib.suppress(OSError):  # Linux 6.16: users pass no descriptors, the system's own processes do
+        sock.setsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS, address.path.startswith("private/"))
     before = os.umask(0o777 & ~address.mode)
     try:
         sock.bind(address.path)

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Start
 from tests.support.instance import Instance
 from tests.support.load import Load, smtp_source
-from tests.support.processes import kernel_status
+from tests.support.processes import kernel_status, wait_confined
 
 NOBODY = "65534"
 STAY_ROOT = {"master", "warm", "runas"}
@@ -50,6 +50,7 @@ def test_nobody_but_three_processes_keeps_anything_of_root(posthouse: Start) -> 
         if process.name in STAY_ROOT:
             continue
         seen.add(process.name)
+        wait_confined(process.pid)
         found = kernel_status(process.pid)
         for field in ("Uid", "Gid"):
             assert len(set(found[field].split())) == 1, f"{process.name}: {field} {found[field]}"

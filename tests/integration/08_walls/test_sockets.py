@@ -16,9 +16,10 @@ import pytest
 from posthouse.ipc import bounce, cleanup, delivery, proxymap, queue, rewrite, showq
 from posthouse.ipc.message import ClientInfo, Envelope, Recipient
 from posthouse.ipc.showq import Count, Fetch, Flush, ListPage, Steer
-from posthouse.ipc.stream import SO_PASSRIGHTS, Hello, Request, encode_frame
+from posthouse.ipc.stream import Hello, Request, encode_frame
 from tests.support import net
-from tests.support.attacker import DESCRIPTORS, KEPT, Acting, Walls, act, connect, talk
+from tests.support.attacker import DESCRIPTORS, KEPT, Acting, Person, Walls, act, connect, talk
+from tests.support.instance import Instance
 
 pytestmark = pytest.mark.root
 Start = Callable[..., Walls]
@@ -181,18 +182,10 @@ def pass_along(path: Path, kind: socket.SocketKind, said: bytes) -> list[str]:
     return answers
 
 
-def refuses_descriptors() -> bool:
-    """Whether this kernel lets a socket refuse descriptors (Linux 6.16)."""
-    with socket.socket(socket.AF_UNIX) as sock, suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS, 0)
-        return True
-    return False
-
-
 def test_descriptors_that_are_passed_along(walls: Start) -> None:
     """They are refused; one that takes long to close would otherwise hold up the daemon for everybody."""
     system = walls()
-    if not refuses_descriptors():
+    if not net.refuses_descriptors():
         pytest.xfail("this kernel cannot refuse descriptors: docs/security.md, Local users")
     for name in (*OPEN, POSTLOG):
         kind = socket.SOCK_DGRAM if name == POSTLOG else socket.SOCK_STREAM
@@ -201,6 +194,18 @@ def test_descriptors_that_are_passed_along(walls: Start) -> None:
             assert set(acting.result) <= {"PermissionError", "BrokenPipeError"}, name  # refused, or hung up on
             system.normal_mail()
     system.unharmed()
+
+
+@pytest.mark.skipif(not net.refuses_descriptors(), reason="this kernel cannot: docs/security.md, Local users")
+def test_descriptors_passed_before_a_daemon_starts(posthouse: Callable[..., Instance]) -> None:
+    """The socket stands before anybody reads from it; what is passed then is refused as well."""
+    server = posthouse()
+    assert "showq" not in {process.name for process in server.processes()}
+    nobody = Person("nobody", 65534, 65534, Path("/nonexistent"))
+    action = partial(pass_along, server.queue_directory / "public/showq", socket.SOCK_STREAM, HELLO)
+    with Acting(nobody, action) as acting:
+        assert set(acting.result) == {"PermissionError"}
+    assert server.command("postqueue", "-p").returncode == 0
 
 
 def hold(path: Path | int, count: int, said: bytes) -> int:

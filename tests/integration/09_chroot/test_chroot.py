@@ -10,6 +10,7 @@ from tests.conftest import Start
 from tests.support.instance import MASTER_CF, Instance
 from tests.support.load import Load, SmtpSink, smtp_source
 from tests.support.processes import kernel_status as status
+from tests.support.processes import wait_confined
 
 CHROOTED = {"smtpd", "cleanup", "trivial_rewrite", "smtp", "bounce", "discard"}
 DEADLINE_S = 20
@@ -63,6 +64,8 @@ def test_chrooted_services_work(posthouse: Start) -> None:
         seen = {process.name: process.pid for process in server.processes()}
         assert seen.keys() >= {"smtpd", "cleanup", "trivial_rewrite", "smtp", "discard"}
         for name, pid in seen.items():
+            if name in CHROOTED:
+                wait_confined(pid)
             inside = os.readlink(f"/proc/{pid}/root") == str(server.queue_directory)
             assert inside == (name in CHROOTED), name
             if inside:

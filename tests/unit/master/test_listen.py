@@ -10,6 +10,7 @@ import pytest
 from posthouse.ipc.orders_wire import Address, Family
 from posthouse.master.listen import Listeners, inherited_sockets
 from posthouse.util.errors import Fatal
+from tests.support.net import refuses_descriptors
 
 LOOPBACK = Address(Family.INET, "127.0.0.1", 0)
 
@@ -70,6 +71,28 @@ def test_a_datagram_socket_does_not_listen() -> None:
     sock = listeners.open_all([(address, 5)])[address]
     assert sock.type == socket.SOCK_DGRAM
     listeners.keep_only(set())
+
+
+def test_what_users_reach_takes_no_descriptors_from_the_start() -> None:
+    """Before any daemon of it runs: closing what was passed could hold it up, and a datagram says whose it is."""
+    os.mkdir("public")
+    wanted = [_unix("a"), Address(Family.UNIX, path="public/a"), Address(Family.UNIX_DATAGRAM, path="public/log")]
+    made = Listeners([]).open_all([(address, 5) for address in wanted])
+    private, public, log = (made[address] for address in wanted)
+    assert [sock.getsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED) for sock in (private, public, log)] == [0, 0, 1]
+    answers = []
+    for sock in (private, public, log):
+        with socket.socket(socket.AF_UNIX, sock.type) as user:
+            user.connect(sock.getsockname())
+            try:
+                socket.send_fds(user, [b"x"], [0])
+                answers.append("taken")
+            except PermissionError:
+                answers.append("refused")
+    refused = "refused" if refuses_descriptors() else "taken"
+    assert answers == ["taken", refused, refused]
+    for sock in made.values():
+        sock.close()
 
 
 def test_passed_sockets_are_taken_by_their_address() -> None:

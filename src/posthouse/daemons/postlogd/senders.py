@@ -1,7 +1,7 @@
 """Who sent a datagram, by the kernel's word. Any user can write to the socket, so a line proves nothing by itself.
 
-What came before credentials were asked for is from process 0. That is from the moments between master's bind and the
-first start of postlogd, in which only the system itself has reason to write. Sources: unix(7) SO_PASSCRED, SCM_RIGHTS.
+Master asks for credentials before it binds. On a socket that somebody else made, what came before postlogd asked is
+from process 0, which is nobody. Sources: unix(7) SO_PASSCRED, SCM_RIGHTS.
 """
 
 import array

@@ -4,9 +4,11 @@ Root and our own user may do everything, the mail owner (showq) may list and flu
 million messages hold up nobody.
 """
 
+import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from posthouse.ipc import showq
 from posthouse.ipc.message import decode_envelope
@@ -39,6 +41,7 @@ from posthouse.queue.values import (
     Filter,
     StoredMessage,
     StoreError,
+    StoreFullError,
 )
 from posthouse.util import eager, log
 from posthouse.util.errors import TemporaryError
@@ -53,6 +56,9 @@ CHANGES: Final = {
 ALL: Final = "ALL"
 ACTIVE: Final = "active"
 NOT_ALLOWED: Final = "only root may do this"
+FULL_TRIES: Final = 10
+FULL_WAIT_S: Final = 0.5  # the reserve is given up meanwhile (governor(8)), or deliveries free some room
+T = TypeVar("T")
 
 
 class Live(Protocol):
@@ -165,13 +171,14 @@ class Admin:
             return await self._requeue(record)
         change, word = CHANGES[record.operation]
         if record.queue_id != ALL:
-            changed = await self._store.change(change, [record.queue_id])
+            changed = await _with_room(partial(self._store.change, change, [record.queue_id]))
             wanted = [each for each in changed if record.queue_name in ("", each.queue_name, ACTIVE)]
             self._changed(change, word, wanted)
             return len(wanted)
         count = after = 0
         while True:
-            page = await self._store.change_page(change, _filter(record.queue_name, ""), after)
+            which = _filter(record.queue_name, "")
+            page = await _with_room(partial(self._store.change_page, change, which, after))
             self._changed(change, word, page.messages)
             count += len(page.messages)
             after = page.next
@@ -207,10 +214,10 @@ class Admin:
         self._live.revive(site)
         count = after = 0
         if queue_id:
-            count = len(await self._store.change(Change.FLUSH, [queue_id]))
+            count = len(await _with_room(partial(self._store.change, Change.FLUSH, [queue_id])))
         while not queue_id:
             which = Filter(queue_names=(DEFERRED,), domain=site.lower())
-            page = await self._store.change_page(Change.FLUSH, which, after)
+            page = await _with_room(partial(self._store.change_page, Change.FLUSH, which, after))
             count += len(page.messages)
             after = page.next
             if not after:
@@ -242,6 +249,16 @@ def _filter(queue_name: str, site: str) -> Filter:
     if queue_name == ACTIVE:
         return Filter(queue_names=(INCOMING, DEFERRED), domain=site.lower())
     return Filter(queue_names=(queue_name,) if queue_name else (), domain=site.lower())
+
+
+async def _with_room(change: Callable[[], Awaitable[T]]) -> T:
+    """Change the store; a full one again and again, since what operators do then is how it gets room."""
+    for _ in range(FULL_TRIES):
+        try:
+            return await change()
+        except StoreFullError:
+            await asyncio.sleep(FULL_WAIT_S)
+    return await change()
 
 
 def _send(channel: Channel[ToShowq], number: int, outcome: eager.Outcome[tuple[FromShowq, int]]) -> None:
