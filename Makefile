@@ -6,7 +6,7 @@ PYTEST = .venv/bin/python -m pytest
 PARALLEL = -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run lint test fuzz bench check format test-integration docs lock peers clean
+.PHONY: help setup run lint test test-faults fuzz bench check format test-integration docs lock peers clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F '|' '{printf "make %-17s %s\n", $$1, $$2}'
@@ -39,6 +39,10 @@ test: lint peers ## the same, and every other test (what CI runs)
 
 test-integration: setup peers ## only whole servers on loopback
 	$(PYTEST) -q tests/integration
+
+test-faults: setup peers ## the fault suite with all its rounds: hours; a short form is in make test. FAULTS="-k kill"
+	$(PYTEST) -q -s tests/faults --whole $(FAULTS)
+	@.venv/bin/python -m tests.faults.figures --write
 
 fuzz: setup ## ten million inputs for the code that runs as root; INPUTS=N SEED=N BLOCK=N
 	@.venv/bin/python -m tests.fuzz.root $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED)) \

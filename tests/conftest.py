@@ -26,6 +26,7 @@ def pytest_configure() -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the tests of whole servers run against a real Postfix: what fails there is the test's own mistake."""
+    parser.addoption("--whole", action="store_true", help="tests/faults with all its rounds: make test-faults")
     parser.addoption("--server", choices=("posthouse", "postfix"), default="posthouse", help="which server is tested")
 
 
