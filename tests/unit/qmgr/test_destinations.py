@@ -115,7 +115,7 @@ def test_destinations_take_turns() -> None:
     assert take_all(smtp) == ["a", "b", "c", "a", "c"]
     finish(smtp, "a", 1)
     assert take_all(smtp) == ["a"]
-    assert not smtp.turn
+    assert not smtp.waiting
 
 
 def test_a_transport_has_no_more_at_once_than_processes() -> None:
@@ -126,6 +126,46 @@ def test_a_transport_has_no_more_at_once_than_processes() -> None:
     assert take_all(smtp) == ["a", "b", "c"]
     finish(smtp, "a", 1)
     assert take_all(smtp) == ["d"]
+
+
+def test_tarpits_leave_room_for_those_that_answer() -> None:
+    """Fifty that hold what they get: one each in the crowd, three quarters of the places together, the rest is free."""
+    smtp = transport(processes=40)
+    fill(smtp, "good", 1)
+    take_all(smtp)
+    finish(smtp, "good", 1)
+    for number in range(50):
+        fill(smtp, f"tar{number}", 10)
+    held = take_all(smtp)
+    assert len(held) == 30
+    assert held.count("tar7") == 1
+    fill(smtp, "good", 20)
+    assert take_all(smtp) == ["good"] * 6
+    fill(smtp, "new", 1)
+    assert not take_all(smtp)
+
+
+def test_who_became_slow_is_a_tarpit_like_the_others() -> None:
+    """What counts is the last delivery: one that took long, or that did not reach it."""
+    a = transport(processes=8).destination("a")
+    prompt = [a.prompt]
+    for took_s in (0.5, 60.0, 0.5):
+        a.reached(took_s)
+        prompt.append(a.prompt)
+    a.not_reached(0.0, "timed out", 60.0)
+    assert [*prompt, a.prompt] == [False, True, False, True, False]
+
+
+def test_those_that_answer_and_those_that_do_not_take_turns() -> None:
+    """Neither line starves the other."""
+    smtp = transport(processes=100)
+    smtp.destination("good").reached()
+    fill(smtp, "good", 3)
+    for name in "abc":
+        fill(smtp, name, 1)
+    taken = take_all(smtp)
+    assert [name == "good" for name in taken[:4]] in ([True, False] * 2, [False, True] * 2)
+    assert len(taken) == 6
 
 
 def test_a_rate_delay_lets_one_go_at_a_time() -> None:
@@ -166,6 +206,6 @@ def test_forgetting_takes_it_out_of_the_turn() -> None:
     fill(smtp, "a", 1)
     smtp.destination("a").todo.clear()
     smtp.forget_idle(0.0)
-    assert not smtp.turn
+    assert not smtp.waiting
     fill(smtp, "a", 1)
     assert take_all(smtp) == ["a"]

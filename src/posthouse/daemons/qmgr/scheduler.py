@@ -4,7 +4,6 @@ The queue manager gives it a round of a message (`submit`) and is called back on
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +18,7 @@ from posthouse.delivery.status import format_delay, orig_to
 from posthouse.ipc.delivery import Deliver, Results
 from posthouse.ipc.message import DEFERRED, RecipientResult
 from posthouse.util import log
+from posthouse.util.files import close_done
 
 HOUSEKEEPING_S: Final = 10.0  # how often idle destinations and connections are looked for
 MAX_LOST: Final = 2  # a message whose agent died so often waits before it is tried again
@@ -136,7 +136,7 @@ class Scheduler:
         wanted, self._wanted = self._wanted, set()
         for name in wanted:
             transport, agents = self._transports[name], self._agents[name]
-            if not transport.turn or not agents.available:
+            if not transport.waiting or not agents.available:
                 continue
             while (entry := transport.next_entry(self._loop.time())) is not None:
                 self._send(agents, entry)
@@ -168,7 +168,7 @@ class Scheduler:
         else:
             self._request(agents, entry, content, descriptor)
         if descriptor >= 0:
-            os.close(descriptor)
+            close_done(descriptor)
 
     def _request(self, agents: Agents, entry: Entry, content: bytes, descriptor: int) -> None:
         message, transport = entry.message, entry.destination.transport
@@ -193,8 +193,8 @@ class Scheduler:
         if results.destination_dead:
             self._not_reached(destination, results.why)
         else:
-            destination.reached()
-        if destination.todo or destination.transport.turn:
+            destination.reached(self._loop.time() - entry.began)
+        if destination.todo or destination.transport.waiting:
             self._want(destination.transport)
         message = entry.message
         given = {result.rcpt_id: result for result in reversed(results.results)}  # the first one for each counts
@@ -249,7 +249,7 @@ class Scheduler:
         for name, transport in self._transports.items():
             transport.forget_idle(now)
             self._agents[name].close_idle(now)
-            if transport.turn:
+            if transport.waiting:
                 self._want(transport)  # rate delays, and destinations that are alive again
         if len(self._lost) > 10_000:
             self._lost.clear()
