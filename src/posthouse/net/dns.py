@@ -8,6 +8,8 @@ Sources: RFC 1034, 1035, 2181 8, 2308, 6840 5.7 (AD in a question), 6891, 7505, 
 """
 
 import asyncio
+import errno
+import os
 import random
 import socket
 import struct
@@ -177,13 +179,27 @@ class Resolver:
     async def _exchange_tcp(self, server: Server, query: dns.message.Message) -> dns.message.Message:
         wire = query.to_wire()
         with _socket(server, socket.SOCK_STREAM) as sock:
-            await self._loop.sock_connect(sock, (server.address, server.port))
+            await self._connect(sock, server)
             await self._loop.sock_sendall(sock, _LENGTH.pack(len(wire)) + wire)
             (length,) = _LENGTH.unpack(await self._read_exactly(sock, _LENGTH.size))
             reply = _parse(await self._read_exactly(sock, length), query)
         if reply is None:
             raise _NoReplyError("malformed reply over TCP")
         return reply
+
+    async def _connect(self, sock: socket.socket, server: Server) -> None:
+        """Connect. Not by the loop's sock_connect: uvloop resolves even an address in a thread, and may start none."""
+        error = sock.connect_ex((server.address, server.port))
+        if error == errno.EINPROGRESS:
+            connected: asyncio.Future[None] = self._loop.create_future()
+            self._loop.add_writer(sock.fileno(), _settle, connected)
+            try:
+                await connected
+            finally:
+                self._loop.remove_writer(sock.fileno())
+            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, os.strerror(error))
 
     async def _read_exactly(self, sock: socket.socket, size: int) -> bytes:
         data = b""
@@ -241,6 +257,11 @@ class _Datagrams:
 def _socket(server: Server, kind: socket.SocketKind) -> socket.socket:
     family = socket.AF_INET6 if ":" in server.address else socket.AF_INET
     return socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+
+
+def _settle(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _parse(wire: bytes, query: dns.message.Message) -> dns.message.Message | None:
