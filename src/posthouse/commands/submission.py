@@ -85,6 +85,8 @@ def submit(submission: bytes, config_directory: str = "") -> Answer:
         answer = None
     if answer is not None:
         return answer
+    if os.path.lexists(f"{queue_directory}/pid/drain"):
+        return Answer(451, "4.3.2", records.DRAINED)
     try:
         _drop(f"{queue_directory}/maildrop", submission)
     except OSError as error:

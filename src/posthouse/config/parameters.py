@@ -131,6 +131,7 @@ from posthouse.config.parameters_process import (
     SYSLOG_NAME,
     TRACE_SERVICE_NAME,
     TRIGGER_TIMEOUT,
+    WATCHDOG_TIMEOUT,
     stress_variants,
 )
 from posthouse.config.parameters_queue import (
@@ -358,6 +359,7 @@ __all__ = [
     "VIRTUAL_MAILBOX_DOMAINS",
     "VIRTUAL_MAILBOX_MAPS",
     "VIRTUAL_TRANSPORT",
+    "WATCHDOG_TIMEOUT",
     "stress_variants",
     "uses_long_queue_ids",
 ]

@@ -76,6 +76,12 @@ APPLICATION_EVENT_DRAIN_TIME: Final = Time(
 DAEMON_TIMEOUT: Final = Time(
     "daemon_timeout", "18000s", doc="After this long without progress a process gives up.", minimum_s=1
 )
+WATCHDOG_TIMEOUT: Final = Time(
+    "watchdog_timeout",
+    "60s",
+    doc="A daemon that does nothing for this long, with work waiting, ends itself, and master starts another (ours).",
+    minimum_s=1,
+)
 SERVICE_THROTTLE_TIME: Final = Time(
     "service_throttle_time", "60s", doc="How long master waits before it starts a failing service again.", minimum_s=1
 )
@@ -174,6 +180,7 @@ PROCESS_PARAMETERS: Final = (
     MAX_IDLE,
     APPLICATION_EVENT_DRAIN_TIME,
     DAEMON_TIMEOUT,
+    WATCHDOG_TIMEOUT,
     SERVICE_THROTTLE_TIME,
     IPC_TIMEOUT,
     IPC_IDLE,

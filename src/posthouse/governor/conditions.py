@@ -18,6 +18,7 @@ DESCRIPTORS: Final = "descriptors"  # share in use, of the fullest process or of
 PROCESSES: Final = "processes"  # share of the processes that may be there
 LOOP_DELAY: Final = "loop_delay"  # seconds by which a daemon's event loop is late
 QUEUE_AGE: Final = "queue_age"  # seconds that the oldest message has been in the active queue
+SERVICES: Final = "services"  # seconds for which a daemon has failed to start, or has said nothing
 CERTIFICATE: Final = "certificate"  # seconds until a certificate of ours expires
 
 WORDS: Final = {
@@ -32,6 +33,7 @@ WORDS: Final = {
     PROCESSES: "processes",
     LOOP_DELAY: "event loop delay",
     QUEUE_AGE: "time in the active queue",
+    SERVICES: "daemons",
     CERTIFICATE: "certificate",
 }
 
@@ -52,6 +54,7 @@ FIXED: Final = {
     PROCESSES: Thresholds(0.70, 0.85, 0.95),
     LOOP_DELAY: Thresholds(0.25, 1.0, onset_s=3.0),
     QUEUE_AGE: Thresholds(3600.0, 4 * 3600.0, onset_s=5.0),
+    SERVICES: Thresholds(1.0, 30.0),
     CERTIFICATE: Thresholds(14 * DAY_S, 3 * DAY_S, 0.0, less_is_worse=True),
 }
 

@@ -30,6 +30,11 @@ ADVICE: Final = {
     c.PROCESSES: ("Raise the limit (TasksMax=, kernel.threads-max), or find what starts so many.",),
     c.LOOP_DELAY: ("The processors are busy: look with top. A slow table or a slow disk can be the cause too.",),
     c.QUEUE_AGE: ("Look which destinations are slow (postqueue -p).",),
+    c.SERVICES: (
+        "Look in the mail log for what master and that daemon say: fatal, panic, error, watchdog.",
+        "After a mistake in the configuration is mended (postfix check): postfix reload.",
+        "Mail for what is missing waits; nothing that was accepted is lost.",
+    ),
     c.CERTIFICATE: ("Renew the certificate, then: postfix reload.",),
 }
 

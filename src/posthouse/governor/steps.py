@@ -61,6 +61,7 @@ TABLE: Final[Mapping[str, Mapping[Level, tuple[Step, ...]]]] = {
     c.PROCESSES: _SESSIONS,
     c.LOOP_DELAY: {Level.STRAINED: (Step.SHORT_SESSIONS, Step.SLOW_INTAKE)},
     c.QUEUE_AGE: {Level.BUSY: (Step.SLOW_INTAKE,), Level.STRAINED: (Step.WARN,)},
+    c.SERVICES: {Level.STRAINED: (Step.WARN,)},
     c.CERTIFICATE: {Level.BUSY: (Step.WARN,)},
 }
 REASONS: Final = {  # what a client is told with 421 4.3.2

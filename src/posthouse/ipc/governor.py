@@ -52,6 +52,8 @@ class State(Record, frozen=True, tag=11):
     refuse_sessions: str  # why; "" for no
     hold_reserve: bool  # where the queue is; else it is given up
     deliveries_only: bool  # the reserve is in use: mail that is on its way in is put off as well
+    drain: bool  # `posthouse drain`: no new mail is taken
+    drain_to: str  # the next hop of everything that is queued; "": each message has its own
 
 
 class ConditionState(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -64,6 +66,17 @@ class ConditionState(msgspec.Struct, array_like=True, frozen=True, gc=False):
     forecast: float  # seconds until it is gone; -1: cannot be told
 
 
+class ServiceState(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The processes of one service that report, together; loop_delay: of the worst, in seconds. Sizes are bytes."""
+
+    service: str
+    processes: int
+    sessions: int
+    memory: int
+    descriptors: int
+    loop_delay: float
+
+
 class Picture(Request, frozen=True, tag=12):
     """All that is known: for people, and for metrics."""
 
@@ -72,6 +85,7 @@ class Picture(Request, frozen=True, tag=12):
     conditions: list[ConditionState]
     steps: list[str]
     numbers: dict[str, float]
+    services: list[ServiceState]
 
 
 ToGovernor = Subscribe | Report | Ask

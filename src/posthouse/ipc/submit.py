@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 HEAD: Final = struct.Struct(">cI")
+DRAINED: Final = "the mail system is being drained and takes no mail; try again later"
 FORMAT: Final = b"posthouse-submission-1"
 VERSION, SENDER, RECIPIENT, FULL_NAME, ENCODING, ENVID, RET, NOTIFY, FLAGS, CONTENT, END = (
     b"V", b"S", b"R", b"F", b"B", b"I", b"T", b"Y", b"G", b"M", b"E",

@@ -69,11 +69,9 @@ class OrdersRun:
 
 
 class Warm:
-    """Our end of a warm process. `ready` is called once; `lost` when it fails or goes away without being told."""
+    """Our end of a warm process. `ready` is called once; `lost`, with us and the reason, when it goes away unasked."""
 
-    def __init__(
-        self, loop: Loop, launch: Launch, ready: Callable[[], None], lost: Callable[["Warm", str], None]
-    ) -> None:
+    def __init__(self, loop: Loop, launch: Launch, ready: Callable[[], None], lost: Callable[..., None]) -> None:
         self._loop, self._on_ready, self._on_lost = loop, ready, lost
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)
@@ -81,8 +79,7 @@ class Warm:
         theirs.close()
         self.waiting: dict[int, Callable[[Answer], None]] = {}  # answers are still to come
         self._number = 0
-        self.is_ready = False
-        self.closed = False
+        self.is_ready = self.closed = False
         loop.watch(self._control, self._readable)
 
     def import_daemons(self, packages: Iterable[str], *, last: bool = True) -> None:

@@ -196,9 +196,14 @@ class Herd:
 
     def _throttle(self, service: Service, delay_s: float) -> None:
         service.throttled = True
+        mark = f"pid/throttled.{service.order.name}"  # for governor(8), who tells the postmaster
+        with contextlib.suppress(OSError):
+            os.mkdir(mark, 0o755)
 
         def again() -> None:
             service.throttled = False
+            with contextlib.suppress(OSError):
+                os.rmdir(mark)
             self.tend(service)
 
         self._loop.after(delay_s, again)

@@ -72,11 +72,8 @@ class Service:
         self.order = order  # the present ones: processes of older ones go on as they are
         self.sockets = sockets
         self.processes: list[Process] = []
-        self.watching = False
-        self.stopping = False
+        self.watching = self.stopping = self.throttled = self.stress = False
         self.delay_s = 0.0  # how long the next failure will throttle
-        self.throttled = False
-        self.stress = False
         self.wakeup: Timer | None = None
 
     @property

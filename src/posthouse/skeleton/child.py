@@ -16,14 +16,25 @@ import traceback
 from typing import Final, NoReturn
 
 from posthouse.config import catalog
-from posthouse.config.parameters import LOG_FORMAT, MAILLOG_FILE, MAX_IDLE, MAX_USE, MYHOSTNAME, QUEUE_DIRECTORY
+from posthouse.config.parameters import (
+    DAEMON_TIMEOUT,
+    LOG_FORMAT,
+    MAILLOG_FILE,
+    MAX_IDLE,
+    MAX_USE,
+    MYHOSTNAME,
+    QUEUE_DIRECTORY,
+    WATCHDOG_TIMEOUT,
+)
 from posthouse.config.settings import Settings
 from posthouse.config.wire import parse_settings
 from posthouse.confine.kernel import drop_capabilities
+from posthouse.governor.drain import read_drain
 from posthouse.skeleton.confined import Handed, change_root, confine, denial
 from posthouse.skeleton.daemon import UNLIMITED, Context, Daemon, Service
 from posthouse.skeleton.lifetime import Lifetime
-from posthouse.skeleton.resources import GOVERNOR, OwnMemory, Subscription
+from posthouse.skeleton.resources import GOVERNOR, OwnMemory, Resources, Subscription
+from posthouse.skeleton.watchdog import Watchdog
 from posthouse.util import log
 from posthouse.util.connection import set_bug_handler
 from posthouse.util.errors import ConfigError, Fatal, TemporaryError
@@ -66,17 +77,19 @@ def _serve(daemon: Daemon, settings: Settings, handed: Handed) -> None:
     assert __debug__, "daemons are never run with -O"
     enter_domain(daemon.name)  # what is opened from here on is its own; after no_new_privs it would be too late
     _process_defaults()
+    watchdog = Watchdog(min(settings[WATCHDOG_TIMEOUT], settings[DAEMON_TIMEOUT]))
+    if daemon.resident:
+        watchdog.allow_long_start()
     own_memory = OwnMemory() if GOVERNOR in daemon.talks_to else None
+    drain = read_drain(settings[QUEUE_DIRECTORY]) if own_memory is not None else None
     confine(daemon, settings, handed)
     loop = new_event_loop()
     limit = min(handed.client_limit or UNLIMITED, daemon.clients)
-    lifetime = Lifetime(loop, _status_socket(handed.status_fd), client_limit=limit)
-    listeners = [socket.socket(fileno=descriptor) for descriptor in handed.listen_fds]
-    for listener in listeners:
-        listener.setblocking(False)
+    lifetime = Lifetime(loop, _socket(handed.status_fd), client_limit=limit)
+    listeners = [_socket(descriptor) for descriptor in handed.listen_fds]
     runas = socket.socket(fileno=handed.runas_fd) if handed.runas_fd >= 0 else None
     queue_directory = "" if handed.chroot else settings[QUEUE_DIRECTORY]  # as seen when it serves
-    context = Context(settings, loop, lifetime, queue_directory, limit, runas, listeners)
+    context = Context(settings, loop, lifetime, queue_directory, limit, runas, listeners, Resources(drain))
     log.LOG.attach(loop)
 
     def retire_soon(error: BaseException) -> None:
@@ -107,6 +120,7 @@ def _serve(daemon: Daemon, settings: Settings, handed: Handed) -> None:
         max_idle=0.0 if daemon.resident else settings[MAX_IDLE],
         max_use=0 if daemon.resident else settings[MAX_USE],
     )
+    watchdog.watch(loop)
     loop.run_forever()
 
 
@@ -163,10 +177,10 @@ def open_log(settings: Settings, queue_directory: str) -> None:
     log.LOG.open(program, sink, json=settings[LOG_FORMAT] == "json", stamped=stamped, host=host)
 
 
-def _status_socket(descriptor: int) -> socket.socket:
-    status = socket.socket(fileno=descriptor)
-    status.setblocking(False)
-    return status
+def _socket(descriptor: int) -> socket.socket:
+    sock = socket.socket(fileno=descriptor)
+    sock.setblocking(False)
+    return sock
 
 
 def _process_defaults() -> None:

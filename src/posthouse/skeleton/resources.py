@@ -1,6 +1,7 @@
 """Resources: what governor(8) says is scarce, for a daemon to look at; and the subscription that keeps it up to date.
 
-The governor is never waited for. Until it has spoken everything is allowed; when it is away its last word holds.
+The governor is never waited for. Until it has spoken everything is allowed, unless the system is drained; when it is
+away its last word holds.
 The subscription also tells the governor how this process is: delay of its event loop, memory, descriptors, sessions.
 """
 
@@ -12,9 +13,10 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
+from posthouse.governor.drain import Drain
 from posthouse.governor.measures import parse_pss
 from posthouse.ipc.governor import CLIENT, FromGovernor, Report, State, Subscribe
-from posthouse.ipc.stream import Channel
+from posthouse.ipc.stream import Channel, replace
 
 GOVERNOR: Final = "governor"  # the service
 TICK_S: Final = 1.0  # how often the event loop is tried
@@ -22,7 +24,7 @@ REPORT_TICKS: Final = 5  # every so many ticks, and at once when the loop was la
 MEMORY_TICKS: Final = 30  # reading it costs a millisecond
 LATE_S: Final = 0.1
 RECONNECT_S: Final = 1.0
-UNKNOWN: Final = State(0, 0, False, 1.0, False, False, False, False, False, "", True, False)
+UNKNOWN: Final = State(0, 0, False, 1.0, False, False, False, False, False, "", True, False, False, "")
 
 
 class Resources:
@@ -30,8 +32,9 @@ class Resources:
 
     __slots__ = ("_master_stress", "_watchers", "report", "state")
 
-    def __init__(self) -> None:
-        self.state = UNKNOWN
+    def __init__(self, drain: Drain | None = None) -> None:
+        drained = {"drain": True, "drain_to": drain.to} if drain is not None else {}
+        self.state: State = replace(UNKNOWN, **drained)  # until the governor speaks
         self._master_stress = False
         self._watchers: list[Callable[[], None]] = []
         self.report: Callable[[], None] = lambda: None  # tell the governor our numbers now

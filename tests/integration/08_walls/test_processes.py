@@ -58,6 +58,7 @@ def test_nobody_but_three_processes_keeps_anything_of_root(posthouse: Start) -> 
         assert "0" not in found["Groups"].split(), process.name
         assert {found[field] for field in CAPABILITIES} == {"0" * 16}, process.name
         assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2"), process.name
+        assert int(found["SigCgt"], 16) >> (signal.SIGALRM - 1) & 1, f"{process.name} has no watchdog"
         limits = Path(f"/proc/{process.pid}/limits").read_text(encoding="ascii")
         assert [line.split()[4:6] for line in limits.splitlines() if "core file" in line] == [["0", "0"]], process.name
     assert seen >= {

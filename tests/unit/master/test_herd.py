@@ -47,7 +47,9 @@ def test_a_fork_that_fails_is_logged_and_tried_again(stage: Stage, monkeypatch: 
     stage.far.says(Answer(Said.FAILED, request.number, reason="fork: no memory"))
     assert "local: fork: no memory" in stage.log()
     assert stage.herd.services["local", "unix"].throttled
+    assert os.path.isdir("pid/throttled.local"), "what governor(8) looks for"
     stage.turn()
+    assert not os.path.exists("pid/throttled.local")
     again, descriptors = stage.far.asked()
     close_all(descriptors)
     assert again.number == request.number + 1

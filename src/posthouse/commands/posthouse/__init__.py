@@ -10,6 +10,7 @@ usage: posthouse COMMAND [options]
   run                  try it: a mail system in ./var, in the foreground, without root, on 127.0.0.1:2525
   check [-c DIR]       look for mistakes in main.cf, master.cf and tables
   status [-c DIR]      is it running, and what is in the queue (--json)
+  drain [--to HOST]    take no new mail, empty the queue, and show that nothing is left; --off ends it
   confine WHAT         what each daemon may do: show it, prove it on this kernel, explain a denial in the log
   queue WHAT           verify the queue's store, repair it, back it up while mail flows, restore it
   policies WHAT        AppArmor profiles, an SELinux module, systemd units, manual pages; from what daemons declare
@@ -17,7 +18,7 @@ usage: posthouse COMMAND [options]
   --version            the version
 """
 OWN: Final = {"run": "run", "status": "status"}
-PACKAGES: Final = frozenset({"confine", "policies", "queue"})  # commands that are a package beside this one
+PACKAGES: Final = frozenset({"confine", "drain", "policies", "queue"})  # commands that are a package beside this one
 POSTFIX: Final = frozenset(
     {
         "mailq", "newaliases", "postalias", "postcat", "postconf", "postfix",

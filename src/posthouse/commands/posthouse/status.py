@@ -1,34 +1,52 @@
-"""posthouse status: is it running, how much mail is where, what is scarce and what is done about it."""
+"""posthouse status: is it running, how much mail is where, what is scarce and what is done about it.
+
+--live and --ready are for probes: one line, and an exit status. Live: the queue and governor(8) answer. Ready: and mail
+would be taken now. Who may not ask gets an error (77), which says nothing of either.
+"""
 
 import asyncio
 import getopt
 import json
+import os
 import sys
 import time
 from typing import Final
 
-from posthouse.commands.queue_client import EX_UNAVAILABLE, QueueClient, QueueUnavailableError, RefusedError, is_served
+from posthouse.commands.queue_client import (
+    EX_NOPERM,
+    EX_TEMPFAIL,
+    EX_UNAVAILABLE,
+    QueueClient,
+    QueueUnavailableError,
+    RefusedError,
+    is_served,
+)
 from posthouse.config.parameters import QUEUE_DIRECTORY
 from posthouse.config.settings import Settings
 from posthouse.governor.conditions import title
 from posthouse.governor.level import Level
+from posthouse.governor.readiness import why_refused
 from posthouse.governor.units import format_seconds
-from posthouse.ipc.governor import CLIENT, Ask, FromGovernor, Picture
+from posthouse.ipc.governor import CLIENT, Ask, FromGovernor, Picture, ServiceState
+from posthouse.ipc.health import Health
 from posthouse.ipc.showq import Count, Counts
 from posthouse.ipc.stream import Client
 from posthouse.util.errors import TemporaryError
 
 GOVERNOR_LIMIT_S: Final = 5.0
+PROBES: Final = ("--live", "--ready")
 
 
 def main(words: list[str]) -> int:
     """Run; 0 when it is running."""
     try:
-        options, _ = getopt.getopt(words, "c:", ["json"])
+        options, _ = getopt.getopt(words, "c:", ["json", "live", "ready"])
     except getopt.GetoptError as error:
         sys.stderr.write(f"posthouse status: {error}\n")
         return 64
     values = dict(options)
+    if any(probe in values for probe in PROBES):
+        return _probe(values.get("-c", ""), is_ready="--ready" in values)
     try:
         is_running, counts, picture = asyncio.run(look(values.get("-c", "")))
     except (QueueUnavailableError, RefusedError) as error:
@@ -50,6 +68,41 @@ def main(words: list[str]) -> int:
     return 0 if is_running else EX_UNAVAILABLE
 
 
+def _probe(config_directory: str, *, is_ready: bool) -> int:
+    """Say in one line how it is: 0 well, 69 not running, 75 running and taking no mail, 77 it cannot be told."""
+    try:
+        status, said = asyncio.run(_health(config_directory, is_ready=is_ready))
+    except (QueueUnavailableError, RefusedError) as error:
+        status, said = EX_UNAVAILABLE, f"not running: {error}"
+    sys.stdout.write(f"{said}\n")
+    return status
+
+
+async def _health(config_directory: str, *, is_ready: bool) -> tuple[int, str]:
+    client = QueueClient(config_directory)
+    queue = client.settings[QUEUE_DIRECTORY]
+    try:
+        if not client.is_served:
+            return EX_UNAVAILABLE, "not running"
+        await client.ask(Count(client.next_id()))
+    finally:
+        await client.close()
+    if not os.access(f"{queue}/private", os.X_OK):
+        return (EX_NOPERM, "only root may ask") if is_ready else (0, "alive")
+    health = Health(asyncio.get_running_loop(), f"{queue}/private/governor", f"{queue}/public/cleanup")
+    try:
+        reasons = why_refused(await health.picture())
+        if not is_ready:
+            return 0, "alive"
+        if away := await health.intake():
+            return EX_UNAVAILABLE, away
+    except TemporaryError as error:
+        return EX_UNAVAILABLE, str(error)
+    finally:
+        health.close()
+    return (EX_TEMPFAIL, "; ".join(reasons)) if reasons else (0, "ready")
+
+
 async def look(config_directory: str) -> tuple[bool, dict[str, int], Picture | None]:
     """Ask the queue manager, or the store when nobody runs; and the governor. Whether somebody runs, and what they say.
 
@@ -59,10 +112,11 @@ async def look(config_directory: str) -> tuple[bool, dict[str, int], Picture | N
     answer = await client.ask(Count(client.next_id()))
     await client.close()
     assert isinstance(answer, Counts)
-    return client.is_served, answer.counts, await _picture(client.settings) if client.is_served else None
+    return client.is_served, answer.counts, await ask_governor(client.settings) if client.is_served else None
 
 
-async def _picture(settings: Settings) -> Picture | None:
+async def ask_governor(settings: Settings) -> Picture | None:
+    """Ask governor(8) for all it knows. None: it is not there, or may not be reached by us."""
     path = f"{settings[QUEUE_DIRECTORY]}/private/governor"
     if not is_served(path):
         return None
@@ -107,5 +161,8 @@ def as_json(picture: Picture) -> dict[str, object]:
             for each in picture.conditions
         ],
         "steps": picture.steps,
+        "services": [
+            {name: getattr(each, name) for name in ServiceState.__struct_fields__} for each in picture.services
+        ],
         "numbers": picture.numbers,
     }

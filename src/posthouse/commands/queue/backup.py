@@ -3,8 +3,8 @@
 import os
 import sys
 
+from posthouse.commands.progress import Progress
 from posthouse.commands.queue.place import Called, Place, become_owner, reachable, run
-from posthouse.commands.queue.progress import Progress
 from posthouse.queue.directory import DIRECTORY_MODE
 from posthouse.queue.sqlite.care import StoreError, back_up
 from posthouse.util.files import sync_directory

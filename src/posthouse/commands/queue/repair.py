@@ -3,8 +3,8 @@
 import sys
 from typing import Final
 
+from posthouse.commands.progress import Progress
 from posthouse.commands.queue.place import Called, become_owner, run
-from posthouse.commands.queue.progress import Progress
 from posthouse.commands.queue.verify import findings
 from posthouse.queue.sqlite.care import Repaired, repair, told
 

@@ -4,8 +4,8 @@ import os
 import sys
 import time
 
+from posthouse.commands.progress import Progress
 from posthouse.commands.queue.place import Called, become_owner, reachable, run
-from posthouse.commands.queue.progress import Progress
 from posthouse.queue.sqlite.care import restore
 
 

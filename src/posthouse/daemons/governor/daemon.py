@@ -1,9 +1,10 @@
 """governor(8): watches what the mail system lives on, and says what is to be done when it becomes scarce.
 
 It measures free space and files where the queue and the mailboxes are, memory (of the machine, of control groups),
-pressure, descriptors, processes, delays, age of the queue and certificates. From these it makes a level (normal, busy,
-strained, critical), logs each change, and tells the daemons which steps are in force. Before mail has to be refused
-the postmaster gets a message, and a webhook is called. It does nothing itself: without it the last word holds.
+pressure, descriptors, processes, delays, age of the queue and certificates, and it notices daemons that fail again and
+again or fall silent. From these it makes a level (normal, busy, strained, critical), logs each change, and tells the
+daemons which steps are in force. Before mail has to be refused the postmaster gets a message, and a webhook is called.
+It does nothing itself: without it the last word holds.
 
 Diagnostics: "resources: WHAT LEVEL -> LEVEL: NUMBERS; in force: STEPS" for each change; `posthouse status` shows all.
 Bugs: a certificate that only root may read is not watched.
@@ -33,6 +34,7 @@ DAEMON = Daemon(
             "/proc/self/cgroup",
             "/proc/self/smaps_rollup",
             "/sys/fs/cgroup",
+            "$queue_directory/pid",
             *(f"${name}" for name in CERTIFICATE_PARAMETERS),
         ),
         writes=("$data_directory/governor",),

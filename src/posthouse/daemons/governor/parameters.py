@@ -12,6 +12,7 @@ from posthouse.config.parameters import (
     MYORIGIN,
     QUEUE_MINFREE,
     QUEUE_RESERVE,
+    SERVICE_THROTTLE_TIME,
 )
 from posthouse.config.webhook import Webhook
 
@@ -50,4 +51,5 @@ PARAMETERS: Final = (
     RESOURCE_NOTICE_WEBHOOK,
     RESOURCE_WARNING_TIME,
     RESOURCE_CONTROL,
+    SERVICE_THROTTLE_TIME,
 )

@@ -40,6 +40,7 @@ class Subscriber:
 
     def __init__(self, service: str) -> None:
         self.service = service
+        self.heard = 0.0  # when it said something last, on the loop's clock
         self.last: Report | None = None
         self._delays: deque[float] = deque(maxlen=DELAY_TICKS)
 
@@ -65,6 +66,7 @@ class Reports:
     def take(self, subscriber: Subscriber, report: Report, now: float) -> None:
         """Take a report. One with more numbers than there can be is cut."""
         subscriber.take(report)
+        subscriber.heard = now
         if "queue_arrived" in report.numbers:
             self.queue = dict(list(report.numbers.items())[:MAX_NUMBERS])
             self.flow.add(now, self.queue["queue_arrived"], self.queue.get("queue_left", 0.0))
@@ -77,7 +79,7 @@ class Reports:
     @property
     def sessions(self) -> int:
         """Clients of all smtpd processes."""
-        mine = (each.last for each in self.subscribers if each.service not in ("qmgr", "cleanup"))
+        mine = (each.last for each in self.subscribers if each.service not in ("qmgr", "cleanup", "metrics"))
         return sum(report.sessions for report in mine if report is not None)
 
     def delay(self) -> tuple[float, str]:

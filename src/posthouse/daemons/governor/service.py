@@ -6,11 +6,13 @@ from typing import Final
 
 from posthouse.config.parameters import MYHOSTNAME
 from posthouse.daemons.governor import parameters as p
+from posthouse.daemons.governor.by_service import by_service
 from posthouse.daemons.governor.notifier import Notifier
 from posthouse.daemons.governor.reports import Reports, Subscriber
 from posthouse.daemons.governor.watcher import Watcher
 from posthouse.governor import conditions as c
 from posthouse.governor.board import Board, Entry, next_steps
+from posthouse.governor.drain import Drain, read_drain
 from posthouse.governor.journal import Journal
 from posthouse.governor.level import Level
 from posthouse.governor.notice import Notice
@@ -49,6 +51,7 @@ class GovernorService(Service):
         self._watcher.polled = self._review
         self._channels: dict[Channel[ToGovernor], Subscriber] = {}
         self._state: State | None = None
+        self._drain: Drain | None = None
         self._watcher.start()
 
     def accept(self, sock: socket.socket, listener: int) -> None:
@@ -76,6 +79,7 @@ class GovernorService(Service):
                 self._reports.take(subscriber, record, self._context.loop.time())
         elif isinstance(record, Subscribe):
             subscriber = self._channels[channel] = Subscriber(record.service)
+            subscriber.heard = self._context.loop.time()
             self._reports.subscribers.add(subscriber)
             if self._state is not None:
                 channel.send(self._state)
@@ -91,6 +95,7 @@ class GovernorService(Service):
 
     def _review(self) -> None:
         """After a look at everything: tell the daemons, and the postmaster."""
+        self._review_drain()
         state = self._state_now()
         if self._state is None or _differs(state, self._state):
             self._state = state
@@ -100,6 +105,13 @@ class GovernorService(Service):
         for entry in self.board.warnings(now, self._warning_s):
             if self._notifier.is_due(entry.reading.key):
                 self._notifier.tell(self._notice(entry))
+
+    def _review_drain(self) -> None:
+        before, self._drain = self._drain, read_drain(self._context.queue_directory)
+        if self._drain is None and before is not None:
+            log.info("drain: over, mail is taken again", event="drain")
+        elif self._drain is not None and self._drain != before:
+            log.warning(f"drain: {_describe(self._drain)}; posthouse drain --off ends it", event="drain")
 
     def _state_now(self) -> State:
         measures = self.board.measures() if self._enforces else Measures()
@@ -118,6 +130,8 @@ class GovernorService(Service):
             refuse_sessions=measures.refuse_sessions,
             hold_reserve=self._watcher.holds_reserve,
             deliveries_only=self._watcher.deliveries_only and self._enforces,
+            drain=self._drain is not None,
+            drain_to=self._drain.to if self._drain is not None else "",
         )
 
     def _level_changed(self, key: str, before: Level) -> None:
@@ -161,7 +175,7 @@ class GovernorService(Service):
 
     def numbers(self) -> dict[str, float]:
         """Give every number that is known, by name: for metrics, `posthouse status` and the webhook."""
-        found: dict[str, float] = {"level": float(self.board.level)}
+        found: dict[str, float] = {"level": float(self.board.level), "draining": float(self._drain is not None)}
         for key, entry in self.board.entries.items():
             found[key] = round(entry.reading.value, 3)
             found[f"{key}_level"] = float(entry.gauge.level)
@@ -189,7 +203,14 @@ class GovernorService(Service):
             for key, entry in self.board.entries.items()
         ]
         steps = [step.value for step in self.board.steps()] if self._enforces else []
-        return Picture(number, self.board.level, self.board.since, conditions, steps, self.numbers())
+        if self._drain is not None:
+            steps.insert(0, _describe(self._drain))
+        services = by_service(self._reports.subscribers)
+        return Picture(number, self.board.level, self.board.since, conditions, steps, self.numbers(), services)
+
+
+def _describe(drain: Drain) -> str:
+    return "no new mail is taken" + (f", what is queued goes to {drain.to}" if drain.to else "")
 
 
 def _differs(new: State, old: State) -> bool:

@@ -7,8 +7,15 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
-from posthouse.config.parameters import MAIL_SPOOL_DIRECTORY, MESSAGE_SIZE_LIMIT, QUEUE_MINFREE, QUEUE_RESERVE
+from posthouse.config.parameters import (
+    MAIL_SPOOL_DIRECTORY,
+    MESSAGE_SIZE_LIMIT,
+    QUEUE_MINFREE,
+    QUEUE_RESERVE,
+    SERVICE_THROTTLE_TIME,
+)
 from posthouse.config.settings import Settings
+from posthouse.daemons.governor.absent import Absent
 from posthouse.daemons.governor.places import Place
 from posthouse.daemons.governor.probes import Probes
 from posthouse.daemons.governor.reports import Reports
@@ -53,6 +60,7 @@ class Watcher:
         self.polled: Callable[[], None] = lambda: None
         self.probes = Probes()
         self.queue = Place(loop, f"{queue_directory}/posthouse", queue_directory)
+        self._absent = Absent(f"{queue_directory}/pid", settings[SERVICE_THROTTLE_TIME])
         self._mailboxes = [Place(loop, path) for path in mailbox_directories(settings)]
         self.refusal = c.refusal_space(settings[MESSAGE_SIZE_LIMIT], settings[QUEUE_MINFREE])
         self._reserve = settings[QUEUE_RESERVE]
@@ -110,6 +118,7 @@ class Watcher:
         now = self._loop.time()
         for reading in self._of_kernel():
             self._take(reading)
+        self._take(self._absent.look(self._reports.subscribers, now, time.time()))
         asked = self.queue.ask()
         if asked is not None:
             asked.add_done_callback(lambda _done: self._queue_told())

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from posthouse.util import log
+from posthouse.util.files import close_done
 
 COMPLETE: Final = 0o444  # sendmail sets it after file and directory are synced
 INCOMPLETE_S: Final = 86400.0  # a file that is still being written after this is junk
@@ -64,7 +65,7 @@ class Maildrop:
             files, size = taken.get(found.uid, (0, 0))
             is_over = files >= self._files or (files and size + found.size > self._bytes)
             if is_over or found.uid in self._held:
-                os.close(found.descriptor)
+                close_done(found.descriptor)
                 continue
             taken[found.uid] = files + 1, size + found.size
             yield found
@@ -104,7 +105,7 @@ class Maildrop:
             return None
         now = os.fstat(descriptor)
         if _identity(now) != _identity(before):  # a number may have been used again, for a file of another type
-            os.close(descriptor)
+            close_done(descriptor)
             return None
         return DroppedFile(name, descriptor, now.st_uid, now.st_size, min(now.st_mtime, time.time()))
 

@@ -14,12 +14,14 @@ from posthouse.daemons.pickup.parameters import SUBMIT_BYTES_PER_USER, SUBMIT_FI
 from posthouse.daemons.pickup.submission import LocalSubmission, Site, Submitter
 from posthouse.ipc.cleanup import CleanupClient, Done
 from posthouse.ipc.stream import peer_credentials, refuse_descriptors
+from posthouse.ipc.submit import DRAINED
 from posthouse.ipc.user_limit import UserLimit
 from posthouse.skeleton.daemon import Context, Service
 from posthouse.tables.matchlist import MatchList
 from posthouse.util import eager, log
 from posthouse.util.connection import Connection
 from posthouse.util.errors import TemporaryError
+from posthouse.util.files import close_done
 
 SUBMIT_TIMEOUT_S: Final = 3600.0  # postconf(5) ipc_timeout: a user's program may be slow
 LINGER_S: Final = 60.0  # how long a program may take to read its answer
@@ -93,6 +95,7 @@ class PickupService(Service):
         self._rescan = False  # a run is due for what had to wait
         self._again = False  # somebody left a file during this run
         self._refuses = False  # there is no room for mail
+        self._draining = False
         self._hears_until = context.loop.time() + HEAR_S
         context.resources.watch(self._review_resources)
         if not self._submits:
@@ -121,6 +124,7 @@ class PickupService(Service):
 
     def _review_resources(self) -> None:
         """While mail is refused for want of room it waits in maildrop, which is looked at when there is room again."""
+        self._draining = self.context.resources.state.drain
         before, self._refuses = self._refuses, self.context.resources.state.refuse_mail
         if before and not self._refuses and not self._submits:
             self._scan()
@@ -151,7 +155,8 @@ class PickupService(Service):
         return submitter.uid in (0, os.geteuid()) or await self._authorized.matches(submitter.login)
 
     def _checked(self, sock: socket.socket, submitter: Submitter, outcome: eager.Outcome[bool]) -> None:
-        SubmitConnection(self, sock, submitter, self._refusal(submitter, outcome))
+        refusal = Done(0, 451, "4.3.2", DRAINED, "") if self._draining else self._refusal(submitter, outcome)
+        SubmitConnection(self, sock, submitter, refusal)
 
     def _refusal(self, submitter: Submitter, outcome: eager.Outcome[bool]) -> Done | None:
         try:
@@ -216,7 +221,7 @@ class PickupService(Service):
                 return
 
     def _file_done(self, file: DroppedFile, done: Done) -> None:
-        os.close(file.descriptor)
+        close_done(file.descriptor)
         file.descriptor = -1
         self._current = False
         if 200 <= done.code < 300:

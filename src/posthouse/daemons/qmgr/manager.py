@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from posthouse.config.parameters import RECIPIENT_DELIMITER
+from posthouse.config.parameters import RECIPIENT_DELIMITER, RELAY_TRANSPORT
 from posthouse.config.settings import Settings
 from posthouse.daemons.qmgr.ledger import Ledger
 from posthouse.daemons.qmgr.limits import RetryTimes
@@ -52,7 +52,9 @@ class QueueManager:
         self._content_limit = self._content_budget = self._content_room = settings[QMGR_CONTENT_MEMORY]
         self._defer_transports = frozenset(settings[DEFER_TRANSPORTS])
         self._delimiters = settings[RECIPIENT_DELIMITER]
+        self._divert_transport = settings[RELAY_TRANSPORT].partition(":")[0]
         self._active: dict[str, ActiveMessage] = {}
+        self.diverted_to = ""  # next hop of everything, while the system is drained to another
         self.left = 0  # messages whose round has ended, since the start
         self.on_room: Callable[[], None] = _nothing  # called when the active queue has room again
         self.on_deferred: Callable[[float], None] = _ignore_time  # called with each next attempt
@@ -122,6 +124,8 @@ class QueueManager:
 
     async def _resolve(self, message: ActiveMessage) -> Sequence[Resolved]:
         addresses = [rcpt.address for rcpt in message.to_do()]
+        if self.diverted_to:
+            return [Resolved(0, self._divert_transport, self.diverted_to, address) for address in addresses]
         return await self._resolver.resolve_many(message.envelope.sender, addresses)
 
     def _resolved(self, message: ActiveMessage, outcome: eager.Outcome[Sequence[Resolved]]) -> None:

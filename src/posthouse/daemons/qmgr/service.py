@@ -173,6 +173,7 @@ class QmgrService(Service):
     def _review_resources(self) -> None:
         state = self._context.resources.state
         self._manager.share_content_memory(state.content_share)
+        self._manager.diverted_to = state.drain_to
         if state.content_share < 1.0:
             self._resolver.forget()
         if state.queue_known:

@@ -185,6 +185,7 @@ class Job:
             needs_utf8,
             envelope.dsn_ret,
             envelope.dsn_envid,
+            int(envelope.arrival),
         )
 
     def _measure(self) -> int:

@@ -60,6 +60,7 @@ class Shared:
     policy: AccessPolicy
     header_rewriting: HeaderRewriting
     bare_newline_exclusions: MatchList
+    arrival_hosts: MatchList
     exclusions_are_mynetworks: bool
     cleanup: CleanupClient
     dns: DnsClient
@@ -72,8 +73,8 @@ class Shared:
 class Conversation:
     """Of one client."""
 
-    __slots__ = ("_limits", "_local_headers", "_settings", "_shared", "bare_lf", "check", "client", "transaction",
-                 "trusted")  # fmt: skip
+    __slots__ = ("_limits", "_local_headers", "_settings", "_shared", "_tells_arrival", "bare_lf", "check", "client",
+                 "transaction", "trusted")  # fmt: skip
 
     def __init__(self, client: Client, shared: Shared, limits: Limits) -> None:
         self.client = client
@@ -85,6 +86,7 @@ class Conversation:
         self._settings = shared.settings
         self._limits = limits
         self._local_headers: bool | None = None
+        self._tells_arrival = False  # one of smtpd_authorized_arrival_hosts
 
     async def open(self) -> Reply:
         """Find out who the client is and greet it."""
@@ -96,6 +98,9 @@ class Conversation:
         if shared.bare_newline_exclusions:
             with suppress(TemporaryError):  # a table does not answer: the strict way of reading is the safe one
                 self.trusted = await self._is_trusted()
+        if shared.arrival_hosts:
+            with suppress(TemporaryError):
+                self._tells_arrival = await shared.arrival_hosts.matches_client(client.known_name, client.address)
         return await shared.policy.connect(self.check) or shared.settings.greeting
 
     async def _is_trusted(self) -> bool:
@@ -131,16 +136,20 @@ class Conversation:
         check.protocol = "ESMTP" if event.verb == "EHLO" else "SMTP"
         if self._shared.policy.has_helo:
             return self._decide_helo(event, before)
+        return self._helo_accepted(event)
+
+    def _helo_accepted(self, event: Helo) -> Reply:
         self.end_transaction()
-        return self._settings.ehlo if event.verb == "EHLO" else self._settings.helo
+        if event.verb != "EHLO":
+            return self._settings.helo
+        return self._settings.ehlo_with_arrival if self._tells_arrival else self._settings.ehlo
 
     async def _decide_helo(self, event: Helo, before: str | None) -> Reply:
         refusal = await self._shared.policy.helo(self.check, event.verb)
         if refusal is not None:
             self.check.helo = before
             return refusal
-        self.end_transaction()
-        return self._settings.ehlo if event.verb == "EHLO" else self._settings.helo
+        return self._helo_accepted(event)
 
     def mail(self, event: Mail) -> Answer:
         """MAIL FROM."""
@@ -150,6 +159,9 @@ class Conversation:
         check.actions.clear()
         if not event.smtputf8 and not _is_ascii_domain(event.sender):
             return self._bad_address("MAIL", event.argument, replies.BAD_SENDER)
+        if event.arrival and not self._tells_arrival:
+            check.sender = None
+            return replies.unsupported(f"XARRIVAL={event.arrival}")
         if 0 < limit < check.size:
             check.begin("MAIL")
             refusal = check.refuse(552, "5.3.4", "Message size exceeds fixed limit")

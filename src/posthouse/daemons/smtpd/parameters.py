@@ -103,6 +103,11 @@ SMTPD_FORBID_BARE_NEWLINE: Final = Enum(
     doc="What a line feed without carriage return means to us.",
     choices=("yes", "no", "normalize", "reject", "note"),
 )
+SMTPD_AUTHORIZED_ARRIVAL_HOSTS: Final = Patterns(
+    "smtpd_authorized_arrival_hosts",
+    "",
+    doc="Servers whose word is taken for how long a message has been under way: those drained to this one (ours).",
+)
 SMTPD_FORBID_BARE_NEWLINE_EXCLUSIONS: Final = Patterns(
     "smtpd_forbid_bare_newline_exclusions", "$mynetworks", doc="Clients that smtpd_forbid_bare_newline spares."
 )
@@ -248,6 +253,7 @@ PARAMETERS: Final = (
     SMTPD_END_OF_DATA_RESTRICTIONS,
     SMTPD_ERROR_SLEEP_TIME,
     SMTPD_FORBIDDEN_COMMANDS,
+    SMTPD_AUTHORIZED_ARRIVAL_HOSTS,
     SMTPD_FORBID_BARE_NEWLINE,
     SMTPD_FORBID_BARE_NEWLINE_EXCLUSIONS,
     SMTPD_FORBID_BARE_NEWLINE_REJECT_CODE,

@@ -1,7 +1,7 @@
 """Scarcity: what smtpd(8) refuses while something is scarce. Made anew when governor(8) says so, not for each command.
 
 Postfix's rule about free space holds with this service's own queue_minfree and message_size_limit; the rest is the
-governor's decision. Who is refused here is asked to try again later.
+governor's decision, or that of the administrator who drains the system. Who is refused is asked to try again later.
 """
 
 import socket
@@ -19,6 +19,8 @@ from posthouse.util import log
 
 NO_SPACE: Final = Reply(452, "4.3.1", "Insufficient system storage")
 TOO_LARGE_NOW: Final = Reply(452, "4.3.1", "Insufficient system storage for a message of this size, try again later")
+DRAINING: Final = Reply(451, "4.3.2", "System is not accepting messages: it is being drained")
+DRAINED: Final = "this system is being drained"
 LARGE_SHARE: Final = 10  # a message is large when it is more than one part in so many of message_size_limit
 LARGE_LEAST: Final = 64 * 1024  # bytes
 LARGE_WITHOUT_LIMIT: Final = 1024 * 1024
@@ -34,7 +36,7 @@ class Scarcity:
         self._refusal_space = refusal_space(self._limit, settings[QUEUE_MINFREE])
         self._half = max(context.client_limit // 2, 1)
         self._journal = Journal(context.loop.time)
-        self._full = False
+        self._full = self._draining = False
         self._room = 0  # bytes; Postfix does not ask whether a message of its SIZE= fits, we do
         self._why = ""
         self.at_mail = False
@@ -54,13 +56,16 @@ class Scarcity:
         large = max(self._limit // LARGE_SHARE, LARGE_LEAST) if self._limit else LARGE_WITHOUT_LIMIT
         self.large = large if state.small_messages else 0
         tight = state.queue_known and (not self._limit or self._room < self._limit)
-        self.at_mail = self._full or bool(self.large) or tight
-        self._why = state.refuse_sessions
+        self._draining = state.drain
+        self.at_mail = self._full or bool(self.large) or tight or self._draining
+        self._why = DRAINED if self._draining else state.refuse_sessions
         self.sessions = 0 if self._why else self._half if state.fewer_sessions else UNLIMITED
         self.stress = self._resources.stress
 
     def refusal(self, size: int) -> Reply | None:
         """Decide about a message at MAIL. size: as told by SIZE=, or 0."""
+        if self._draining:
+            return DRAINING
         if self._full:
             return NO_SPACE
         if size and self._resources.state.queue_known and size > self._room:

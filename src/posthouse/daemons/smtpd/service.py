@@ -60,6 +60,7 @@ class SmtpdService(Service):
             policy=AccessPolicy(env),
             header_rewriting=HeaderRewriting(env),
             bare_newline_exclusions=open_host_list(p.SMTPD_FORBID_BARE_NEWLINE_EXCLUSIONS, settings, self._opener),
+            arrival_hosts=open_host_list(p.SMTPD_AUTHORIZED_ARRIVAL_HOSTS, settings, self._opener),
             exclusions_are_mynetworks=settings[p.SMTPD_FORBID_BARE_NEWLINE_EXCLUSIONS] == settings[MYNETWORKS],
             cleanup=self._cleanup,
             dns=self._dns,

@@ -61,6 +61,7 @@ class SmtpdSettings:
     mail_name: str
     greeting: Reply
     ehlo: Reply
+    ehlo_with_arrival: Reply
     helo: Reply
     limits: Limits
     session: ServerSettings  # smtpd_forbid_bare_newline in force
@@ -84,6 +85,7 @@ class SmtpdSettings:
             mail_name=settings[MAIL_NAME],
             greeting=Reply(220, "", settings[p.SMTPD_BANNER]),
             ehlo=_ehlo_reply(settings, hostname),
+            ehlo_with_arrival=_ehlo_reply(settings, hostname, "XARRIVAL"),
             helo=Reply(250, "", hostname),
             limits=Limits.read(settings),
             session=_session_settings(settings, _BARE_NEWLINE[mode]),
@@ -102,8 +104,8 @@ def _discarded(settings: Settings) -> frozenset[str]:
     return frozenset(word.lower() for word in settings[p.SMTPD_DISCARD_EHLO_KEYWORDS])
 
 
-def _ehlo_reply(settings: Settings, hostname: str) -> Reply:
-    """Offer what is built, in Postfix's order."""
+def _ehlo_reply(settings: Settings, hostname: str, *more: str) -> Reply:
+    """Offer what is built, in Postfix's order, and then what else some clients may say."""
     size = settings[MESSAGE_SIZE_LIMIT]
     offered = [
         ("pipelining", "PIPELINING"),
@@ -116,7 +118,7 @@ def _ehlo_reply(settings: Settings, hostname: str) -> Reply:
     ]
     discarded = _discarded(settings)
     lines = [line for keyword, line in offered if line and keyword not in discarded]
-    return Reply.of_lines(250, (hostname, *lines))
+    return Reply.of_lines(250, (hostname, *lines, *more))
 
 
 def _session_settings(settings: Settings, mode: BareNewline) -> ServerSettings:
@@ -136,5 +138,6 @@ def _session_settings(settings: Settings, mode: BareNewline) -> ServerSettings:
             strict_envelopes=settings[p.STRICT_RFC821_ENVELOPES],
             smtputf8=settings[SMTPUTF8_ENABLE] and "smtputf8" not in discarded,
             dsn="dsn" not in discarded,
+            arrival=bool(settings[p.SMTPD_AUTHORIZED_ARRIVAL_HOSTS]),
         ),
     )

@@ -74,7 +74,7 @@ class Transaction:
         envelope = Envelope(
             queue_id=self.queue_id,
             sender=mail.sender,
-            arrival=self.arrival,
+            arrival=min(mail.arrival or self.arrival, self.arrival),
             size=mail.size or 0,
             encoding=_ENCODINGS[mail.body],
             smtputf8=mail.smtputf8,

@@ -35,6 +35,7 @@ class Envelope:
     smtputf8: bool = False
     ret: str = ""
     envid: str = ""  # decoded
+    arrival: int = 0  # when it came to us, seconds since the epoch; 0: not to be said
 
 
 def is_sendable(address: str) -> bool:
@@ -52,6 +53,8 @@ def format_mail(envelope: Envelope, features: Features) -> bytes:
         command += " BODY=8BITMIME"
     if envelope.smtputf8 and "SMTPUTF8" in keywords:
         command += " SMTPUTF8"
+    if envelope.arrival and "XARRIVAL" in keywords:  # ours: a Posthouse that trusts us keeps the message's age
+        command += f" XARRIVAL={envelope.arrival}"
     if "DSN" in keywords:
         if envelope.ret:
             command += f" RET={envelope.ret}"

@@ -30,6 +30,7 @@ class Mail:
     smtputf8: bool = False
     ret: str = ""  # RFC 3461: "FULL", "HDRS" or ""
     envid: str = ""  # RFC 3461: decoded from xtext
+    arrival: int = 0  # XARRIVAL, ours: when the message came to the server before this one; seconds since the epoch
 
 
 @dataclass(slots=True)

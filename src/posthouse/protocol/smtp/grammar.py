@@ -23,6 +23,7 @@ _PLAIN_MAIL: Final = re.compile(rf"[Ff][Rr][Oo][Mm]:(?:(<>)(?: +([!-~].*))?|{_PL
 _PLAIN_RCPT: Final = re.compile(rf"[Tt][Oo]:{_PLAIN}", re.ASCII)
 
 _SIZE: Final = re.compile(r"[0-9]+", re.ASCII)
+_ARRIVAL: Final = re.compile(r"[1-9][0-9]{0,11}", re.ASCII)
 MAX_SIZE_DIGITS: Final = 18  # a number with more does not fit into a file's size (RFC 1870 allows 20)
 _NOTIFY: Final = frozenset({"NEVER", "SUCCESS", "FAILURE", "DELAY"})
 _NEVER: Final = frozenset({"NEVER"})
@@ -41,6 +42,7 @@ class Syntax:
     strict_envelopes: bool = False  # postconf(5): strict_rfc821_envelopes
     smtputf8: bool = True  # postconf(5): smtputf8_enable, and not in smtpd_discard_ehlo_keywords
     dsn: bool = True  # "dsn" not in smtpd_discard_ehlo_keywords
+    arrival: bool = False  # whether anybody may say XARRIVAL
 
 
 def parse_mail(argument: str, syntax: Syntax) -> Mail | Reply:
@@ -127,6 +129,9 @@ def _mail_option(mail: Mail, keyword: str, value: str | None, syntax: Syntax) ->
         return _ret(mail, value.upper(), syntax)
     if keyword == "ENVID":
         return _envid(mail, value, syntax)
+    if keyword == "XARRIVAL" and syntax.arrival and _ARRIVAL.fullmatch(value):
+        mail.arrival = int(value)
+        return None
     return _UNSUPPORTED
 
 

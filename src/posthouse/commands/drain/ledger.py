@@ -1,0 +1,56 @@
+"""What is where while a system is drained: the queue by name, maildrop, sessions; and the table at the end."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from posthouse.ipc.governor import Picture
+
+QUEUES: Final = ("incoming", "active", "deferred", "hold")
+MAILDROP: Final = "maildrop"
+SPOOL: Final = "spool files"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How much is where. sessions: of clients that were connected before, or that have not noticed."""
+
+    places: Mapping[str, int]
+    sessions: int
+
+    @property
+    def moving(self) -> int:
+        """Count what is on its way, or will be by itself."""
+        return sum(number for name, number in self.places.items() if name != "hold")
+
+    @property
+    def total(self) -> int:
+        """Count everything; content of messages that are counted already is not counted again."""
+        return sum(number for name, number in self.places.items() if name != SPOOL)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is left at all, files without a message included, and nothing can come any more."""
+        return not any(self.places.values()) and not self.sessions
+
+
+def standing(counts: Mapping[str, int], picture: Picture | None, queue_directory: str) -> Standing:
+    """Take stock. Raises OSError: a directory cannot be read."""
+    places = {name: counts.get(name, 0) for name in QUEUES}
+    places[MAILDROP] = len(os.listdir(f"{queue_directory}/maildrop"))
+    places[SPOOL] = _files(f"{queue_directory}/posthouse/spool")
+    return Standing(places, int(picture.numbers.get("sessions", 0)) if picture is not None else 0)
+
+
+def _files(directory: str) -> int:
+    """Count files, those in directories below included; none where there is no such directory."""
+    return sum(len(names) for _, _, names in os.walk(directory))
+
+
+def table(before: Standing, after: Standing) -> str:
+    """Lay it out for people."""
+    lines = [f"{'':<12}{'before':>10}{'after':>10}"]
+    lines += [f"{name:<12}{before.places[name]:>10}{after.places[name]:>10}" for name in before.places]
+    lines.append(f"{'sessions':<12}{before.sessions:>10}{after.sessions:>10}")
+    return "\n".join(lines) + "\n"
