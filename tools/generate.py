@@ -1,4 +1,4 @@
-"""Makes what is generated from the daemons' declarations and committed: manual pages, units, the table in security.md.
+"""Makes what is generated from the code and committed: manual pages, units, the tables in security.md and metrics.md.
 
 usage: generate.py [--check]     --check: change nothing, name what is stale, exit 1 when anything is
 """
@@ -9,10 +9,12 @@ from typing import Final
 
 from posthouse.commands import policies
 from posthouse.commands.policies.table import replaced
+from posthouse.daemons.metrics.families import FAMILIES
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 UNITS: Final = ("posthouse.service", "posthouse-rootless.service", "posthouse.socket")
-SECURITY: Final = "docs/security.md"
+SECURITY, METRICS = "docs/security.md", "docs/metrics.md"
+BEGIN, END = "<!-- begin: metrics (made by `make docs`) -->\n", "<!-- end: metrics -->\n"
 
 
 def generated() -> dict[str, str]:
@@ -21,7 +23,19 @@ def generated() -> dict[str, str]:
     files = {f"docs/man/{name}": text for name, text in policies.manual_pages().items()}
     files |= {f"packaging/systemd/{name}": policies.FILES[f"systemd/{name}"](system) for name in UNITS}
     document = (ROOT / SECURITY).read_text(encoding="utf-8")
-    return files | {SECURITY: replaced(document, policies.security_table(system))}
+    files[SECURITY] = replaced(document, policies.security_table(system))
+    before, _, rest = (ROOT / METRICS).read_text(encoding="utf-8").partition(BEGIN)
+    files[METRICS] = before + BEGIN + metrics_table() + END + rest.partition(END)[2]
+    return files
+
+
+def metrics_table() -> str:
+    """Give the table of every metric as Markdown."""
+    rows = ["| metric | labels | kind | what |\n", "| --- | --- | --- | --- |\n"]
+    for family in FAMILIES:
+        name, labels = family.full_name.removeprefix("posthouse_"), ", ".join(f"`{each}`" for each in family.labels)
+        rows.append(f"| `{name}` | {labels} | {family.kind} | {family.help} |\n")
+    return "".join(rows)
 
 
 def stale(files: dict[str, str]) -> list[str]:

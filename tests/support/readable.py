@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-NEEDED: Final = ("posthouse", "apsw", "dns", "idna", "lmdb", "msgspec", "pcre2", "re2", "uvloop")
+NEEDED: Final = ("posthouse", "apsw", "dns", "idna", "lmdb", "msgspec", "pcre2", "prometheus_client", "re2", "uvloop")
 
 
 @contextmanager

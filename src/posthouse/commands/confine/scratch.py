@@ -114,8 +114,9 @@ class Scratch:
         if self._like is not None:
             taken = ((name, self._like.raw(name)) for name in TAKEN_OVER if self._like.is_set(name))
             lines += [f"{name} = {text}\n" for name, text in taken]
-        self.ports = {"smtp": _free_port(), "free": _free_port()}
+        self.ports = {"smtp": _free_port(), "metrics": _free_port(), "free": _free_port()}
         master = STOCK_MASTER_CF.decode().replace("smtp       inet", f"{HOST}:{self.ports['smtp']} inet", 1)
+        master += f"{HOST}:{self.ports['metrics']} inet n - n - - metrics\n"  # not in a stock file
         self.write("etc/main.cf", "".join(lines))
         self.write("etc/master.cf", master)
         for name, text in TABLES.items():

@@ -49,6 +49,7 @@ PROGRAMS: Final[dict[str, Program]] = {
     "tlsmgr": Program("tlsmgr", _INNER, 1, solitary=True),
     "showq": Program("showq", _INNER, 1),
     "governor": Program("governor", _INNER, 1, solitary=True),
+    "metrics": Program("metrics", _NETWORK, 1, solitary=True),
     "qmgr": Program("qmgr", _QUEUE, 2, solitary=True, prefork=True),
     "oqmgr": Program("qmgr", _QUEUE, 2, solitary=True, prefork=True),
     "postlogd": Program("postlogd", _INNER, 3, solitary=True),

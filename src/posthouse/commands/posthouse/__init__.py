@@ -9,7 +9,7 @@ usage: posthouse COMMAND [options]
 
   run                  try it: a mail system in ./var, in the foreground, without root, on 127.0.0.1:2525
   check [-c DIR]       look for mistakes in main.cf, master.cf and tables
-  status [-c DIR]      is it running, and what is in the queue (--json)
+  status [-c DIR]      is it running, and what is in the queue (--json; for probes --live, --ready)
   drain [--to HOST]    take no new mail, empty the queue, and show that nothing is left; --off ends it
   confine WHAT         what each daemon may do: show it, prove it on this kernel, explain a denial in the log
   queue WHAT           verify the queue's store, repair it, back it up while mail flows, restore it

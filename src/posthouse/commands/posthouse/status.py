@@ -31,9 +31,10 @@ from posthouse.ipc.governor import CLIENT, Ask, FromGovernor, Picture, ServiceSt
 from posthouse.ipc.health import Health
 from posthouse.ipc.showq import Count, Counts
 from posthouse.ipc.stream import Client
-from posthouse.util.errors import TemporaryError
+from posthouse.util.errors import ConfigError, TemporaryError
 
 GOVERNOR_LIMIT_S: Final = 5.0
+EX_CONFIG: Final = 78
 PROBES: Final = ("--live", "--ready")
 
 
@@ -45,8 +46,17 @@ def main(words: list[str]) -> int:
         sys.stderr.write(f"posthouse status: {error}\n")
         return 64
     values = dict(options)
-    if any(probe in values for probe in PROBES):
-        return _probe(values.get("-c", ""), is_ready="--ready" in values)
+    try:
+        if any(probe in values for probe in PROBES):
+            return _probe(values.get("-c", ""), is_ready="--ready" in values)
+        return _show(values)
+    except ConfigError as error:
+        sys.stderr.write(f"posthouse status: {error}\n")
+        return EX_CONFIG
+
+
+def _show(values: dict[str, str]) -> int:
+    """Write all that is known."""
     try:
         is_running, counts, picture = asyncio.run(look(values.get("-c", "")))
     except (QueueUnavailableError, RefusedError) as error:

@@ -1,0 +1,1 @@
+"""metrics(8): numbers, liveness and readiness over HTTP."""
