@@ -101,6 +101,10 @@ class Batch:
         """Whether somebody waits for an answer now."""
         return bool(self.commits or self.requests)
 
+    def leaving(self) -> set[int]:
+        """Give the keys of the messages that are deferred or removed."""
+        return {key for key, _ in self.deferrals} | {key for key, _ in self.removals}
+
     def take_updates(self, other: "Batch") -> None:
         """Put the other batch's updates, which could not be stored yet, before ours."""
         self.results[:0] = other.results

@@ -8,8 +8,9 @@ therefore stored in company within 50 ms: record, defer, settle, remove. An agen
 was called loses nothing. Order holds: whatever is asked for later sees what was asked for before.
 
 A message that is being delivered is nothing special to the store; qmgr remembers which are active and leaves out those
-that `due` shows again. After StoreFailedError (also told to `on_failure`) nothing is acknowledged any more and the
-process must end; the next one copies what can be read.
+that `due` shows again. What is deferred or removed while `due` reads is left out by `due` itself: it is active no more,
+and must not begin anew with what it was before. After StoreFailedError (also told to `on_failure`) nothing is
+acknowledged any more and the process must end; the next one copies what can be read.
 """
 
 import asyncio
@@ -58,6 +59,7 @@ class Store:
         self._spool = spool
         self._next_key = engine.next_key()
         self._committer = Committer(engine, loop)
+        self._left: list[set[int]] = []  # for each call of `due` under way: messages deferred or removed since
 
     # -- what happens often
 
@@ -80,6 +82,7 @@ class Store:
 
     def defer(self, key: int, due: float, done: Done | None = None) -> None:
         """End an attempt: what is left of the message is tried again at `due`. On hold it stays on hold."""
+        self._leaves(key)
         self._committer.gathering.deferrals.append((key, due))
         self._committer.updated(1, done)
 
@@ -90,8 +93,13 @@ class Store:
 
     def remove(self, key: int, queue_id: str, done: Done | None = None) -> None:
         """Delete a message that is done with. Its queue ID counts as committed for some ten thousand more removals."""
+        self._leaves(key)
         self._committer.gathering.removals.append((key, queue_id))
         self._committer.updated(1, done)
+
+    def _leaves(self, key: int) -> None:
+        for left in self._left:
+            left.add(key)
 
     @property
     def counts(self) -> Counts:
@@ -118,13 +126,20 @@ class Store:
 
     # -- finding mail
 
-    def due(self, until: float, after: DueKey = START, limit: int = DUE_PAGE) -> "asyncio.Future[DuePage]":
+    async def due(self, until: float, after: DueKey = START, limit: int = DUE_PAGE) -> DuePage:
         """Find the messages to be tried at `until`, earliest first, with the recipients that are not DONE.
 
         Begin at START and go on with DuePage.after; whatever becomes due later sorts behind it, as long as the clock
         does not go back (then begin again). until=FOREVER is a flush without writing anything.
         """
-        return self._ask(lambda engine: engine.due(until, after, limit))
+        left: set[int] = set()
+        self._left.append(left)
+        try:
+            page = await self._ask(lambda engine: engine.due(until, after, limit))
+        finally:
+            self._left = [each for each in self._left if each is not left]
+        left |= self._committer.gathering.leaving()  # from before, when the disk was too full for it
+        return page._replace(messages=[each for each in page.messages if each.key not in left]) if left else page
 
     def due_domain(self, domain: str, after: int = 0, limit: int = DUE_PAGE) -> "asyncio.Future[Page]":
         """Find deferred messages for a domain, whenever they are due: a flush for one site."""

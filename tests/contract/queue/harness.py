@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, Recipient, RecipientResult
@@ -65,8 +65,8 @@ class Harness:
         """The store's directory (not locked by this object)."""
         return StoreDirectory(os.path.join(self.directory, "posthouse"))
 
-    def wait(self, future: "asyncio.Future[T]") -> T:
-        """Run the loop until a future has its result."""
+    def wait(self, future: Awaitable[T]) -> T:
+        """Run the loop until a future, or a coroutine, has its result."""
         return self.loop.run_until_complete(asyncio.wait_for(future, LIMIT_S))
 
     def commit(self, *messages: NewMessage) -> list[Committed | StoreError]:

@@ -1,5 +1,7 @@
 """What a queue store promises of delivery: results, next attempts, what is due, removal."""
 
+import asyncio
+
 import pytest
 
 from posthouse.queue.values import BOUNCED, DONE, FOREVER, WAITING, Change, DueKey
@@ -88,6 +90,18 @@ def test_next_due_is_the_earliest_later_one(queue: Harness) -> None:
     page = queue.wait(queue.store.due(ARRIVAL + 10))
     assert (page.messages, page.complete, page.next_due) == ([], True, ARRIVAL + 40)
     assert queue.wait(queue.store.due(FOREVER)).next_due is None
+
+
+def test_what_leaves_while_a_page_is_read_is_not_on_it(queue: Harness) -> None:
+    """The page would show it as it was: tried again, it would be delivered twice."""
+    keys = queue.put(*[message(f"ID{number}") for number in range(4)])
+    page = queue.loop.create_task(queue.store.due(FOREVER))
+    for _ in range(3):  # now the store's thread has been asked
+        queue.loop.run_until_complete(asyncio.sleep(0))
+    queue.store.remove(keys[1], "ID1")
+    queue.store.defer(keys[2], ARRIVAL + 300)
+    assert [found.queue_id for found in queue.wait(page).messages] == ["ID0", "ID3"]
+    assert queue.due_ids(ARRIVAL + 300) == ["ID0", "ID3", "ID2"]
 
 
 def test_removed_message_is_gone_entirely(queue: Harness) -> None:

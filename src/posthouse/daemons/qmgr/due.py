@@ -1,13 +1,14 @@
 """Mail whose next attempt has come: from the store into the active queue, a page at a time, while there is room.
 
 The store keeps messages in the order in which they become due; a cursor remembers how far that order was read. Fresh
-mail passes through memory and is only met here by its queue ID, which is in the active queue already or gone. What
-finds no room when it arrives is left to this reader, by setting the cursor back.
+mail passes through memory and is only met here by its queue ID, which is in the active queue already; what has left
+that queue since the page was asked for is not on the page (Store.due). What finds no room when it arrives is left to
+this reader, by setting the cursor back.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from posthouse.queue.values import DueKey, DuePage, StoredMessage
@@ -25,7 +26,7 @@ class DueReader:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        read: Callable[[float, DueKey, int], "asyncio.Future[DuePage]"],
+        read: Callable[[float, DueKey, int], Awaitable[DuePage]],
         room: Callable[[], int],
         admit: Callable[[StoredMessage], None],
     ) -> None:
