@@ -1,6 +1,8 @@
 """Appending to an mbox file, as the user: locks, a From_ line, ">" before body lines that begin with "From ".
 
-A write that fails is undone by truncating the file to what it was. The file must be a plain one with one link.
+A write that fails is undone by truncating the file to what it was. When this process or the machine dies in the middle
+of a write, a part of the message stays; the next one begins behind an empty line all the same, so that it is found. The
+file must be a plain one with one link.
 """
 
 import contextlib
@@ -14,6 +16,7 @@ from typing import Final
 
 from posthouse.delivery.ending import Ending
 from posthouse.ipc.as_user import OVER_QUOTA, REFUSED, TRY_LATER, WriteMailbox
+from posthouse.util.files import close_done
 
 LOCK_ATTEMPTS: Final = 20  # postconf(5) deliver_lock_attempts
 LOCK_DELAY_S: Final = 1.0  # postconf(5) deliver_lock_delay
@@ -28,11 +31,12 @@ def append(job: WriteMailbox, content: bytes) -> None:
         if "dotlock" in job.locks:
             locks.enter_context(_dotlock(job.path))
         descriptor, made = _open(job.path)
-        locks.callback(os.close, descriptor)
+        locks.callback(close_done, descriptor)
         _check(descriptor, job)
         _lock(descriptor, job.locks)
         size = os.fstat(descriptor).st_size
-        message = job.from_line + job.head + quote_from(content) + (b"\n" if content.endswith(b"\n") else b"\n\n")
+        message = _gap(descriptor, size) + job.from_line + job.head + quote_from(content)
+        message += b"\n" if content.endswith(b"\n") else b"\n\n"
         if job.size_limit and size + len(message) > job.size_limit:
             raise Ending(OVER_QUOTA, f"cannot append message to file {job.path}: mailbox size limit reached")
         try:
@@ -43,6 +47,14 @@ def append(job: WriteMailbox, content: bytes) -> None:
             raise
     if made:
         _sync_directory(os.path.dirname(job.path))
+
+
+def _gap(descriptor: int, size: int) -> bytes:
+    """Give what is missing for an empty line before a message: nothing, unless the last one is not whole."""
+    end = os.pread(descriptor, 2, max(size - 2, 0))
+    if size == 0 or end == b"\n\n":
+        return b""
+    return b"\n" if end.endswith(b"\n") else b"\n\n"
 
 
 def quote_from(content: bytes) -> bytes:
@@ -93,7 +105,7 @@ def _dotlock(path: str) -> Iterator[None]:
     name = path + ".lock"
     for _ in range(LOCK_ATTEMPTS):
         try:
-            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            close_done(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except FileExistsError:
             with contextlib.suppress(OSError):
                 if time.time() - os.lstat(name).st_mtime > STALE_DOTLOCK_S:
@@ -129,4 +141,4 @@ def _sync_directory(path: str) -> None:
     try:
         os.fsync(descriptor)
     finally:
-        os.close(descriptor)
+        close_done(descriptor)

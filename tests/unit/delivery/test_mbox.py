@@ -44,6 +44,18 @@ def test_messages_follow_each_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "torn", [b"From a@x Mon", b"From a@x Mon\nSubject: x\n", b"From a@x Mon\nSubject: x\n\n", b"\n"]
+)
+def test_a_message_behind_a_part_of_one_is_found(tmp_path: Path, torn: bytes) -> None:
+    """What a process that died in the middle of a write has left does not swallow the next message."""
+    (tmp_path / "user").write_bytes(torn)
+    mbox.append(job(tmp_path / "user"), b"\nwhole\n")
+    left, _, whole = (tmp_path / "user").read_bytes().partition(b"\n\n" + FROM)
+    assert left.rstrip(b"\n") == torn.rstrip(b"\n")
+    assert whole == b"Return-Path: <s@x>\n\nwhole\n\n"
+
+
+@pytest.mark.parametrize(
     ("content", "quoted"),
     [
         (b"From me\n", b">From me\n"),
