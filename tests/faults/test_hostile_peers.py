@@ -28,7 +28,7 @@ from tests.unit.smtp.test_hostile_servers import CASES, STEPS, Case, Scripts
 
 WORDS: Final = {SENT: "sent", DEFERRED: "deferred", BOUNCED: "bounced"}
 GROWTH: Final = 16 << 20
-TIMEOUT: Final = "2s"
+TIMEOUT: Final = "1s"
 # These want settings of their own for the whole smtp(8).
 ROWS: Final = [case for case in CASES if not set(case.main) - {f"smtp_{step}_timeout" for step in STEPS}]
 LOOK_S: Final = 0.1

@@ -70,6 +70,13 @@ def cpu_seconds(root: int) -> float:
     return sum(process.ticks for process in _with_zombies(root)) / TICKS_PER_SECOND
 
 
+def cpu_share(root: int, seconds: float) -> float:
+    """Measure for so long what part of a CPU the tree uses."""
+    before, begin = cpu_seconds(root), time.monotonic()
+    time.sleep(seconds)
+    return (cpu_seconds(root) - before) / (time.monotonic() - begin)
+
+
 def pss_bytes(pids: Iterable[int]) -> int:
     """Proportional set size: memory that N processes share counts 1/N for each."""
     total = 0
