@@ -2,12 +2,16 @@
 
 Whatever the file system had not made durable is lost then, names included. Needs root, loop devices and the shutdown
 ioctl of ext4 and XFS.
+
+Another mount name space (a service's own) may still hold the old mount after umount(8). The kernel then keeps the dead
+file system, and gives it to whoever mounts its device: so each mount has a loop device of its own.
 """
 
 import fcntl
 import os
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,20 +23,24 @@ _SHUTDOWN: Final = 2 << 30 | 4 << 16 | ord("X") << 8 | 125  # EXT4_IOC_SHUTDOWN,
 _NO_LOG_FLUSH: Final = 2
 _MAKE: Final = {"ext4": ("mkfs.ext4", "-q", "-F"), "xfs": ("mkfs.xfs", "-q", "-f")}
 _SIZE: Final = {"ext4": 64 << 20, "xfs": 320 << 20}  # bytes; mkfs.xfs makes none below 300 MB
+_OPTIONS: Final = {"ext4": "defaults", "xfs": "nouuid"}  # the dead one may still be there, with the same identity
+_LEAVE_S: Final = 20.0  # how long processes that were killed may take to leave
 KINDS: Final = [kind for kind in _MAKE if kind in Path("/proc/filesystems").read_text(encoding="ascii").split()]
 
 
 class CutDisk:
-    """See the module's docstring; `mount` is where it is mounted."""
+    """See the module's docstring; `mount` is where it is mounted. size: bytes, 0: as small as possible."""
 
-    def __init__(self, kind: str, directory: Path) -> None:
+    def __init__(self, kind: str, directory: Path, size: int = 0) -> None:
         self.mount = directory / "mount"
         self._image = directory / "image"
         with self._image.open("wb") as file:
-            file.truncate(_SIZE[kind])
+            file.truncate(max(size, _SIZE[kind]))
         subprocess.run([*_MAKE[kind], self._image], check=True)
         self.mount.mkdir()
-        if subprocess.run(["mount", "-o", "loop", self._image, self.mount], check=False).returncode != 0:
+        self._options = _OPTIONS[kind]
+        self._device = ""
+        if self._mount():
             pytest.skip("loop devices cannot be mounted here")
 
     def cut(self) -> None:
@@ -42,15 +50,40 @@ class CutDisk:
         os.close(descriptor)
 
     def restore(self) -> None:
-        """Mount it again; nobody may use it. The journal is replayed."""
-        subprocess.run(["umount", self.mount], check=True)
-        subprocess.run(["mount", "-o", "loop", self._image, self.mount], check=True)
+        """Mount it again, once nobody uses it any more. The journal is replayed."""
+        deadline = time.monotonic() + _LEAVE_S
+        while failed := _run("umount", self.mount):
+            assert time.monotonic() < deadline, failed
+            time.sleep(0.02)
+        # Where the dead file system lives on, its device may still have blocks to write; none come after these.
+        _run("blockdev", "--flushbufs", self._device)
+        failed = self._mount()
+        assert not failed, f"the file system cannot be mounted after the cut: {failed}"
+        os.listdir(self.mount)  # the dead one would answer EIO
+
+    def _mount(self) -> str:
+        """Return why it is not possible."""
+        found = subprocess.run(
+            ["losetup", "--find", "--show", self._image], check=False, capture_output=True, text=True
+        )
+        self._device = found.stdout.strip()
+        if found.returncode:
+            return found.stderr
+        failed = _run("mount", "-o", self._options, self._device, self.mount)
+        _run("losetup", "--detach", self._device)  # as soon as nobody uses it any more
+        return failed
+
+
+def _run(*command: str | Path) -> str:
+    """Return what a command has to complain about."""
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return done.stderr.strip() or "failed" if done.returncode else ""
 
 
 @contextmanager
-def cut_disk(kind: str, directory: Path) -> Iterator[CutDisk]:
+def cut_disk(kind: str, directory: Path, size: int = 0) -> Iterator[CutDisk]:
     """Make one below a directory, and take it away at the end."""
-    disk = CutDisk(kind, directory)
+    disk = CutDisk(kind, directory, size)
     try:
         yield disk
     finally:

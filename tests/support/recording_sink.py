@@ -173,6 +173,12 @@ class RecordingSink:
         with self._lock:
             return list(self._received)
 
+    def take(self) -> list[Received]:
+        """Return everything taken so far, and forget it."""
+        with self._lock:
+            taken, self._received = self._received, []
+            return taken
+
     def wait(self, count: int, limit_s: float = 20) -> list[Received]:
         """Wait until that many messages were taken. Raises TimeoutError."""
         deadline = time.monotonic() + limit_s

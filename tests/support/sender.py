@@ -51,6 +51,11 @@ class Ledger:
         with self._lock:
             self.broken += 1
 
+    def promised(self) -> set[str]:
+        """Return what has been acknowledged until now."""
+        with self._lock:
+            return set(self.acknowledged)
+
     def check(self, delivered: Iterable[str], doubles_allowed: int = 0) -> Counter[str]:
         """Hold the ledger against what arrived. Raises AssertionError for lost, invented or doubled messages."""
         counted = Counter(delivered)
