@@ -7,6 +7,7 @@ would be in at that moment: its parent's, until it enters its own.
 import os
 import re
 import smtplib
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -21,7 +22,7 @@ from tests.support.servers import OURS
 from tests.support.traced import CURRENT, Task, Traced
 
 PARTS = ("warm", "orders", "runas", "mailbox")
-EXPECTED = (*PARTS, "qmgr", "smtpd", "cleanup", "virtual", "local", "bounce", "pickup", "showq", "governor")
+EXPECTED = (*PARTS, "qmgr", "smtpd", "cleanup", "virtual", "local", "bounce", "pickup", "showq", "governor", "metrics")
 pytestmark = [pytest.mark.integration, pytest.mark.root]
 
 
@@ -30,7 +31,7 @@ def traced() -> Iterator[Traced]:
     """Give a system that delivers to virtual mailboxes, and has tables of its own."""
     boxes = Boxes(["alice"]).options(virtual_alias_maps="texthash:{directory}/etc/aliases", local_recipient_maps="")
     boxes["files"]["aliases"] = f"all@example.test alice@{DOMAIN}\n"
-    system = Traced(Options(**boxes))  # type: ignore[arg-type]
+    system = Traced(Options(master=["metrics unix - - n - - metrics"], **boxes))  # type: ignore[arg-type]
     system.mail_directory.chmod(0o1777)
     yield system
     system.destroy()
@@ -70,6 +71,10 @@ def use(system: Traced) -> None:
             client.sendmail("sender@example.test", [recipient], "Subject: files\r\n\r\nHello.\r\n")
     assert system.command("sendmail", f"alice@{DOMAIN}", stdin=b"Subject: local\n\nHello.\n").returncode == 0
     assert system.command("postqueue", "-p").returncode in (0, 69)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(f"{system.queue_directory}/private/metrics")
+        sock.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert sock.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
     system.wait_log(r"postfix/virtual.* status=sent .*(?s:.*)status=sent .*(?s:.*)status=sent ", 60)
     system.wait_log(r"postfix/bounce.*notification", 60)
 

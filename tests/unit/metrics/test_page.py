@@ -1,5 +1,7 @@
 """The page of numbers: read back by the library's own parsers, in both formats, for any words of the system."""
 
+import subprocess
+import sys
 from typing import Final
 
 import pytest
@@ -130,3 +132,11 @@ def test_names_and_help_are_as_the_format_wants_them(family: object) -> None:
     assert not any(word in found.name for word in ("_ms", "percent", "_kb", "_minutes"))
     assert found.full_name.endswith("_total") == (found.kind == COUNTER)
     assert sum(each.name == found.name for each in FAMILIES) == 1
+
+
+def test_the_librarys_own_collectors_are_not_made() -> None:
+    """They would read /proc when the warm image imports this daemon as root."""
+    code = "import sys, posthouse.daemons.metrics.daemon; print(*sorted(m for m in sys.modules if 'prometheus' in m))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "prometheus_client.exposition" in done.stdout.split()
+    assert "collector" not in done.stdout

@@ -1,17 +1,21 @@
 """The page of numbers: the table of families as prometheus-client's text, OpenMetrics or the classic format.
 
-The library gets what the governor said in a registry of its own; its default registry (numbers of the interpreter, and
-of this process, which nobody asked about) and its multi-process mode are not used.
+The library gets what the governor said in a registry of its own; its default registry and its multi-process mode are
+not used.
 """
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
-from prometheus_client.registry import Collector
-
 from posthouse.daemons.metrics.families import COUNTER, FAMILIES, PREFIX, VERSION, Family
+from posthouse.daemons.metrics.library import (
+    Collector,
+    CollectorRegistry,
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+    choose_encoder,
+)
 from posthouse.ipc.governor import Picture
 from posthouse.protocol.http import accepts
 
