@@ -28,6 +28,7 @@ from posthouse.ipc.message import RecipientResult
 from posthouse.ipc.own_users import Door
 from posthouse.ipc.stream import Channel, Client
 from posthouse.skeleton.daemon import Context, Service
+from posthouse.util.files import close_done
 
 LATE_TIMEOUT_S: Final = 600.0  # how long results wait for a queue manager that does not come back
 MAX_CONTENT: Final = 1 << 31
@@ -66,7 +67,7 @@ class Delivery:
     def finish(self, results: Sequence[RecipientResult], *, dead: bool = False, why: str = "") -> None:
         """Report all recipients, once. dead: the destination's fault (`why`), so others for it should wait too."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            close_done(self._descriptor)
             self._descriptor = -1
         log_results(self.request, results, self.began, self.connected, self.conn_use)
         queue_id = self.request.envelope.queue_id

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from posthouse.delivery import durable
-from posthouse.util.files import sync_directory
+from posthouse.util.files import close_done, sync_directory
 
-_PARTS: Final = ("tmp", "new", "cur")
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _sequence = 0
 
@@ -39,7 +38,7 @@ def write(directory: str, host: str, head: bytes, content: bytes) -> Draft:
         _write_all(descriptor, head, content)
         status = os.fstat(descriptor)
     except BaseException:
-        os.close(descriptor)
+        close_done(descriptor)
         os.unlink(temporary)
         raise
     return Draft(directory, temporary, descriptor, status.st_dev, status.st_ino, host)
@@ -55,7 +54,7 @@ def deliver(drafts: Sequence[Draft]) -> list[OSError | None]:
     failed = durable.write_out([draft.descriptor for draft in drafts], ordered=ordered)
     for number, draft in enumerate(drafts):
         failed[number] = failed[number] or _move(draft)
-        os.close(draft.descriptor)
+        close_done(draft.descriptor)
         if failed[number] is not None:
             with contextlib.suppress(OSError):
                 os.unlink(draft.temporary)
@@ -67,24 +66,32 @@ def deliver(drafts: Sequence[Draft]) -> list[OSError | None]:
 def _move(draft: Draft) -> OSError | None:
     now = time.time_ns()
     name = f"{now // 10**9}.V{draft.device:x}I{draft.inode:x}M{now // 1000 % 10**6}.{draft.host}"
+    path = f"{draft.directory}/new/{name}"
     try:
-        os.rename(draft.temporary, f"{draft.directory}/new/{name}")
+        try:
+            os.rename(draft.temporary, path)
+        except FileNotFoundError:  # there was a tmp/, but there is no new/
+            make(draft.directory)
+            os.rename(draft.temporary, path)
     except OSError as error:
         return error
     return None
 
 
 def make(directory: str) -> None:
-    """Make the Maildir and its three parts, durably, with the directories above it. Raises OSError."""
+    """Make the Maildir and its three parts, durably, with the directories above it. Raises OSError.
+
+    tmp/ comes last, when the others are on the disk: whoever finds it finds a whole Maildir.
+    """
     parent = os.path.dirname(directory.rstrip("/"))
     os.makedirs(parent, 0o700, exist_ok=True)
-    for path in (directory, *(f"{directory}/{part}" for part in _PARTS)):
-        try:
+    for path in (directory, f"{directory}/new", f"{directory}/cur"):
+        with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)
-        except FileExistsError:
-            continue
     for path in (directory, parent):
         sync_directory(path)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(os.path.join(directory, "tmp"), 0o700)
 
 
 def _temporary_name(host: str) -> str:

@@ -5,6 +5,7 @@ import stat
 
 from posthouse.delivery.ending import Ending
 from posthouse.ipc.as_user import NOT_FOUND, REFUSED
+from posthouse.util.files import close_done
 
 
 def read(path: str, size_limit: int) -> bytes:
@@ -22,4 +23,4 @@ def read(path: str, size_limit: int) -> bytes:
             raise Ending(REFUSED, f"{path}: is too large")
         return os.read(descriptor, status.st_size)  # not more than it says: files in /proc, about ourselves, say none
     finally:
-        os.close(descriptor)
+        close_done(descriptor)

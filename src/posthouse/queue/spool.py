@@ -19,6 +19,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
+from posthouse.util.files import close_done
+
 MODE: Final = 0o400  # nobody writes to it again, not even its owner
 _PREFIX_UNNAMED: Final = "tmp-"  # where O_TMPFILE does not work: named, swept at start
 _NAME: Final = re.compile(r"(tmp-)?[0-9a-f]{24}", re.ASCII)
@@ -44,7 +46,7 @@ class SpoolFile:
     def close(self) -> None:
         """Close our descriptor."""
         if self.descriptor >= 0:
-            os.close(self.descriptor)
+            close_done(self.descriptor)
             self.descriptor = -1
 
 
@@ -60,7 +62,7 @@ class SpoolContent:
     def close(self) -> None:
         """Close the descriptor, once."""
         if self.descriptor >= 0:
-            os.close(self.descriptor)
+            close_done(self.descriptor)
             self.descriptor = -1
 
 
@@ -73,7 +75,7 @@ class Spool:
 
     def close(self) -> None:
         """Give the directory back."""
-        os.close(self._directory)
+        close_done(self._directory)
 
     def create(self) -> SpoolFile:
         """Make an empty file, open for writing. Raises OSError: no room, no descriptors."""
@@ -127,7 +129,7 @@ class Spool:
         descriptor = os.open(name, flags, dir_fd=self._directory)
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            os.close(descriptor)
+            close_done(descriptor)
             raise OSError(errno.EINVAL, "not a file")
         os.set_blocking(descriptor, True)
         return SpoolContent(descriptor, found.st_size)
@@ -158,7 +160,7 @@ def _refuse_writers(file: SpoolFile) -> None:
     Raises OSError (EBUSY): a lent descriptor is still open.
     """
     reader = os.open(f"/proc/self/fd/{file.descriptor}", os.O_RDONLY | os.O_CLOEXEC)
-    os.close(file.descriptor)
+    close_done(file.descriptor)
     file.descriptor = reader
     try:
         fcntl.fcntl(reader, fcntl.F_SETLEASE, fcntl.F_RDLCK)

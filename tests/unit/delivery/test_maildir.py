@@ -1,5 +1,6 @@
 """Maildirs: files complete or not there, directories on demand, everything synced."""
 
+import errno
 import os
 import re
 from collections.abc import Sequence
@@ -80,11 +81,12 @@ def test_a_file_whose_content_does_not_get_to_the_disk_is_taken_away(
 
 
 def test_no_room_for_the_name(tmp_path: Path) -> None:
-    """new/ vanished: this one waits, the other is delivered, nothing stays in tmp/."""
+    """A file where new/ was: this one waits, the other is delivered, nothing stays in tmp/."""
     drafts = [maildir.write(str(tmp_path / name), "x", b"", b"x\n") for name in ("gone", "box")]
     (tmp_path / "gone" / "new").rmdir()
+    (tmp_path / "gone" / "new").write_text("not a directory")
     failed = maildir.deliver(drafts)
-    assert isinstance(failed[0], FileNotFoundError)
+    assert isinstance(failed[0], NotADirectoryError)
     assert failed[1] is None
     assert not list((tmp_path / "gone" / "tmp").iterdir())
 
@@ -102,6 +104,55 @@ def test_a_maildir_with_a_missing_part_is_repaired(tmp_path: Path) -> None:
     maildir.make(str(tmp_path / "box"))
     (tmp_path / "box" / "tmp").rmdir()
     put(tmp_path / "box", b"", b"x\n")
+    assert files(tmp_path / "box") == [b"x\n"]
+
+
+@pytest.mark.parametrize("missing", ["new", "cur", "tmp"])
+def test_a_maildir_with_any_part_missing_takes_mail(tmp_path: Path, missing: str) -> None:
+    """Somebody removed it, or making it failed when the Maildir was new (by an earlier release)."""
+    maildir.make(str(tmp_path / "box"))
+    (tmp_path / "box" / missing).rmdir()
+    put(tmp_path / "box", b"", b"x\n")
+    assert files(tmp_path / "box") == [b"x\n"]
+
+
+@pytest.mark.parametrize("fails", range(4))
+def test_a_maildir_that_was_made_in_part_is_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int
+) -> None:
+    """No room for one of its directories; the next attempt makes the rest."""
+    made: list[str] = []
+    mkdir = os.mkdir
+
+    def make(path: str, mode: int = 0o777) -> None:
+        if len(made) == fails:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        mkdir(path, mode)
+        made.append(path)
+
+    monkeypatch.setattr(os, "mkdir", make)
+    with pytest.raises(OSError, match="No space"):
+        maildir.write(str(tmp_path / "box"), "x", b"", b"x\n")
+    monkeypatch.undo()
+    put(tmp_path / "box", b"", b"x\n")
+    assert files(tmp_path / "box") == [b"x\n"]
+    assert sorted(part.name for part in (tmp_path / "box").iterdir()) == ["cur", "new", "tmp"]
+
+
+def test_an_error_of_close_is_no_failed_delivery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message is on the disk by then, and under its name: it would come twice."""
+    maildir.make(str(tmp_path / "box"))
+    draft = maildir.write(str(tmp_path / "box"), "x", b"", b"x\n")
+    close = os.close
+
+    def fail(descriptor: int) -> None:
+        close(descriptor)
+        if descriptor == draft.descriptor:
+            monkeypatch.undo()  # the number will be used again
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "close", fail)
+    assert maildir.deliver([draft]) == [None]
     assert files(tmp_path / "box") == [b"x\n"]
 
 

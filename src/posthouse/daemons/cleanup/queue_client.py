@@ -6,7 +6,6 @@ after a Commit, qmgr is asked whether that came through.
 """
 
 import asyncio
-import os
 import socket
 from dataclasses import dataclass
 from typing import Final
@@ -27,6 +26,7 @@ from posthouse.ipc.queue import (
 )
 from posthouse.ipc.stream import Channel, Client, Request
 from posthouse.util.errors import TemporaryError
+from posthouse.util.files import close_done
 
 PROTOCOL_BROKEN: Final = "qmgr answered with another record than asked for"
 
@@ -158,7 +158,7 @@ class _SpoolConnection:
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
         elif isinstance(answer, Spool):  # who asked is gone
-            os.close(answer.descriptor)
+            close_done(answer.descriptor)
             self.drop(answer)
         if not self._waiting:
             channel.set_deadline(0)

@@ -58,6 +58,7 @@ from posthouse.tables.open import Opener
 from posthouse.tables.proxy import ProxyClient
 from posthouse.util import log
 from posthouse.util.errors import TemporaryError
+from posthouse.util.files import close_done
 
 MANY: Final = 1000  # recipients; fewer fit a record, however long they are
 MAX_RECIPIENTS_SIZE: Final = MAX_FRAME - 1024 * 1024  # octets of all recipients in the record for qmgr
@@ -297,20 +298,23 @@ class _Client:
             result = await service.queue.commit(envelope, recipients, content)
         else:
             spool, transaction.spool = transaction.spool, None
-            os.close(spool.descriptor)
+            close_done(spool.descriptor)
             result = await service.queue.commit_spool(envelope, recipients, spool)
         _check(result, envelope.queue_id)
 
     async def _sync(self, descriptor: int) -> int:
-        """Sync the spool file, in a thread: that waits for the disk."""
-        await self._channel.loop.run_in_executor(None, os.fdatasync, descriptor)
-        return os.fstat(descriptor).st_size
+        """Sync the spool file, in a thread: that waits for the disk. Raises TemporaryError; it is not tried again."""
+        try:
+            await self._channel.loop.run_in_executor(None, os.fdatasync, descriptor)
+            return os.fstat(descriptor).st_size
+        except (OSError, RuntimeError) as error:  # RuntimeError: no thread could be started
+            raise TemporaryError(f"sync spool file: {error}") from error
 
     def _drop_spool(self, transaction: Transaction) -> None:
         if transaction.spool is not None:
             self._service.write_out.forget(transaction)
             spool, transaction.spool = transaction.spool, None
-            os.close(spool.descriptor)
+            close_done(spool.descriptor)
             self._service.queue.drop_spool(spool)
 
     def pause(self, *, stop: bool) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 from posthouse.daemons.cleanup.outcome import WRITE_ERROR
 from posthouse.daemons.cleanup.transaction import Transaction
 from posthouse.util import log
+from posthouse.util.files import close_done
 
 BUDGET: Final = 16 * 1024 * 1024  # bytes of one process
 SMALL_BUDGET: Final = 4 * 1024 * 1024  # while memory is short
@@ -97,5 +98,5 @@ def _sync(descriptors: list[int]) -> list[str]:
         except OSError as error:
             errors.append(error.strerror or str(error))
         finally:
-            os.close(descriptor)
+            close_done(descriptor)
     return errors

@@ -5,7 +5,6 @@ million messages hold up nobody.
 """
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol, TypeVar
@@ -45,6 +44,7 @@ from posthouse.queue.values import (
 )
 from posthouse.util import eager, log
 from posthouse.util.errors import TemporaryError
+from posthouse.util.files import close_done
 
 CHANGES: Final = {
     showq.HOLD: (Change.HOLD, "placed on hold"),
@@ -268,6 +268,6 @@ def _send(channel: Channel[ToShowq], number: int, outcome: eager.Outcome[tuple[F
         reply, descriptor = Steered(number, 0, str(error)), -1
     if descriptor >= 0:
         channel.send_with_descriptor(reply, descriptor)
-        os.close(descriptor)
+        close_done(descriptor)
     else:
         channel.send(reply)
