@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import urllib.request
@@ -151,6 +152,29 @@ def probe(server: Instance, question: str) -> tuple[int, str]:
     command = [server.program("posthouse"), "status", question, "-c", str(server.config_directory)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=server.environment())
     return done.returncode, done.stdout + done.stderr
+
+
+def test_a_drain_makes_it_unready_and_a_frozen_governor_dead(posthouse: Start) -> None:
+    """Both are told with the reason, and both end with their cause."""
+    server, scraper = start(posthouse)
+    wait("it is ready", scraper.is_ready)
+    (server.queue_directory / "pid/drain").write_text('{"to": "", "since": 0}')
+    wait("it is not ready", lambda: not scraper.is_ready())
+    assert scraper.get("/ready")[0::2] == (503, "no new mail is taken: the system is being drained\n")
+    assert scraper.scrape()["posthouse_draining",] == 1
+    (server.queue_directory / "pid/drain").unlink()
+    wait("it is ready again", scraper.is_ready)
+
+    [governor] = [process.pid for process in server.processes() if process.name == "governor"]
+    os.kill(governor, signal.SIGSTOP)
+    try:
+        code, _, text = scraper.get("/live")
+        assert (code, "governor service does not answer" in text) == (503, True)
+        assert scraper.scrape()["posthouse_governor_up",] == 0
+        assert probe(server, "--live")[0] == 69
+    finally:
+        os.kill(governor, signal.SIGCONT)
+    wait("it is alive again", lambda: scraper.get("/live")[0] == 200)
 
 
 @pytest.fixture
