@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from posthouse.commands.drain.ledger import Standing, standing, table
+from posthouse.commands.drain.ledger import SPOOL, UNKNOWN, Standing, standing, table
 from posthouse.commands.posthouse.status import ask_governor
 from posthouse.commands.progress import Progress
 from posthouse.commands.queue_client import (
@@ -85,13 +85,13 @@ class Drainer:
                 await self._client.ask(Flush(self._client.next_id()))
             await asyncio.sleep(LOOK_S)
             last, now = now, await self._look()
-            progress("left", now.total)
+            progress("left" if now.total else "nothing left; clients still connected", now.total or now.sessions)
             if now.empty or time.monotonic() > deadline:
                 break
             under_way = now.places["incoming"] + now.places["active"] + now.places["maildrop"]
             quiet = 0 if under_way or now != last else quiet + 1
-            if quiet >= QUIET_LOOKS and not now.sessions and now.moving == 0:
-                break  # only mail on hold is left
+            if quiet >= QUIET_LOOKS and not now.sessions and not now.moving:
+                break  # nothing of what is left goes by itself
             if (quiet >= QUIET_LOOKS or time.monotonic() > hand_over_at) and self._plan.to and not handed_over:
                 handed_over = now.moving
                 write_drain(self._directory, self._plan.to)
@@ -166,11 +166,15 @@ def report(plan: Plan, outcome: Outcome) -> None:
         sys.stdout.write(f"{outcome.handed_over} could not be delivered at once and went to {plan.to}\n")
     if after.empty:
         sys.stdout.write("nothing is left\n")
-    else:
+    elif after.total:
         sys.stdout.write(f"{after.total} messages are left: postqueue -p shows why\n")
     if after.places["hold"]:
         sys.stdout.write("mail on hold stays until it is released (postsuper -H ALL) or deleted (postsuper -d)\n")
-    if after.sessions:
+    if after.places[SPOOL] and not after.total:
+        sys.stdout.write(f"{after.places[SPOOL]} files belong to no message: posthouse queue verify\n")
+    if after.sessions == UNKNOWN:
+        sys.stdout.write("governor(8) does not answer: clients may still be connected\n")
+    elif after.sessions:
         sys.stdout.write(f"{after.sessions} clients are still connected; none of them can begin a message\n")
     sys.stdout.write("no new mail is taken until: posthouse drain --off\n")
 

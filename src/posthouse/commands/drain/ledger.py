@@ -10,19 +10,20 @@ from posthouse.ipc.governor import Picture
 QUEUES: Final = ("incoming", "active", "deferred", "hold")
 MAILDROP: Final = "maildrop"
 SPOOL: Final = "spool files"
+UNKNOWN: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How much is where. sessions: of clients that were connected before, or that have not noticed."""
+    """How much is where. sessions: of clients that were connected before, or have not noticed; UNKNOWN is not none."""
 
     places: Mapping[str, int]
     sessions: int
 
     @property
     def moving(self) -> int:
-        """Count what is on its way, or will be by itself."""
-        return sum(number for name, number in self.places.items() if name != "hold")
+        """Count the messages that are on their way, or will be by themselves."""
+        return sum(number for name, number in self.places.items() if name not in ("hold", SPOOL))
 
     @property
     def total(self) -> int:
@@ -40,7 +41,7 @@ def standing(counts: Mapping[str, int], picture: Picture | None, queue_directory
     places = {name: counts.get(name, 0) for name in QUEUES}
     places[MAILDROP] = len(os.listdir(f"{queue_directory}/maildrop"))
     places[SPOOL] = _files(f"{queue_directory}/posthouse/spool")
-    return Standing(places, int(picture.numbers.get("sessions", 0)) if picture is not None else 0)
+    return Standing(places, int(picture.numbers.get("sessions", 0)) if picture is not None else UNKNOWN)
 
 
 def _files(directory: str) -> int:
@@ -52,5 +53,6 @@ def table(before: Standing, after: Standing) -> str:
     """Lay it out for people."""
     lines = [f"{'':<12}{'before':>10}{'after':>10}"]
     lines += [f"{name:<12}{before.places[name]:>10}{after.places[name]:>10}" for name in before.places]
-    lines.append(f"{'sessions':<12}{before.sessions:>10}{after.sessions:>10}")
+    known = ["?" if each.sessions == UNKNOWN else str(each.sessions) for each in (before, after)]
+    lines.append(f"{'sessions':<12}{known[0]:>10}{known[1]:>10}")
     return "\n".join(lines) + "\n"
