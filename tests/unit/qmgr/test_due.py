@@ -69,6 +69,22 @@ def case(loop: FakeLoop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
     made.reader.stop()
 
 
+def test_an_attempt_that_no_wait_explains_shows_that_the_clock_went_back(case: Case) -> None:
+    """While no queue manager ran; what is done about it is not the reader's."""
+    told: list[float] = []
+    case.reader.farthest_s = 4400.0
+    case.reader.on_too_far = lambda: told.append(case.loop.time())
+    case.put(START + 4300)
+    case.reader.scan()
+    case.loop.run_ready()
+    assert not told
+    case.messages.clear()
+    case.put(START + 10 * 365 * 86400)
+    case.reader.scan()
+    case.loop.run_ready()
+    assert told == [START]
+
+
 def test_what_is_due_is_admitted_in_order(case: Case) -> None:
     """What is not due yet comes at its time, without being asked for."""
     case.put(START - 5, START - 9, START + 100)

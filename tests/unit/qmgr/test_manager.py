@@ -120,7 +120,7 @@ class FakeNotices:
         self.asked.append(("delivered", []))
         self.done.append(done)
 
-    def delay_is_due(self, message: ActiveMessage, now: float, warning_s: float) -> bool:
+    def delay_is_due(self, message: ActiveMessage, age_s: float, warning_s: float) -> bool:
         """As the test says."""
         return self.delay_due
 
@@ -133,12 +133,16 @@ class FakeNotices:
         self.done.pop(0)(error)
 
 
+YEAR = 365.25 * 86400
+
+
 class Case:
     """A queue manager and what is around it."""
 
     def __init__(self, loop: FakeLoop) -> None:
         self.loop = loop
         self.now = ARRIVAL + 10
+        self.jumped = 0.0  # by how much the clock was set
         self.ledger, self.scheduler, self.notices = FakeLedger(), FakeScheduler(), FakeNotices()
         self.resolver = FakeResolver(loop)
         self.acknowledged = 0
@@ -159,6 +163,17 @@ class Case:
         self.manager.on_deferred = self.dues.append
         self.manager.on_room = self._on_room
         return self
+
+    @property
+    def steady(self) -> float:
+        """The clock that nobody sets."""
+        return self.now - self.jumped
+
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock."""
+        self.now += seconds
+        self.jumped += seconds
+        self.manager.clock.look()
 
     def _on_room(self) -> None:
         self.rooms += 1
@@ -182,8 +197,10 @@ class Case:
 @pytest.fixture
 def case(loop: FakeLoop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
     """Make a manager with the defaults, a clock, and a log to read."""
-    made = Case(loop).start()
+    made = Case(loop)
     monkeypatch.setattr(module.time, "time", lambda: made.now)  # type: ignore[attr-defined]
+    monkeypatch.setattr(module.time, "clock_gettime", lambda _clock: made.steady)  # type: ignore[attr-defined]
+    made.start()
     with logged() as lines:
         made.lines = lines
         yield made
@@ -319,6 +336,65 @@ def test_mail_that_is_too_old_is_returned(case: Case) -> None:
     assert case.notices.asked == [("failed", [1])]
     assert active.results[1].text == "try later"
     assert "3TEST: from=<s@x>, status=expired, returned to sender" in case.lines
+
+
+def test_mail_is_not_old_because_the_clock_was_set_forward(case: Case) -> None:
+    """Ten years at once: neither returned nor called late; the next attempt comes by the new time."""
+    case.start(delay_warning_time="4h")
+    active = case.admit()
+    case.jump(10 * YEAR)
+    case.took(active, deferred(1))
+    assert case.notices.asked == []
+    assert case.ledger.log == ["defer"]
+    assert case.now + 300 <= case.dues[0] <= case.now + 330
+    assert case.manager.oldest_active() == 0.0
+
+
+def test_the_active_queue_is_not_old_because_the_clock_was_set_forward(case: Case) -> None:
+    """It would be a reason to slow down."""
+    case.admit()
+    case.jump(10 * YEAR)
+    assert case.manager.oldest_active() == 0.0
+
+
+def test_mail_that_came_after_the_clock_was_set_forward_grows_old_as_always(case: Case) -> None:
+    """Its times are of the new clock."""
+    case.jump(10 * YEAR)
+    arrival = case.now
+    case.now += 5 * 86400
+    case.took(case.admit(arrival=arrival), deferred(1))
+    assert case.notices.asked == [("failed", [1])]
+
+
+def test_mail_grows_old_after_the_clock_was_set_forward(case: Case) -> None:
+    """By the clock that nobody sets."""
+    active = case.admit()
+    case.jump(10 * YEAR)
+    case.now += 5 * 86400
+    case.took(active, deferred(1))
+    assert case.notices.asked == [("failed", [1])]
+
+
+def test_mail_that_came_under_a_clock_that_was_wrong_is_as_old_as_it_is(case: Case) -> None:
+    """A machine that starts in 1970 and is told the time later."""
+    case.jump(-10 * YEAR)
+    arrival = case.now
+    case.now += 60
+    case.jump(10 * YEAR)
+    young = case.admit(arrival=arrival)
+    case.took(young, deferred(1))
+    assert case.notices.asked == []
+    case.now += 5 * 86400
+    case.took(case.admit(arrival=arrival), deferred(1))
+    assert case.notices.asked == [("failed", [1])]
+
+
+def test_mail_is_young_when_the_clock_was_set_back(case: Case) -> None:
+    """A message from the future waits as a new one does."""
+    active = case.admit()
+    case.jump(-10 * YEAR)
+    case.took(active, deferred(1))
+    assert case.now + 300 <= case.dues[0] <= case.now + 330
 
 
 def test_a_notice_that_is_too_old_is_given_up(case: Case) -> None:

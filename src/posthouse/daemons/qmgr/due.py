@@ -39,6 +39,8 @@ class DueReader:
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at = float("inf")
         self._stopped = False
+        self.farthest_s = float("inf")  # no attempt is meant to be farther away
+        self.on_too_far: Callable[[], None] = lambda: None  # the next one is: the clock went back while nobody looked
 
     def scan(self) -> None:
         """Look now."""
@@ -89,6 +91,8 @@ class DueReader:
         if not page.complete or self._again:
             self._again = False
             self._loop.call_soon(self.scan)
+        elif page.next_due is not None and page.next_due > time.time() + self.farthest_s:
+            self.on_too_far()
         elif page.next_due is not None:
             self.expect(page.next_due)  # something earlier may have been deferred since the page was asked for
 

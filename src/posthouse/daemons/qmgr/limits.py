@@ -69,11 +69,16 @@ class RetryTimes:
             settings[QUEUE_RUN_DELAY],
         )
 
-    def next_attempt(self, now: float, arrival: float) -> float:
-        """The wait is the message's age within limits (qmgr(8)), with jitter, and never past its expiry for long."""
-        wait = min(max(now - arrival, self.minimal_s), self.maximal_s)
-        return now + wait * (1 + random.uniform(0, JITTER))  # noqa: S311 - not a secret
+    def wait(self, age_s: float) -> float:
+        """Until the next attempt: the message's age within limits (qmgr(8)), with jitter."""
+        wait = min(max(age_s, self.minimal_s), self.maximal_s)
+        return wait * (1 + random.uniform(0, JITTER))  # noqa: S311 - not a secret
 
-    def expired(self, now: float, arrival: float, *, is_bounce: bool) -> bool:
+    @property
+    def longest_wait(self) -> float:
+        """No attempt is farther away than this, however old the message is."""
+        return max(self.minimal_s, self.maximal_s) * (1 + JITTER)
+
+    def expired(self, age_s: float, *, is_bounce: bool) -> bool:
         """Whether a message that is still not delivered is given up."""
-        return now - arrival >= (self.bounce_lifetime_s if is_bounce else self.lifetime_s)
+        return age_s >= (self.bounce_lifetime_s if is_bounce else self.lifetime_s)

@@ -13,6 +13,7 @@ from typing import Final
 
 from posthouse.config.parameters import RECIPIENT_DELIMITER, RELAY_TRANSPORT
 from posthouse.config.settings import Settings
+from posthouse.daemons.qmgr.clock import Clock
 from posthouse.daemons.qmgr.ledger import Ledger
 from posthouse.daemons.qmgr.limits import RetryTimes
 from posthouse.daemons.qmgr.message import ActiveMessage
@@ -48,6 +49,7 @@ class QueueManager:
         self._resolver = resolver
         self._notices = notices
         self._times = RetryTimes.of(settings)
+        self.clock = Clock()
         self._active_limit = settings[QMGR_MESSAGE_ACTIVE_LIMIT]
         self._content_limit = self._content_budget = self._content_room = settings[QMGR_CONTENT_MEMORY]
         self._defer_transports = frozenset(settings[DEFER_TRANSPORTS])
@@ -92,10 +94,12 @@ class QueueManager:
         """Bytes of content in memory."""
         return self._content_budget - self._content_room
 
-    def oldest_active(self, now: float) -> float:
+    def oldest_active(self) -> float:
         """Seconds that the oldest message of the active queue has been there."""
         message = next(iter(self._active.values()), None)
-        return 0.0 if message is None or not message.active else max(now - message.active, 0.0)
+        if message is None or not message.active:
+            return 0.0
+        return self.clock.age(message.active)
 
     def admit(self, message: ActiveMessage) -> None:
         """Begin a round."""
@@ -211,9 +215,8 @@ class QueueManager:
     # The end of a round.
 
     def _round_over(self, message: ActiveMessage) -> None:
-        now = time.time()
         envelope = message.envelope
-        old = self._times.expired(now, envelope.arrival, is_bounce=not envelope.sender)
+        old = self._times.expired(self.clock.age(envelope.arrival), is_bounce=not envelope.sender)
         has_deferred = bool(message.with_outcome(DEFERRED))
         if has_deferred and (old or message.forced_expire) and not message.withdrawn:  # held mail does not expire
             log.info(
@@ -262,10 +265,10 @@ class QueueManager:
         self._defer(message, deferred)
 
     def _defer(self, message: ActiveMessage, results: list[RecipientResult]) -> None:
-        now = time.time()
-        due = self._times.next_attempt(now, message.envelope.arrival)
+        age_s = self.clock.age(message.envelope.arrival)
+        due = time.time() + self._times.wait(age_s)
         tried = [result for result in results if result.dsn != UNTRIED]
-        if tried and self._notices.delay_is_due(message, now, self._times.warning_s):
+        if tried and self._notices.delay_is_due(message, age_s, self._times.warning_s):
             self._notices.delayed(message, tried, self._expiry(message))
         self._leave(message)
         self._ledger.defer(message, tried, due)

@@ -46,11 +46,11 @@ class Notices:
         sent = [result for result in message.with_outcome(SENT) if result.action]
         self._notify(DELIVERED, message, sent, 0.0, done)
 
-    def delay_is_due(self, message: ActiveMessage, now: float, warning_s: float) -> bool:
+    def delay_is_due(self, message: ActiveMessage, age_s: float, warning_s: float) -> bool:
         """Whether the sender should be told now that the message is late (once for a message)."""
         if not warning_s or not message.envelope.sender or message.delay_warned:
             return False
-        return now - message.envelope.arrival >= warning_s
+        return age_s >= warning_s
 
     def delayed(self, message: ActiveMessage, results: list[RecipientResult], until: float) -> None:
         """Tell the sender that it is late. Not worth a retry of its own."""

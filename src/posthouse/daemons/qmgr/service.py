@@ -20,9 +20,11 @@ from posthouse.config.parameters import (
     SENDER_DEPENDENT_RELAYHOST_MAPS,
 )
 from posthouse.daemons.qmgr.admin import Admin
+from posthouse.daemons.qmgr.clock import JUMP_S, ClockWatch
 from posthouse.daemons.qmgr.due import DueReader
 from posthouse.daemons.qmgr.intake import Intake
 from posthouse.daemons.qmgr.ledger import Ledger, revive
+from posthouse.daemons.qmgr.limits import RetryTimes
 from posthouse.daemons.qmgr.manager import QueueManager
 from posthouse.daemons.qmgr.message import ActiveMessage
 from posthouse.daemons.qmgr.notices import Notices
@@ -65,6 +67,9 @@ class QmgrService(Service):
         self._admin = Admin(store, self)
         self._manager.on_room = self._due.scan
         self._manager.on_deferred = self._due.expect
+        self._due.farthest_s = RetryTimes.of(settings).longest_wait + JUMP_S
+        self._due.on_too_far = self._clock_went_back
+        self._clock_watch = ClockWatch(loop, self._manager.clock, self._clock_went_back)
         self._own = {0, os.geteuid()}
         self._inner = self._own | _uid(settings[MAIL_OWNER])
         self._agents = self._inner | _uid(settings[NETWORK_OWNER])
@@ -168,6 +173,11 @@ class QmgrService(Service):
             until = time.time() + STILL_DELIVERING_S
             eager.start(self._ledger.keep_back(record.queue_id, until), lambda _outcome: taken())
 
+    def _clock_went_back(self) -> None:
+        """What was due by the time that it was is due now."""
+        self._due.set_back(0.0)
+        eager.start(self._admin.flush("", ""), _flushed)
+
     # What is scarce.
 
     def _review_resources(self) -> None:
@@ -202,7 +212,7 @@ class QmgrService(Service):
             "queue_left": manager.left,
             "queue_active": len(manager.active()),
             "queue_room": manager.room,
-            "queue_oldest_active": round(manager.oldest_active(time.time())),
+            "queue_oldest_active": round(manager.oldest_active()),
             "queue_content_memory": manager.content_memory,
         }
         found |= {f"queue_{name}": number for name, number in counts._asdict().items()}
@@ -249,6 +259,7 @@ class QmgrService(Service):
         """Start no more deliveries, wait for those under way for a while, close the store."""
         self._closing = True
         self._due.stop()
+        self._clock_watch.stop()
         self._scheduler.pause()
         self._wait_for_deliveries(self._loop.time() + RETIRE_WAIT_S)
 
@@ -271,6 +282,12 @@ class QmgrService(Service):
     def _store_failed(self, failure: StoreFailedError) -> None:
         """Nothing may be acknowledged any more; the next process saves what can be read."""
         raise Fatal(f"queue store failed: {failure}")
+
+
+def _flushed(outcome: eager.Outcome[int]) -> None:
+    """Say what could not be done; the next jump, or the next start, tries again."""
+    if outcome.error is not None:
+        log.warning(f"making deferred mail due: {outcome.error}")
 
 
 def _uid(name: str) -> set[int]:
