@@ -104,6 +104,8 @@ def test_every_hostile_server_at_once(posthouse: Start, amount: Amount, figures:
                 wait(f"round {turn} is over", lambda people=people: fates(server).keys() >= set(people), 60)  # type: ignore[misc]
         found = fates(server)
         after = largest(server, "smtp")
+        for each in servers:
+            each.stop()
     for recipient, (status, dsn, text) in found.items():
         if recipient.startswith("u@"):
             continue

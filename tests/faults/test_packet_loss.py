@@ -25,7 +25,7 @@ DOUBLES: Final = 40
 def test_three_of_ten_packets_get_lost(posthouse: Start, amount: Amount, figures: Figures) -> None:
     """Every message that was answered 250 arrives whole, in a mailbox or at the next server."""
     ledger = Ledger()
-    seconds = amount(1.5, 120.0)
+    seconds = amount(1.0, 120.0)
     with own_network() as network, RecordingSink() as sink:
         retry = {"minimal_backoff_time": "1s", "maximal_backoff_time": "2s", "queue_run_delay": "1s"}
         server = posthouse(

@@ -27,7 +27,7 @@ BOXES: Final = Boxes(["alice", "bob"])
 def test_a_disk_of_a_megabyte_a_second(posthouse: Start, amount: Amount, figures: Figures) -> None:
     """More comes than the disk takes: everybody waits, nothing is lost, and no processor time is burnt."""
     ledger = Ledger()
-    seconds = amount(1.5, 60.0)
+    seconds = amount(1.0, 60.0)
     with ExitStack() as stack:
         group = stack.enter_context(DiskGroup.make())
         server = posthouse(**BOXES.options(mydestination=""), started=False)

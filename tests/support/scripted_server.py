@@ -128,6 +128,10 @@ class ScriptedServer:
             thread.join(5)
         self._listener.close()
 
+    def stop(self) -> None:
+        """Begin to stop; leaving the context waits for it."""
+        self._stopping.set()
+
     def _run(self, target: Callable[[], None]) -> None:
         thread = threading.Thread(target=target, daemon=True)
         self._threads.append(thread)
