@@ -142,6 +142,21 @@ def test_a_message_that_found_no_room_is_met_again(case: Case) -> None:
     assert case.admitted == ["3M1", "3M1"]
 
 
+def test_what_finds_no_room_while_a_page_is_read_is_met_again(case: Case) -> None:
+    """The page was asked for before that message was there, and ends behind it."""
+    case.put(START - 1)
+    case.slow = case.loop.create_future()
+    case.reader.scan()
+    slow, case.slow = case.slow, None
+    case.put(START - 2)
+    case.reader.set_back(START - 2)
+    slow.set_result(None)
+    case.loop.run_ready()
+    case.reader.scan()
+    case.loop.run_ready()
+    assert case.admitted == ["3M1", "3M2", "3M1"]  # the service knows which ones are active
+
+
 def test_a_message_that_will_be_due_is_expected(case: Case) -> None:
     """Fresh deferrals are not in any page that was read; an earlier one counts."""
     case.reader.scan()

@@ -33,6 +33,7 @@ class DueReader:
         self._loop = loop
         self._read, self._room, self._admit = read, room, admit
         self._cursor = DueKey(0.0, 0)
+        self._back: DueKey | None = None  # where to the cursor was set back while a page was read
         self._until = 0.0
         self._reading = False
         self._again = False
@@ -58,8 +59,10 @@ class DueReader:
 
     def set_back(self, due: float) -> None:
         """A message that is due at this time was not taken up: meet it again."""
-        if due <= self._cursor.due:
-            self._cursor = DueKey(due - 0.000001, 0)
+        back = DueKey(due - 0.000001, 0)
+        self._cursor = min(self._cursor, back)
+        if self._reading:
+            self._back = min(self._back or back, back)
 
     def expect(self, due: float) -> None:
         """Something will be due then."""
@@ -85,7 +88,8 @@ class DueReader:
             log.warning(f"reading the queue: {error}")
             self._sleep_until(time.time() + 10.0)
             return
-        self._cursor = page.after
+        self._cursor = min(page.after, self._back or page.after)
+        self._back = None
         for message in page.messages:
             self._admit(message)
         if not page.complete or self._again:
