@@ -24,6 +24,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
     for name in ("data/governor", "posthouse", "pid"):
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.setattr(health, "LIMIT_S", 0.2)
+    monkeypatch.setattr(health, "FRESH_S", 0.0)
     monkeypatch.setattr(service, "REQUEST_LIMIT_S", 0.3)
     monkeypatch.setattr(service, "LINGER_S", 0.1)
     found = System(tmp_path, {"message_size_limit": "1000", "data_directory": str(tmp_path / "data")})
@@ -97,8 +98,23 @@ def test_without_a_queue_it_is_not_ready(system: System) -> None:
     assert system.run(get(system.start_tcp(DAEMON), "/ready"))[0] == 503
 
 
+def test_who_asks_without_end_does_not_keep_the_governor_busy(whole: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer serves everybody for a moment; then it is asked for anew."""
+    port = whole.start_tcp(DAEMON)
+    own = whole.services[-1]
+    assert isinstance(own, service.MetricsService)
+    governor = own._health._governor
+    for _ in range(3):
+        whole.run(get(port, "/ready"))
+    assert governor._number == 3
+    monkeypatch.setattr(health, "FRESH_S", 1000.0)
+    for _ in range(10):
+        assert whole.run(get(port, "/ready"))[0] == 200
+    assert governor._number == 4
+
+
 def test_many_who_ask_at_once_are_all_answered(whole: System) -> None:
-    """And what they ask is asked once."""
+    """However few answers there are for them."""
     port = whole.start_tcp(DAEMON)
 
     async def all_of_them() -> list[tuple[int, str, bytes]]:
