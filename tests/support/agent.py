@@ -12,7 +12,7 @@ from typing import Final, Self, cast
 
 from posthouse.config.settings import Settings
 from posthouse.delivery.agent import AgentService
-from posthouse.ipc.delivery import QMGR, Acknowledge, Deliver, DeliverTo, FromAgent, Results
+from posthouse.ipc.delivery import QMGR, Acknowledge, Deliver, DeliverTo, FromAgent, Leaving, Results
 from posthouse.ipc.message import Envelope
 from posthouse.ipc.stream import Channel
 from posthouse.skeleton.daemon import Context, Service
@@ -58,6 +58,7 @@ class AgentHarness:
         self._program = program
         self._number = 0
         self.results: dict[int, Results] = {}
+        self.is_leaving = False  # the agent said so
         self.log = ListSink()
         self._services: list[Service] = []
         self._listeners: list[socket.socket] = []
@@ -154,6 +155,9 @@ class AgentHarness:
         self.loop.run_until_complete(asyncio.sleep(seconds))
 
     def _on_results(self, channel: Channel[FromAgent], record: FromAgent) -> None:
+        if isinstance(record, Leaving):
+            self.is_leaving = True
+            return
         assert record.id not in self.results, "answered twice"
         self.results[record.id] = record
         channel.send(Acknowledge(record.id))

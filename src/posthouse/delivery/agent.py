@@ -20,6 +20,7 @@ from posthouse.ipc.delivery import (
     Deliver,
     LateResults,
     LateTaken,
+    Leaving,
     Results,
     StillDelivering,
     ToAgent,
@@ -101,7 +102,9 @@ class AgentService(Service):
         return bool(self._in_progress) or not self._late.idle
 
     def retire(self) -> None:
-        """Let qmgr go elsewhere: its connection is closed once nothing is in progress on it."""
+        """Let qmgr go elsewhere: it is told, and its connection is closed once nothing is in progress on it."""
+        for channel in self._channels:
+            channel.send(Leaving(0))
         self._close_idle_channels()
 
     def _close_idle_channels(self) -> None:

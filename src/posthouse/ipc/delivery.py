@@ -2,8 +2,10 @@
 
 qmgr connects to the transport's socket and keeps the connection; deliveries are numbered and interleave, at most the
 transport's process limit at once over all its connections. An agent keeps each result until it is acknowledged, which
-means committed. When the connection is lost, the agent brings what was not acknowledged to qmgr's own socket
-(protocol "results": LateResults, answered by LateTaken), so a message the remote server took is not sent twice.
+means committed. An agent that retires says so, gets nothing more, and closes when everything is acknowledged: without
+a word it would be busy for as long as mail flows. When the connection is lost, the agent brings what was not
+acknowledged to qmgr's own socket (protocol "results": LateResults, answered by LateTaken), so a message the remote
+server took is not sent twice.
 """
 
 from typing import Final
@@ -56,6 +58,10 @@ class Results(Request, frozen=True, tag=11):
     why: str = ""
 
 
+class Leaving(Request, frozen=True, tag=12):
+    """The agent retires (`id` is 0): what it has it finishes, whatever is new should go to another process."""
+
+
 class LateResults(Request, frozen=True, tag=1):
     """Results whose connection was lost; `id` numbers this request."""
 
@@ -74,7 +80,7 @@ class LateTaken(Request, frozen=True, tag=11):
 
 
 ToAgent = Deliver | Acknowledge
-FromAgent = Results
+FromAgent = Results | Leaving
 ToResults = LateResults | StillDelivering
 AGENT: Final[Protocol[ToAgent]] = Protocol(NAME, VERSION, ToAgent)  # what an agent receives
 QMGR: Final[Protocol[FromAgent]] = Protocol(NAME, VERSION, FromAgent)  # what qmgr receives

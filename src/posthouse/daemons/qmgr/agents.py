@@ -1,7 +1,8 @@
 """Connections to delivery agents: requests out, results in.
 
 One connection for each process of a transport that is wanted; a second one when the first is busy (an agent process
-takes one). Deliveries of a lost connection go back to be tried again; their agent brings results that it had.
+takes one). A process that leaves keeps what it has and gets nothing more. Deliveries of a lost connection go back to be
+tried again; their agent brings results that it had.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from posthouse.daemons.qmgr.destinations import Entry, Transport
-from posthouse.ipc.delivery import QMGR, Acknowledge, Deliver, Results
+from posthouse.ipc.delivery import QMGR, Acknowledge, Deliver, FromAgent, Leaving, Results
 from posthouse.ipc.stream import Channel
 from posthouse.util import log
 
@@ -24,10 +25,11 @@ CLOSE_IDLE_S: Final = 60.0  # an idle connection is closed, so that the agent ma
 class AgentChannel:
     """One connection to one process of a transport."""
 
-    __slots__ = ("channel", "deliveries", "used")
+    __slots__ = ("channel", "deliveries", "leaving", "used")
 
-    def __init__(self, channel: Channel[Results]) -> None:
+    def __init__(self, channel: Channel[FromAgent]) -> None:
         self.channel = channel
+        self.leaving = False  # finishes what it has; the agent closes it
         self.deliveries: dict[int, Entry] = {}
         self.used = 0.0
 
@@ -58,15 +60,14 @@ class Agents:
     @property
     def available(self) -> bool:
         """Whether a request can be sent now; otherwise a connection is being made and on_available will be called."""
-        if self._channels:
-            return True
-        self._connect()
-        return bool(self._channels)
+        if not self._staying():
+            self._connect()
+        return bool(self._staying())
 
     def send(self, entry: Entry, request: Deliver, descriptor: int) -> None:
         """Send a request (its id is set here). descriptor: large content, or -1; it stays the caller's."""
         chosen = self._least_busy()
-        if len(chosen.deliveries) >= BUSY_DELIVERIES and len(self._channels) < self._most:
+        if len(chosen.deliveries) >= BUSY_DELIVERIES and len(self._staying()) < self._most:
             self._connect()
         chosen.deliveries[request.id] = entry
         if descriptor >= 0:
@@ -76,8 +77,12 @@ class Agents:
 
     def _least_busy(self) -> AgentChannel:
         """A connection that no process has taken yet gets nothing while there is another."""
-        taken = [each for each in self._channels if each.channel.greeted]
-        return min(taken or self._channels, key=lambda each: len(each.deliveries))
+        staying = self._staying()
+        taken = [each for each in staying if each.channel.greeted]
+        return min(taken or staying, key=lambda each: len(each.deliveries))
+
+    def _staying(self) -> list[AgentChannel]:
+        return [each for each in self._channels if not each.leaving]
 
     def next_id(self) -> int:
         """Number for the next request."""
@@ -125,20 +130,22 @@ class Agents:
 
     def _try_again(self) -> None:
         self._retry = None
-        if not self._channels:
-            self._connect()
-        if self._channels:
+        if self.available:
             self._on_available(self._transport)
 
-    def _find(self, channel: Channel[Results]) -> AgentChannel | None:
+    def _find(self, channel: Channel[FromAgent]) -> AgentChannel | None:
         for each in self._channels:
             if each.channel is channel:
                 return each
         return None
 
-    def _on_record(self, channel: Channel[Results], record: Results) -> None:
+    def _on_record(self, channel: Channel[FromAgent], record: FromAgent) -> None:
         self._attempt = 0
         each = self._find(channel)
+        if isinstance(record, Leaving):
+            if each is not None:
+                each.leaving = True
+            return
         entry = each.deliveries.pop(record.id, None) if each is not None else None
         if entry is None:
             channel.send(Acknowledge(record.id))
@@ -156,7 +163,7 @@ class Agents:
         for each in self._channels:
             each.channel.flush()
 
-    def _on_close(self, channel: Channel[Results]) -> None:
+    def _on_close(self, channel: Channel[FromAgent]) -> None:
         each = self._find(channel)
         if each is None:
             return
