@@ -6,6 +6,7 @@ back is measured and not asserted, except within generous limits.
 """
 
 import random
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,10 +17,13 @@ import pytest
 
 from tests.conftest import Start
 from tests.faults.figures import Figures
+from tests.faults.named_points import POINTS, SHORT, Point, Traffic
 from tests.support import all_ways, daemons
 from tests.support.all_ways import Books, Host, Probe, drain, start_plainly, under_load
 from tests.support.amount import Amount
 from tests.support.instance import Instance, kill_quietly
+from tests.support.kill_at import At, Watch, known
+from tests.support.letters import SMALL, write_letter
 from tests.support.recording_sink import RecordingSink
 
 SEED: Final = 20261123
@@ -32,6 +36,8 @@ LIMIT_S: Final = 30.0
 DOUBLING: Final = frozenset(
     {"qmgr", "smtp", "virtual", "local", "runas", "warm", "bounce", "pickup", EVERYTHING, MASTER, SEVERAL, CHILD}
 )
+REACH_S: Final = 15.0  # for a point to be reached
+TURNS: Final = 5  # at each named point in a whole run
 IN_FLIGHT: Final = 40  # deliveries whose record one of them can take with it
 
 
@@ -116,7 +122,7 @@ class Rounds:
         returned = sum(1 for each in self.books.arrived if each.endswith(all_ways.GONE))
         return (
             f"{len(ledger.acknowledged)} acknowledged (recipients), none lost, {returned} of them returned; "
-            f"{sum(doubles.values())} twice; {self.books.torn} parts in mbox files, each there as a whole too"
+            f"{doubles.total()} twice; {self.books.torn} parts in mbox files, each there as a whole too"
         )
 
 
@@ -140,7 +146,7 @@ def books(posthouse: Start) -> Iterator[Books]:
         server = posthouse(**all_ways.options(sink), started=False)
         all_ways.give_away(server.mail_directory)
         server.start_and_greet()
-        yield Books(server, sink, server.mail_directory)
+        yield Books(server, host, sink, server.mail_directory)
 
 
 def schedule(rounds: int, chance: random.Random) -> list[str]:
@@ -157,7 +163,7 @@ def test_kills_at_random_moments_lose_nothing(books: Books, amount: Amount, figu
     """Daemons, master, several at once and everything die under load; the ledger is checked again and again."""
     chance = random.Random(SEED)
     rounds = Rounds(books)
-    plan = schedule(amount(6, 500), chance)
+    plan = schedule(amount(4, 500), chance)
     probe = Probe(books)
     for start in range(0, len(plan), SETTLE):
         with under_load(books, chance):
@@ -170,4 +176,122 @@ def test_kills_at_random_moments_lose_nothing(books: Books, amount: Amount, figu
     print(f"killed: {dict(rounds.killed)}; refused: {dict(books.ledger.refused)}; doubled: {dict(books.doubles)}")
     figures(f"kill -9 at {len(plan)} random moments, {rounds.killed[MASTER]} of them of master", rounds.summary())
     rounds.times.tell(figures)
-    assert len(books.ledger.acknowledged) > amount(50, 10_000)
+    assert len(books.ledger.acknowledged) > amount(30, 10_000)
+
+
+class Aim:
+    """Brings the system to a named point, where something is killed, alone or with everything else."""
+
+    def __init__(self, rounds: Rounds, chance: random.Random) -> None:
+        self._rounds, self._chance = rounds, chance
+        self._server = rounds.books.server
+        self._hand = all_ways.Load(rounds.books, chance)  # sends what is sent by hand
+        self._probe = Probe(rounds.books)
+        self._aside = aside(self._server)
+
+    def take(self, point: Point, *, after: bool, together: bool) -> str:
+        """Do it once, and wait until the service is back. Returns where it was, "" when the point was not reached."""
+        if point.traffic is not Traffic.LOAD:
+            return self._take(point, after=after, together=together)
+        with under_load(self._rounds.books, self._chance):
+            return self._take(point, after=after, together=together)
+
+    def _take(self, point: Point, *, after: bool, together: bool) -> str:
+        self._prepare(point.traffic)
+        at = At(after, point.about, point.calls, self._chance.randint(1, point.up_to))
+        dropped = point.traffic is Traffic.DROPPED  # pickup for maildrop may be forked by and by
+        watch = Watch(at, [*self._pids(point.victim), *(self._pids("warm") if dropped else ())])
+        assert watch.watching, "processes cannot be traced here"
+        self._trigger(point.traffic)
+        where = watch.wait(REACH_S)
+        begin = time.monotonic()
+        victim = EVERYTHING if together else MASTER if point.victim == "master" else point.victim
+        if together:
+            daemons.kill_all(self._server)
+        self._rounds.books.host.takes_nothing = False
+        if where or together:
+            self._rounds.killed[victim] += 1
+        if victim in AIM_S:
+            start_plainly(self._server)
+        self._rounds.times.note(victim, *self._probe.back(begin))
+        return where
+
+    def _pids(self, name: str) -> list[int]:
+        deadline = time.monotonic() + LIMIT_S
+        while not (found := [process.pid for process in self._server.processes() if process.name == name]):
+            assert time.monotonic() < deadline, f"{name} does not run"
+            self._trigger(Traffic.LISTING)
+            self._send(1)
+        return found
+
+    def _prepare(self, traffic: Traffic) -> None:
+        if traffic is Traffic.RETRY:
+            self._rounds.books.host.takes_nothing = True
+            self._send(6, "far@relay.test")
+            self._server.wait_log("451 4.3.2 not now")
+        elif traffic is Traffic.DROPPED:
+            self._drop()
+
+    def _trigger(self, traffic: Traffic) -> None:
+        """Have the point reached."""
+        if traffic is Traffic.RETRY:
+            self._rounds.books.host.takes_nothing = False
+            self._server.command("postqueue", "-f")
+        elif traffic is Traffic.PAUSE:
+            self._send(3)
+        elif traffic is Traffic.DROPPED:
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(str(self._server.queue_directory / "public" / "pickup"))
+                sock.sendall(b"W")
+        elif traffic is Traffic.LISTING:
+            self._server.command("postqueue", "-p")
+        elif traffic is Traffic.FORK:
+            daemons.kill(self._server, "smtpd")
+            daemons.kill(self._server, "virtual")
+            self._send(1, "alice@box.test")
+
+    def _send(self, count: int, *recipients: str) -> None:
+        """Send some by hand; what is not taken is not in the books as promised."""
+        for _ in range(count):
+            self._hand.send_alone(write_letter(all_ways.RETURN, recipients or all_ways.RECIPIENTS[:3], SMALL))
+
+    def _drop(self) -> None:
+        for _ in range(3):
+            self._hand.submit(write_letter(all_ways.RETURN, all_ways.RECIPIENTS[:2], SMALL), self._aside)
+
+
+def aside(server: Instance) -> str:
+    """Make a configuration in which nobody listens, so that sendmail(1) leaves its messages in maildrop."""
+    place = server.directory / "aside"
+    place.mkdir()
+    (place / "maildrop").symlink_to(server.queue_directory / "maildrop")
+    (place / "main.cf").write_text(f"queue_directory = {place}\n", encoding="utf-8")
+    return str(place)
+
+
+@pytest.mark.integration
+@pytest.mark.root
+def test_kills_at_named_points_lose_nothing(books: Books, amount: Amount, figures: Figures) -> None:
+    """Before and after each step of a message's way, alone and with everything else; a table of what came of it."""
+    if not known():
+        pytest.skip("the numbers of this machine's system calls are not known")
+    chance, rounds = random.Random(SEED), Rounds(books)
+    aim = Aim(rounds, chance)
+    reached: Counter[str] = Counter()
+    chosen = [point for point in POINTS if amount(point.name in SHORT, True)]
+    turns = amount(1, TURNS)
+    for number, point in enumerate(chosen):
+        before, where = books.doubles.total(), ""
+        for turn in range(turns):
+            found = aim.take(point, after=bool((turn + number) % 2), together=turn % 4 > 1)
+            where, reached[point.name] = found or where, reached[point.name] + bool(found)
+        if turns > 1 or point is chosen[-1]:
+            rounds.settle()
+        print(
+            f"  {point.name}: reached {reached[point.name]} of {turns}, none lost, {books.doubles.total() - before} "
+            f"twice: {where[:150]}"
+        )
+    figures(f"kill -9 at {reached.total()} named points, {len(chosen)} different ones", rounds.summary())
+    rounds.times.tell(figures)
+    missed = [point.name for point in chosen if not reached[point.name]]
+    assert not missed, f"not reached: {missed}"

@@ -108,6 +108,7 @@ class Books:
     """What was promised to whom, and what is known to have arrived, since the beginning."""
 
     server: Instance
+    host: Host
     sink: RecordingSink
     mail: Path
     ledger: Ledger = field(default_factory=Ledger)
@@ -231,11 +232,12 @@ class Load(Clients):
         while not self._ending.wait(0.2):
             self.submit(self.letter())
 
-    def submit(self, letter: Letter) -> None:
-        """Hand one to sendmail(1)."""
+    def submit(self, letter: Letter, configuration: str = "") -> None:
+        """Hand one to sendmail(1), perhaps with another configuration."""
         for each in letter.names():
             self.ledger.try_(each)
-        done = self._server.command("sendmail", "-i", "-f", RETURN, "--", *letter.recipients, stdin=letter.content)
+        words = [*(("-C", configuration) if configuration else ()), "-i", "-f", RETURN, "--", *letter.recipients]
+        done = self._server.command("sendmail", *words, stdin=letter.content)
         if done.returncode:
             self.ledger.refuse(b"sendmail: " + done.stderr)
             return

@@ -251,7 +251,7 @@ def main() -> int:
             watcher.seize(int(pid))
     os.write(1, b"watching\n")
     found = watcher.run()
-    os.write(1, found.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n")
+    os.write(1, re.sub(rb"[^ -~]+", b" ", found) + b"\n")
     return 0 if found else 1
 
 
