@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from posthouse.ipc.orders_wire import Orders, OrdersFailed, WireError, read_orders
 from posthouse.ipc.warm_wire import ANSWER, REQUEST, Answer, Ask, Request, Said, send_record
+from posthouse.master import log
 from posthouse.util.select_loop import Loop
 
 CONTROL_FD: Final = 3  # where warm finds its control socket, and orders its pipe
@@ -32,10 +33,17 @@ class Launch(NamedTuple):
 
 
 def spawn(argv: tuple[str, ...], descriptor: int, environment: Mapping[str, str]) -> int:
-    """Start a program with `descriptor` as its CONTROL_FD."""
+    """Start a program with `descriptor` as its CONTROL_FD.
+
+    0: there is no room for a process now. Its end of the socket or pipe is closed then, as when it had died at once.
+    """
     defaults = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGQUIT)
     actions = [(os.POSIX_SPAWN_DUP2, descriptor, CONTROL_FD)]
-    return os.posix_spawn(argv[0], argv, environment, file_actions=actions, setsigdef=defaults)
+    try:
+        return os.posix_spawn(argv[0], argv, environment, file_actions=actions, setsigdef=defaults)
+    except OSError as error:
+        log.warning(f"starting {' '.join(argv)}: {error.strerror}")
+    return 0
 
 
 class OrdersRun:
@@ -78,8 +86,7 @@ class Warm:
         self.pid = spawn(launch.warm, theirs.fileno(), launch.environment)
         theirs.close()
         self.waiting: dict[int, Callable[[Answer], None]] = {}  # answers are still to come
-        self._number = 0
-        self.is_ready = self.closed = False
+        self._number, self.is_ready, self.closed = 0, False, False
         loop.watch(self._control, self._readable)
 
     def import_daemons(self, packages: Iterable[str], *, last: bool = True) -> None:

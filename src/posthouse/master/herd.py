@@ -19,7 +19,6 @@ from posthouse.util.select_loop import Loop
 STRESS_S: Final = 1000.0  # how long a full service stays in stress mode (STRESS_README)
 SOLITARY_LEAVE_S: Final = 60.0  # the successor of a one-process service waits no longer than this
 FORK_DELAY_S: Final = 1.0  # postconf(5) fork_delay
-_KILLS: Final = (signal.SIGKILL, signal.SIGTERM)
 
 
 class Herd:
@@ -103,9 +102,8 @@ class Herd:
         runas = self.runas.client(order.runas)
         lent = [sealed(order.settings), theirs.detach(), *runas]
         request = Request(Ask.FORK, package=order.package, become=bool(owners), client_limit=order.clients)
-        if owners:
-            request = request._replace(chroot=order.chroot, root_files=order.root_files)
-        request = request._replace(runas_socket=bool(runas), **who._asdict())
+        rights = {"chroot": order.chroot, "root_files": order.root_files} if owners else {}
+        request = request._replace(runas_socket=bool(runas), **rights, **who._asdict())
         descriptors = [*lent, *(sock.fileno() for sock in service.sockets)]
         self.warm.request(request, descriptors, lambda answer: self._answered(process, answer))
         for descriptor in lent:
@@ -173,8 +171,8 @@ class Herd:
             log.warning(f"process {program} pid {process.pid} exit status {code}")
         if process.asked_to_go or (code == 0 and process.state is not None):
             return
-        delay = process.service.failed(process, self.settings.throttle_s, killed=-code in _KILLS)
-        if delay:
+        killed = -code in {signal.SIGKILL, signal.SIGTERM}
+        if delay := process.service.failed(process, self.settings.throttle_s, killed=killed):
             log.warning(f"{program}: bad command startup -- throttling")
             self._throttle(process.service, delay)
 
@@ -248,7 +246,6 @@ class Herd:
 
 def _trigger(path: str) -> None:
     """Connect, say "W", go. A full backlog wakes the daemon as well, so no answer is waited for."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    with sock, contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
         sock.connect(path)
         sock.send(b"W")

@@ -1,5 +1,6 @@
 """The supervisor: start, reload and stop, with the test in the part of the orders process and of warm."""
 
+import errno
 import os
 import signal
 import socket
@@ -31,8 +32,10 @@ class Scene:
         self.warms: list[socket.socket] = []
         self.pids = NO_PID
         self.spawn_pid = NO_PID + 1000
+        self.real_spawn = helpers.spawn
         monkeypatch.setattr(helpers, "spawn", self._spawn)
-        self.one = Supervisor(stage.loop, stage.listeners, "/etc/postfix", Launch(early="early"), self.told.append)
+        launch = Launch(warm=("/usr/bin/python", "-I", "-m", "posthouse.warm"), early="early")
+        self.one = Supervisor(stage.loop, stage.listeners, "/etc/postfix", launch, self.told.append)
 
     def _spawn(self, argv: tuple[str, ...], descriptor: int, _environment: object) -> int:
         if "posthouse.warm" in argv:
@@ -228,6 +231,29 @@ def test_a_dead_warm_is_replaced(scene: Scene, monkeypatch: pytest.MonkeyPatch) 
     scene.ready()
     assert scene.one._herd.warm is not None
     assert scene.one._herd.warm.is_ready
+
+
+def test_no_room_for_another_warm_or_orders_process(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """fork answers EAGAIN while warm is to be replaced: master lives, says why, and tries again."""
+    monkeypatch.setattr(supervisor, "RETRY_S", 0.05)
+    scene.start(service())
+    with monkeypatch.context() as full:
+        full.setattr(helpers, "spawn", scene.real_spawn)
+        full.setattr(os, "posix_spawn", _no_room)
+        scene.warms.pop().close()
+        scene.turn()
+        assert "warning: starting /usr/bin/python -I -m posthouse.warm: no room for a process" in scene.stage.log()
+        scene.signal(signal.SIGHUP)
+        assert scene.stage.log().count("no room for a process") >= 3, "warm, then warm and orders"
+        assert "stays in force: it ended" in scene.stage.log()
+    scene.turn(0.2)
+    scene.ready()
+    assert scene.one._herd.warm is not None
+    assert scene.one._herd.warm.is_ready
+
+
+def _no_room(*_arguments: object, **_named: object) -> int:
+    raise BlockingIOError(errno.EAGAIN, "no room for a process")
 
 
 def test_a_stop_takes_one_phase_after_another(scene: Scene) -> None:

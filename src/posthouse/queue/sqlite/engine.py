@@ -318,7 +318,7 @@ class SqliteEngine:
         try:
             yield
         except _FATAL as error:
-            reason = reason_of(error)
+            reason = reason_of(error, self._connection.system_errno)
             unmarked = self._directory.mark_failed(self._generation, reason)
             if unmarked:
                 reason += f" (and the mark could not be written: {unmarked})"

@@ -7,6 +7,7 @@ neighbours. Fresh mail is in one index beside its queue ID's (message_due); the 
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Final, cast
 
@@ -26,6 +27,13 @@ CHECKPOINT_BYTES: Final = 16 * 1024 * 1024  # of WAL: its recovery at start stay
 HELD_BYTES: Final = 1024 * 1024 * 1024  # of WAL that may gather while somebody reads the store
 WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024  # a WAL that grew larger is cut back
 STATEMENT_CACHE: Final = 250
+_FAILED_CALLS: Final = {
+    apsw.SQLITE_IOERR_READ: "read",
+    apsw.SQLITE_IOERR_WRITE: "write",
+    apsw.SQLITE_IOERR_TRUNCATE: "truncate",
+    apsw.SQLITE_IOERR_FSYNC: "sync",
+    apsw.SQLITE_IOERR_DIR_FSYNC: "sync of the directory",
+}
 
 _MAKE: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI  # ATTACH names a layer
 
@@ -154,10 +162,13 @@ def files_problem(connection: apsw.Connection, path: str) -> str:
     return f"the file ends before page {pages}" if is_too_short(path, pages, frames) else ""
 
 
-def reason_of(error: BaseException) -> str:
-    """What SQLite said, for the mark of a failed store."""
-    is_checksum = getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA  # SQLite's errors have one
+def reason_of(error: BaseException, number: int = 0) -> str:
+    """What SQLite said, for the mark of a failed store. number: errno of the system call behind it, where known."""
+    code = getattr(error, "extendedresult", 0)  # SQLite's errors have one
+    is_checksum = code == apsw.SQLITE_IOERR_DATA
     said = "a page does not match its checksum" if is_checksum else str(error)
+    if isinstance(error, apsw.IOError) and code in _FAILED_CALLS:
+        said += f", {_FAILED_CALLS[code]}" + (f": {os.strerror(number)}" if number else "")
     return f"{'CorruptError' if is_checksum else type(error).__name__}: {said}"
 
 
