@@ -41,7 +41,7 @@ test-integration: setup peers ## only whole servers on loopback
 	$(PYTEST) -q tests/integration
 
 test-faults: setup peers ## the fault suite with all its rounds: hours; a short form is in make test. FAULTS="-k kill"
-	$(PYTEST) -q -s tests/faults --whole $(FAULTS)
+	$(PYTEST) -q -s -o faulthandler_timeout=7200 tests/faults --whole $(FAULTS)
 	@.venv/bin/python -m tests.faults.figures --write
 
 fuzz: setup ## ten million inputs for the code that runs as root; INPUTS=N SEED=N BLOCK=N
