@@ -320,7 +320,9 @@ def _read_answer(chain: _Chain, reply: dns.message.Message, rrtype: dns.rdatatyp
         return Found(NXDOMAIN, TEXT_NXDOMAIN, chain.secure, canonical, (), _negative_ttl(chain, reply))
     if chain.name != reply.question[0].name and not _soa(chain.name, reply):
         return None
-    if any(set_.rdtype == rrtype and set_.name == chain.name for set_ in reply.answer) or reply.errors:
+    if reply.errors:
+        raise _NoReplyError("malformed records")  # not what the owner of the name meant to say: ask again later
+    if any(set_.rdtype == rrtype and set_.name == chain.name for set_ in reply.answer):
         return Found(INVALID, TEXT_INVALID, chain.secure, canonical, (), MIN_TTL_S)
     return Found(NODATA, TEXT_NODATA, chain.secure, canonical, (), _negative_ttl(chain, reply))
 
