@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import socket
-from typing import Final
+from typing import Any, Final
 
 from posthouse.ipc.orders_wire import Address, Family, GlobalOrders, Identity, Orders
 from posthouse.ipc.status_wire import RETIRE, STRESS_OFF, STRESS_ON
@@ -102,7 +102,7 @@ class Herd:
         runas = self.runas.client(order.runas)
         lent = [sealed(order.settings), theirs.detach(), *runas]
         request = Request(Ask.FORK, package=order.package, become=bool(owners), client_limit=order.clients)
-        rights = {"chroot": order.chroot, "root_files": order.root_files} if owners else {}
+        rights: dict[str, Any] = {"chroot": order.chroot, "root_files": order.root_files} if owners else {}
         request = request._replace(runas_socket=bool(runas), **rights, **who._asdict())
         descriptors = [*lent, *(sock.fileno() for sock in service.sockets)]
         self.warm.request(request, descriptors, lambda answer: self._answered(process, answer))
