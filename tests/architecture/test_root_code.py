@@ -95,7 +95,9 @@ def test_lines_of_code_are_neither_blank_nor_comments_nor_docstrings() -> None:
 def test_the_table_is_brought_up_to_date(tree: Path) -> None:
     """--write corrects the counts; a module without a row stays a problem."""
     path = tree / "src" / "posthouse" / "runas" / "server.py"
-    path.write_text(path.read_text(encoding="utf-8") + "x = 1\n", encoding="utf-8")
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("import os\n", ""), encoding="utf-8"
+    )  # there may be no room
     assert len(GATE.problems(tree)) == 2
     GATE.write(tree)
     assert GATE.problems(tree) == []

@@ -51,8 +51,18 @@ def test_the_profiles_compile(system: System, tmp_path: Path) -> None:
     status, said = compile_profiles(tmp_path, apparmor(system))
     assert status == 0, said
     names = {"posthouse", *(f"posthouse-{part.name}" for part in PARTS if part.name != "master")}
-    names |= {f"posthouse-{daemon.name}" for daemon in daemons()}
+    names |= {f"posthouse-{daemon.name}" for daemon in daemons() if daemon.name != "metrics"}  # not in master.cf
     assert set(said.split()) == names
+
+
+def test_a_daemon_that_is_turned_on_has_a_profile(tmp_path: Path) -> None:
+    """metrics runs where master.cf has a line for it."""
+    need_tools()
+    master = b"127.0.0.1:9154 inet n - n - - metrics\n"
+    text = apparmor(describe(parse_configuration(Files("/etc/postfix", b"", master))))
+    status, said = compile_profiles(tmp_path, text)
+    assert status == 0, said
+    assert "posthouse-metrics" in said.split()
 
 
 def test_the_parser_would_find_mistakes(tmp_path: Path) -> None:
