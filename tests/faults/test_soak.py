@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 from tests.conftest import Start
@@ -28,6 +29,7 @@ FAST_RETRY: Final = {"minimal_backoff_time": "1s", "maximal_backoff_time": "5s",
 IN_FLIGHT: Final = 40  # messages that the death of an agent, the queue manager or the system can double
 CONNECTIONS: Final = 10
 MEASURE_S: Final = 15.0  # at full speed, to know the half
+SOAK_S: Final = float(os.environ.get("POSTHOUSE_SOAK_S", "1800"))
 SAMPLE_S: Final = 5.0
 FLAT: Final = 60 << 20  # bytes of growth in the second half that are no leak, whatever the rate
 
@@ -174,6 +176,13 @@ def slope(samples: Sequence[Sample]) -> float:
     return both / spread if spread else 0.0
 
 
+def quarters(samples: Sequence[Sample]) -> str:
+    """Give the usual memory in each quarter of a run, in MB: single samples depend on what is under way."""
+    size = max(len(samples) // 4, 1)
+    parts = [samples[start : start + size] for start in range(0, size * 4, size)]
+    return ", ".join(f"{median(each.memory for each in part) / (1 << 20):.0f}" for part in parts if part)
+
+
 def full_speed(server: Instance, ledger: Ledger, seconds: float) -> float:
     """Measure how many messages a second are taken from as many clients as come now."""
     before = len(ledger.acknowledged)
@@ -212,7 +221,7 @@ def test_a_long_run(posthouse: Start, amount: Amount, figures: Figures) -> None:
         soak.begin = time.monotonic()
         clients = Paced(server.port, ledger, rate)
         clients.start()
-        soak.run(amount(8.0, 1800.0), amount((0.5, 2.0), (3.0, 12.0)))
+        soak.run(amount(8.0, SOAK_S), amount((0.5, 2.0), (3.0, 12.0)))
         clients.finish()
         after = settle(soak)
         deaths = sum(count for name, count in soak.faults.items() if name.startswith("kill"))
@@ -223,8 +232,9 @@ def test_a_long_run(posthouse: Start, amount: Amount, figures: Figures) -> None:
         minutes, faults = soak.samples[-1].at / 60, sum(soak.faults.values())
         figures(
             f"{minutes:.0f} minutes at {rate:.0f} messages a second, {faults} faults",
-            f"{len(ledger.acknowledged)} acknowledged, none lost, {doubles} twice; memory "
-            f"{growth * 3600 / (1 << 20):+.1f} MB an hour in the second half; idle before {before}, after {after}",
+            f"{len(ledger.acknowledged)} acknowledged, none lost, {doubles} twice; memory under load, medians of its "
+            f"quarters: {quarters(soak.samples)} MB ({growth * 3600 / (1 << 20):+.0f} MB an hour in the second half); "
+            f"idle before: {before}; after: {after}",
         )
         print(dict(soak.faults))
         assert growth * (second_half[-1].at - second_half[0].at) < FLAT

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from posthouse.commands.orders import main as orders
+from posthouse.commands.orders.begin import Files
+from posthouse.commands.orders.main import parse_configuration
 from posthouse.commands.policies import roots
 from posthouse.commands.policies.apparmor import apparmor
-from posthouse.commands.policies.system import daemons, default_system
+from posthouse.commands.policies.system import daemons, default_system, describe
 from posthouse.config.settings import Identity, Settings
 from posthouse.delivery import as_user
 from posthouse.ipc.runas_wire import JobKind
@@ -29,7 +31,9 @@ from posthouse.warm import image
 from posthouse.warm.image import Names
 
 assert server  # imported, as warm has it
-PROFILES = apparmor(default_system())
+# metrics runs only where master.cf has a line for it.
+METRICS = Files("/etc/postfix", None, b"127.0.0.1:9154 inet n - n - - metrics\n")
+PROFILES = apparmor(default_system()) + apparmor(describe(parse_configuration(METRICS)))
 PARENT = "posthouse-of-the-parent (enforce)\n"
 FAILED = 77
 
