@@ -250,6 +250,49 @@ def check(result: RecipientResult, case: Case) -> None:
     assert "\n" not in result.text
 
 
+def test_each_reply_has_its_own_time(start_agent: StartAgent) -> None:
+    """Without pipelining, 0.4 s for each reply is within a limit of 1 s, however many replies there are."""
+
+    def script(talk: Talk) -> None:
+        replies = {"EHLO": "250 plain.test", "DATA": "354 go on"}
+        verb = "GREETING"
+        while verb != "QUIT":
+            time.sleep(0.4)
+            talk.say(replies.get(verb, "220 plain.test ESMTP" if verb == "GREETING" else "250 ok"))
+            if verb == "DATA":
+                talk.content()
+                verb = "."
+            else:
+                verb = talk.line().partition(b" ")[0].decode()
+
+    with ScriptedServer(script) as server:
+        results = start_agent(QUICK).deliver(f"[127.0.0.1]:{server.port}", ["a@b.test", "b@b.test", "c@b.test"]).results
+    assert [each.outcome for each in results] == [SENT] * 3, results
+
+
+def test_the_reply_to_the_content_has_the_longest_time(start_agent: StartAgent) -> None:
+    """RFC 5321 4.5.3.2.6: a server that takes its time after the dot is not sent the message again."""
+
+    def script(talk: Talk) -> None:
+        talk.say("220 hi ESMTP")
+        talk.line()
+        talk.say("250-hi|250 PIPELINING")
+        for _ in range(3):
+            talk.line()
+        talk.say("250 ok|250 ok")
+        time.sleep(0.2)  # the limit for DATA begins, and must not be that of the content
+        talk.say("354 go on")
+        talk.content()
+        time.sleep(2)
+        talk.say("250 ok")
+        talk.line()
+
+    with ScriptedServer(script) as server:
+        main = {**QUICK, "smtp_data_done_timeout": "10s"}
+        (result,) = start_agent(main).deliver(f"[127.0.0.1]:{server.port}").results
+    assert result.outcome == SENT, result
+
+
 def test_cl14_no_content_without_354(start_agent: StartAgent) -> None:
     """A server that says 250 to everything never sees the message as commands."""
     with ScriptedServer(lambda talk: talk.converse({"DATA": "250 ok"})) as server:

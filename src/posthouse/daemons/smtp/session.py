@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 256 * 1024  # bytes of large content read and sent at once
 RETRY_S: Final = 0.05  # when a UNIX socket's queue is full
+NOTHING: Final = (-1, 0)  # of replies owed and replies taken: no time limit has been set for what is waited for
 TAKE_LEAVE_S: Final = 10.0  # for QUIT where the reply is awaited; nothing depends on it
 
 
@@ -77,7 +78,7 @@ class Session(Connection):
         self.protocol = ClientSession(options.client)
         self._options = options
         self._owner = owner
-        self._owed = -1
+        self._waits_for = NOTHING
         self._ready = False  # the handshake is over
         self._heard = False  # the server said something in this transaction
         self._leaving = False
@@ -91,7 +92,7 @@ class Session(Connection):
         """Wait for the greeting of a connection that is being made, then deliver."""
         self.job = job
         hello_s = self._options.timeouts[Stage.GREETING]
-        self._owed = 1
+        self._waits_for = (1, 0)
         self.set_deadline(min(self._options.connect_s or hello_s, hello_s))
 
     def deliver(self, job: "Job") -> None:
@@ -162,7 +163,7 @@ class Session(Connection):
             self.protocol.lost("")
             self._pump()
             return
-        if stage is Stage.GREETING and self._owed == 1 and self._options.connect_s:
+        if stage is Stage.GREETING and self._waits_for == (1, 0) and self._options.connect_s:
             left = self._options.timeouts[stage] - (self.loop.time() - self.began)
             if left > 0:
                 self.set_deadline(left)
@@ -173,7 +174,7 @@ class Session(Connection):
         """Go on with large content; or begin to wait for the reply to it."""
         if self._stream is not None:
             self._send_stream(self._stream)
-        self._owed = -1
+        self._waits_for = NOTHING
         self._pump()
 
     # Events.
@@ -188,9 +189,10 @@ class Session(Connection):
         data = protocol.bytes_to_send()
         if data:
             self.write(data)
-        if self.job is not None and protocol.owed != self._owed:
+        waits_for = (protocol.owed, protocol.replies)
+        if self.job is not None and waits_for != self._waits_for:
             # One limit for each reply, not for each read: a reply that trickles in does not move it.
-            self._owed = protocol.owed
+            self._waits_for = waits_for
             stage = Stage.CONTENT if self._unsent_size else protocol.stage
             self.set_deadline(self._options.timeouts[stage])
 

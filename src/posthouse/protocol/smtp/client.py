@@ -148,6 +148,7 @@ class ClientSession:
         "_void_content",
         "failed",
         "features",
+        "replies",
         "settings",
     )
 
@@ -156,6 +157,7 @@ class ClientSession:
         self.settings = settings
         self.features = Features()
         self.failed = False
+        self.replies = 0  # whole ones taken: it moves with each reply, however that trickles in
         self._reader = ReplyReader()
         self._events: deque[ClientEvent] = deque()
         # What the server owes us, in order: stage and, for RCPT and (LMTP) END, the recipient.
@@ -181,7 +183,7 @@ class ClientSession:
 
     @property
     def owed(self) -> int:
-        """How many replies the server owes us: it falls with each reply, however that trickles in."""
+        """How many replies the server owes us."""
         return len(self._expected)
 
     @property
@@ -330,6 +332,7 @@ class ClientSession:
 
     def _take(self, reply: ServerReply) -> None:
         stage, index = self._expected.popleft()
+        self.replies += 1
         good = reply.code < 300
         self._leaving = reply.code == 421
         if stage is Stage.RCPT:
