@@ -17,6 +17,7 @@ from tests.support.sender import Clients, Ledger, find_tokens
 
 pytestmark = pytest.mark.root
 LOSS: Final = 30  # percent
+EMPTY_S: Final = 600  # the kernel waits up to two minutes before it sends a lost packet once more
 BOXES: Final = Boxes(["alice"])
 # A connection that was lost after the dot may have delivered: the next attempt doubles it (RFC 1047).
 DOUBLES: Final = 40
@@ -43,7 +44,7 @@ def test_three_of_ten_packets_get_lost(posthouse: Start, amount: Amount, figures
             network.lose(0)
         clients.finish()
         network.lose(0)
-        flush_until(server, "the queue is empty", lambda: not server.queue(), 120)
+        flush_until(server, "the queue is empty", lambda: not server.queue(), EMPTY_S)
         arrived = [*messages(server.mail_directory), *(each.content for each in sink.received)]
         counted = ledger.check(find_tokens(arrived), doubles_allowed=DOUBLES)
         server.stop()

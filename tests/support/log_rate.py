@@ -1,4 +1,7 @@
-"""How many lines a log has for one cause in one second. What differs between lines of one cause is cut out of them."""
+"""How many lines a log has for one cause in one second. What differs between lines of one cause is cut out of them.
+
+Each client's coming and going is a cause of its own.
+"""
 
 import re
 from collections import Counter
@@ -8,6 +11,8 @@ from typing import Final
 _LINE: Final = re.compile(r"^(\w+ +\d+ [\d:]+) \S+ ([^\[:]+)(?:\[\d+\])?: (.*)$")
 # Queue IDs, addresses, host names with addresses, numbers: the same cause has others each time.
 _VARIES: Final = re.compile(r"<[^>]*>|\[[^\]]*\]|\b[0-9A-Za-z]{10,}\b(?=:)|[0-9]+(?:\.[0-9]+)*")
+
+_CLIENTS: Final = re.compile(r"\]: (?:connect|disconnect) from ")  # one for each client: a cause of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,8 @@ def busiest(log: str) -> Busiest:
     """Find it. A log without lines has none."""
     counted: Counter[tuple[str, str]] = Counter()
     for line in log.splitlines():
+        if _CLIENTS.search(line):
+            continue
         found = _LINE.match(line)
         assert found is not None, f"no line of the mail log: {line[:200]!r}"
         second, program, text = found.groups()
