@@ -101,10 +101,10 @@ class Clients(threading.Thread):
         for thread in threads:
             thread.join()
 
-    def finish(self) -> None:
+    def finish(self, limit_s: float = _REPLY_LIMIT_S + 10) -> None:
         """Let each client end its message, then stop."""
         self._ending.set()
-        self.join(_REPLY_LIMIT_S + 10)
+        self.join(limit_s)
         assert not self.is_alive(), "a client hangs"
 
     def _client(self) -> None:
