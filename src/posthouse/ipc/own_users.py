@@ -1,7 +1,6 @@
 """Who belongs to the mail system: root and its users, by number. Others can reach sockets in public/ as well."""
 
 import os
-import pwd
 import socket
 import time
 from functools import cache
@@ -12,6 +11,8 @@ from posthouse.config.parameters import MAIL_OWNER, NETWORK_OWNER, QUEUE_OWNER
 from posthouse.config.settings import Settings
 from posthouse.ipc.stream import peer_credentials
 from posthouse.util import log
+from posthouse.util.accounts import find_user
+from posthouse.util.errors import TemporaryError
 
 OWNERS: Final = (MAIL_OWNER, NETWORK_OWNER, QUEUE_OWNER)
 SAY_AGAIN_S: Final = 60.0  # how often one stranger is logged
@@ -48,6 +49,7 @@ def own_uids(settings: Settings, owners: tuple[String, ...] = OWNERS) -> frozens
     """Give the numbers, this process's own too; without root everything is one user, and the names need not exist.
 
     Looked up once: the skeleton asks before the walls go up, behind which most daemons see no accounts.
+    Raises TemporaryError: they cannot be looked up now.
     """
     found = (_uid(settings[owner]) for owner in owners)
     return frozenset((0, os.geteuid(), *(uid for uid in found if uid is not None)))
@@ -56,6 +58,8 @@ def own_uids(settings: Settings, owners: tuple[String, ...] = OWNERS) -> frozens
 @cache
 def _uid(name: str) -> int | None:
     try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
+        return find_user(name).pw_uid
+    except (KeyError, PermissionError):  # there is none, or we may not look
         return None
+    except OSError as error:  # who would be shut out now would be so for as long as this process lives
+        raise TemporaryError(f"looking up user {name}: {error.strerror}") from error

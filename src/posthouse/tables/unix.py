@@ -4,11 +4,9 @@ Name service modules open files and sockets as they like, so a confined daemon a
 (proxy:unix:passwd.byname). Source: postconf(5), local_recipient_maps.
 """
 
-import grp
-import pwd
-
 from posthouse.tables.file_table import Origin
 from posthouse.tables.table import LocalTable
+from posthouse.util.accounts import find_group, find_user
 from posthouse.util.errors import ConfigError, TableError
 
 
@@ -33,7 +31,7 @@ class PasswdTable(UnixTable):
     """Users, in the form of a line of passwd(5)."""
 
     def _entry(self, key: str) -> str:
-        user = pwd.getpwnam(key)
+        user = find_user(key)
         numbers = f"{user.pw_uid}:{user.pw_gid}"
         return f"{user.pw_name}:{user.pw_passwd}:{numbers}:{user.pw_gecos}:{user.pw_dir}:{user.pw_shell}"
 
@@ -42,7 +40,7 @@ class GroupTable(UnixTable):
     """Groups, in the form of a line of group(5)."""
 
     def _entry(self, key: str) -> str:
-        group = grp.getgrnam(key)
+        group = find_group(key)
         return ":".join((group.gr_name, group.gr_passwd or "", str(group.gr_gid), ",".join(group.gr_mem)))
 
 

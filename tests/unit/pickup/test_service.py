@@ -1,6 +1,7 @@
 """pickup: submissions over the socket and from maildrop, handed to a real cleanup."""
 
 import asyncio
+import errno
 import os
 import socket
 import sys
@@ -256,6 +257,20 @@ def test_a_table_of_users_that_does_not_answer(case: Callable[..., Case], monkey
     made = case(authorized_submit_users="fail:not now")
     made.serve("submit")
     monkeypatch.setattr("posthouse.daemons.pickup.service.peer_credentials", lambda _sock: _Stranger)
+    assert made.submit(message()).startswith("451 4.3.0 ")
+
+
+def test_a_submitter_who_cannot_be_looked_up_is_put_off(
+    case: Callable[..., Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No descriptor is left for /etc/passwd: 451; as a number he would be refused, or be somebody else's sender."""
+
+    def find(_uid: int) -> object:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    made = case(authorized_submit_users="root")
+    made.serve("submit")
+    monkeypatch.setattr("posthouse.daemons.pickup.service.find_user_id", find)
     assert made.submit(message()).startswith("451 4.3.0 ")
 
 

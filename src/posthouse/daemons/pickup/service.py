@@ -1,7 +1,6 @@
 """PickupService: the submit socket and the maildrop runs. One process, one message of maildrop at a time."""
 
 import os
-import pwd
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from posthouse.ipc.user_limit import UserLimit
 from posthouse.skeleton.daemon import Context, Service
 from posthouse.tables.matchlist import MatchList
 from posthouse.util import eager, log
+from posthouse.util.accounts import find_user_id
 from posthouse.util.connection import Connection
 from posthouse.util.errors import TemporaryError
 from posthouse.util.files import close_done
@@ -152,6 +152,8 @@ class PickupService(Service):
         return LocalSubmission(self._cleanup, self._site, submitter, arrival, done)
 
     async def _may_submit(self, submitter: Submitter) -> bool:
+        if not submitter.login:
+            raise TemporaryError(f"user number {submitter.uid} cannot be looked up now")
         return submitter.uid in (0, os.geteuid()) or await self._authorized.matches(submitter.login)
 
     def _checked(self, sock: socket.socket, submitter: Submitter, outcome: eager.Outcome[bool]) -> None:
@@ -244,8 +246,11 @@ def format_answer(done: Done) -> bytes:
 
 
 def login_name(uid: int) -> str:
-    """Name of a user; the number where there is none."""
+    """Name of a user; the number where there is none; empty when that cannot be known now."""
     try:
-        return pwd.getpwuid(uid).pw_name
+        return find_user_id(uid).pw_name
     except KeyError:
         return str(uid)
+    except OSError as error:
+        log.warning(f"looking up user number {uid}: {error.strerror}")
+        return ""

@@ -6,7 +6,6 @@ decided by the uid the kernel gives.
 
 import asyncio
 import os
-import pwd
 import socket
 import time
 from functools import partial
@@ -33,7 +32,7 @@ from posthouse.daemons.qmgr.requeue import Requeuer
 from posthouse.daemons.qmgr.scheduler import Scheduler
 from posthouse.ipc import delivery, queue, showq
 from posthouse.ipc.delivery import LateResults, LateTaken, ToResults
-from posthouse.ipc.own_users import Door
+from posthouse.ipc.own_users import Door, own_uids
 from posthouse.ipc.stream import Channel, Hello, peek_hello, peer_credentials, refuse_descriptors
 from posthouse.queue.reserve import Reserve
 from posthouse.queue.store import Store
@@ -71,8 +70,8 @@ class QmgrService(Service):
         self._due.on_too_far = self._clock_went_back
         self._clock_watch = ClockWatch(loop, self._manager.clock, self._clock_went_back)
         self._own = {0, os.geteuid()}
-        self._inner = self._own | _uid(settings[MAIL_OWNER])
-        self._agents = self._inner | _uid(settings[NETWORK_OWNER])
+        self._inner = own_uids(settings, (MAIL_OWNER,))
+        self._agents = own_uids(settings, (MAIL_OWNER, NETWORK_OWNER))
         self._door = Door(settings, "qmgr")
         refuse_descriptors(context.listeners)
         self._closing = False
@@ -288,11 +287,3 @@ def _flushed(outcome: eager.Outcome[int]) -> None:
     """Say what could not be done; the next jump, or the next start, tries again."""
     if outcome.error is not None:
         log.warning(f"making deferred mail due: {outcome.error}")
-
-
-def _uid(name: str) -> set[int]:
-    """A user's number, as a set; without root everything is one user, and such a name need not exist."""
-    try:
-        return {pwd.getpwnam(name).pw_uid}
-    except KeyError:
-        return set()
