@@ -118,11 +118,10 @@ class Rounds:
 
     def summary(self) -> str:
         """Say what came of it."""
-        ledger, doubles = self.books.ledger, self.books.doubles
         returned = sum(1 for each in self.books.arrived if each.endswith(all_ways.GONE))
         return (
-            f"{len(ledger.acknowledged)} acknowledged (recipients), none lost, {returned} of them returned; "
-            f"{doubles.total()} twice; {self.books.torn} parts in mbox files, each there as a whole too"
+            f"{self.books.promises}, none lost, {returned} of them returned; {self.books.doubles.total()} twice; "
+            f"{self.books.torn} parts in mbox files, each there as a whole too"
         )
 
 
@@ -199,8 +198,8 @@ class Aim:
     def _take(self, point: Point, *, after: bool, together: bool) -> str:
         self._prepare(point.traffic)
         at = At(after, point.about, point.calls, self._chance.randint(1, point.up_to))
-        dropped = point.traffic is Traffic.DROPPED  # pickup for maildrop may be forked by and by
-        watch = Watch(at, [*self._pids(point.victim), *(self._pids("warm") if dropped else ())])
+        # There are two kinds of pickup, and the one that is meant may have to be forked first.
+        watch = Watch(at, [*self._pids(point.victim), *(self._pids("warm") if point.victim == "pickup" else ())])
         assert watch.watching, "processes cannot be traced here"
         self._trigger(point.traffic)
         where = watch.wait(REACH_S)
@@ -221,6 +220,7 @@ class Aim:
         while not (found := [process.pid for process in self._server.processes() if process.name == name]):
             assert time.monotonic() < deadline, f"{name} does not run"
             self._trigger(Traffic.LISTING)
+            self._wake_pickup()
             self._send(1)
         return found
 
@@ -229,8 +229,6 @@ class Aim:
             self._rounds.books.host.takes_nothing = True
             self._send(6, "far@relay.test")
             self._server.wait_log("451 4.3.2 not now")
-        elif traffic is Traffic.DROPPED:
-            self._drop()
 
     def _trigger(self, traffic: Traffic) -> None:
         """Have the point reached."""
@@ -240,9 +238,8 @@ class Aim:
         elif traffic is Traffic.PAUSE:
             self._send(3)
         elif traffic is Traffic.DROPPED:
-            with socket.socket(socket.AF_UNIX) as sock:
-                sock.connect(str(self._server.queue_directory / "public" / "pickup"))
-                sock.sendall(b"W")
+            self._drop()
+            self._wake_pickup()
         elif traffic is Traffic.LISTING:
             self._server.command("postqueue", "-p")
         elif traffic is Traffic.FORK:
@@ -254,6 +251,11 @@ class Aim:
         """Send some by hand; what is not taken is not in the books as promised."""
         for _ in range(count):
             self._hand.send_alone(write_letter(all_ways.RETURN, recipients or all_ways.RECIPIENTS[:3], SMALL))
+
+    def _wake_pickup(self) -> None:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(self._server.queue_directory / "public" / "pickup"))
+            sock.sendall(b"W")
 
     def _drop(self) -> None:
         for _ in range(3):

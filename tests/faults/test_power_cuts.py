@@ -150,7 +150,7 @@ def test_power_cuts_lose_nothing(layout: tuple[str, str], place: Path, amount: A
         where = f"{queue}, mailboxes on their own {mailboxes}" if mailboxes else f"{queue}, mailboxes on it"
         figures(
             f"{cuts} power cuts under load, queue on {where}",
-            f"{len(ledger.acknowledged)} acknowledged (recipients), none lost, no short file, plain start each time; "
+            f"{home.books.promises}, none lost, no short file, plain start each time; "
             f"{home.books.doubles.total()} twice; {home.books.torn} parts in mbox files, each there as a whole too; "
             f"mounted and started after {sorted(back)[len(back) // 2]:.1f} s (median)",
         )

@@ -131,6 +131,12 @@ class Books:
             self.arrived.update(name(read_letter(message.content), each) for each in message.recipients)
 
     @property
+    def promises(self) -> str:
+        """Say how much was answered 250."""
+        kept = self.ledger.acknowledged
+        return f"{len({each.partition(':')[0] for each in kept})} messages to {len(kept)} recipients acknowledged"
+
+    @property
     def doubles(self) -> Counter[str]:
         """Return how many came too often, by recipient."""
         found: Counter[str] = Counter()
