@@ -60,7 +60,8 @@ def test_chrooted_services_work(posthouse: Start) -> None:
         server = start(posthouse, sink)
         recipients = ("u@discard.test", "u@relay.test", "a@elsewhere.test")
         smtp_source(Load(len(recipients) * 3, sessions=3, recipients=recipients), server.port)
-        wait_for(server, "to=<u@relay.test>")
+        for recipient in recipients[:2]:
+            wait_for(server, f"to=<{recipient}>")
         seen = {process.name: process.pid for process in server.processes()}
         assert seen.keys() >= {"smtpd", "cleanup", "trivial_rewrite", "smtp", "discard"}
         for name, pid in seen.items():

@@ -168,7 +168,10 @@ class Prover:
 
     def _bury(self, proof: Proof, pid: int) -> None:
         """Wait for its end; say how it died where that was not asked for."""
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        try:
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        except ChildProcessError:  # without its walls it may have seen to its own burial
+            code = 0
         if proof.problem:
             how = f"killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit status {code}"
             said = [line for line in self._scratch.log().splitlines() if f"[{pid}]: " in line]
