@@ -196,10 +196,10 @@ class Load(Clients):
         self._programs.start()
         super().start()
 
-    def finish(self) -> None:
+    def finish(self, limit_s: float = 80.0) -> None:
         """Let each end its message, then stop."""
-        super().finish()
-        self._programs.join(80)
+        super().finish(limit_s)
+        self._programs.join(limit_s)
         assert not self._programs.is_alive(), "sendmail hangs"
 
     def letter(self) -> Letter:
