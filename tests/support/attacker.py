@@ -181,7 +181,8 @@ class Walls:
     def remember(self) -> None:
         """Note who runs now, but not processes that are being forked."""
         master = self.server.master_pid()
-        self.before = [one for one in self.server.processes() if one.name != "warm" or one.parent == master]
+        everybody = self.server.processes()  # a fork bears its parent's name until it has taken its own
+        self.before = [one for one in everybody if one.name not in ("warm", "runas") or one.parent == master]
 
     def unharmed(self) -> None:
         """Nobody died or was replaced, nobody says that he had to end, and mail goes through."""
