@@ -3,12 +3,17 @@
 The whole system lies on a file system whose power is cut, its mailboxes with it or on a file system of their own. All
 processes are killed, the journal is replayed, the system is started as at every boot, and the ledger is held against
 what arrives. A 250 counts when it was read before the cut began.
+
+A power cut stops everything at once, and so does the test: a sync that is under way while ext4 or XFS is shut down may
+be told that it succeeded (seen in one cut of five), and a process that could still act on that would write down, on the
+other disk, a delivery that is lost.
 """
 
 import contextlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -51,8 +56,9 @@ class House:
     disks: list[CutDisk]
 
     def cut(self, chance: random.Random) -> None:
-        """Cut the power: the disks one right after the other, in any order, and the processes."""
+        """Cut the power: of the processes first, then of the disks in any order."""
         master = self.books.server.master_pid()  # what is on the disk cannot be read any more afterwards
+        freeze(master)
         for disk in chance.sample(self.disks, len(self.disks)):
             disk.cut()
         kill_users(master, self.disks)
@@ -69,6 +75,16 @@ class House:
         self.books.collect()
         for disk in self.disks:
             subprocess.run(["sync", "--file-system", disk.mount], check=True)
+
+
+def freeze(master: int) -> None:
+    """Stop master and everything below it, what they start meanwhile too."""
+    stopped: set[int] = set()
+    while found := [process.pid for process in processes.tree(master) if process.pid not in stopped]:
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        stopped.update(found)
 
 
 def kill_users(master: int, disks: list[CutDisk]) -> None:
