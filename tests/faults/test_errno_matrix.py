@@ -38,7 +38,7 @@ def test_errno_matrix(posthouse: Start, amount: Amount, figures: Figures, tmp_pa
         server = assorted.start(posthouse, sink, **MAIN)
         matrix = Matrix(server, Assorted(server, sink), tmp_path)
         made = matrix.survey()
-        runs = choose(made, amount(30, 1500), random.Random(SEED), short=not amount.whole)
+        runs = choose(made, amount(30, 1100), random.Random(SEED), short=not amount.whole)
         for number, (target, fault, sets) in enumerate(runs, 1):
             matrix.run(target, fault, sets)
             if number % GROUP == 0 or number == len(runs):

@@ -58,7 +58,7 @@ def start(posthouse: Start, sink: RecordingSink, **main: str) -> Instance:
         relayhost=f"[127.0.0.1]:{sink.port}", **own, **_FAST, **main
     )
     aliases = "".join(f"a{n} {{mail}}/a{n}/\n" for n in range(NUMBERS))
-    options["files"]["aliases"] = "mbox {mail}/mbox\n" + aliases
+    options["files"]["aliases"] = "mbox {mail}/mbox\npostmaster /dev/null\n" + aliases
     options["files"]["transport"] = f"{DROPPED} discard:\n"
     server = posthouse(**options, started=False)
     give_away(server)

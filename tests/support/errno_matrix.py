@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import re
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
@@ -21,6 +22,7 @@ from tests.support.instance import Instance, StartError
 OCCURRENCES: Final = 5
 ANSWER_LIMIT_S: Final = 20
 SETTLE_S: Final = 0.7  # what did not arrive by then waits for its next attempt, without the fault
+LIST_S: Final = 3
 GOVERNOR_S: Final = 1.5
 BACK_LIMIT_S: Final = 20
 DRAIN_LIMIT_S: Final = 90
@@ -30,8 +32,9 @@ SPIN_SHARE: Final = 0.5  # of one processor, for that long, with nothing to do
 FAULT_S: Final = 1.0  # for how long what is started anew meets the fault again and again
 ROOT_PARTS: Final = ("master", "warm", "runas")
 _BUG: Final = re.compile(r"^.*(?:panic: |Traceback).*$", re.MULTILINE)
-_ENDED: Final = re.compile(r"process \S+ pid \d+ (?:exit status|killed by signal (?!9))|warm: .*starting another")
-_PUT_OFF: Final = re.compile(r"to=<(?!gone@).*status=(?:deferred|bounced)")
+_ENDED: Final = re.compile(r"process \S+ pid \d+ (?:exit status|killed by signal (?!9))")
+_NEW: Final = re.compile(r" (\w+): message-id=")
+_PUT_OFF: Final = re.compile(r" (\w+): to=<(?!gone@).*status=(?:deferred|bounced) \((?!unable to create lock file)")
 _USUAL: Final = re.compile(r"connect(?:ion)? |=sent|\(queue active\)|: removed$|message-id=|client=|uid=0|to=<gone")
 _SYNCS: Final = ("fsync", "fdatasync")
 
@@ -115,7 +118,7 @@ class Matrix:
         Kinds of call that no kernel would answer so (Made.is_real) are left out.
         """
         self._round("survey", 1)
-        self.server.command("postqueue", "-j")
+        self._list()
         every = targets(daemons.names(self.server))
         inner = [target.attach for target in every if not target.kills and target.attach not in ROOT_PARTS]
         found = self._look({}, Target("all", "", kills=()), [*inner, "runas"])
@@ -172,13 +175,13 @@ class Matrix:
         row.injected += bool(injected)
         row.answers += answers
         row.ended += bool(_ENDED.search(log)) and not target.kills
-        row.put_off += len(_PUT_OFF.findall(log))
-        print(f"{name}: {len(injected)} injected, {dict(answers)}, {len(_PUT_OFF.findall(log))} put off", flush=True)
+        row.put_off += _put_off(log)
+        print(f"{name}: {len(injected)} injected, {dict(answers)}, {_put_off(log)} put off", flush=True)
         if fault.error == "EDQUOT" and target.attach == "runas":
             self._allowed_back.add(name)
         found = list(spinning)
         if injected:
-            found += _judged(target, fault, injected, answers, log) + _synced_again(fault, calls)
+            found += _judged(target, fault, injected, answers, log) + _synced_again(target, fault, calls)
             found += self._kept(target, fault, injected, answers, log, generation)
         self.wrong += [f"{name}: {what}" for what in found]
         for what in found:
@@ -223,9 +226,14 @@ class Matrix:
     def _stir(self, target: Target) -> None:
         """Give work to those who have little to do with mail."""
         if target.name.startswith("showq") or "showq" in target.kills or not target.attach:
-            self.server.command("postqueue", "-j")
+            self._list()
         elif target.name.startswith("governor"):
             time.sleep(GOVERNOR_S)  # it looks around by itself
+
+    def _list(self) -> None:
+        """List the queue, for which showq is needed; as long as that cannot start, the command waits."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.server.command("postqueue", "-j", timeout_s=LIST_S)
 
     def _pids(self, name: str) -> list[int]:
         return [process.pid for process in self.server.processes() if process.name == name[:15]]
@@ -254,7 +262,7 @@ class Matrix:
             time.sleep(0.02)
         while not wanted <= daemons.names(self.server):
             self._round("awake", 1)
-            self.server.command("postqueue", "-j")
+            self._list()
             if time.monotonic() > deadline:
                 missing = wanted - daemons.names(self.server)
                 self.wrong.append(f"before {target.name}: {missing} not back after {self._last()}")
@@ -336,16 +344,22 @@ class Matrix:
             self._back(Target("account", "qmgr"))
             self.load.wake_pickup()
             self.load.unlock_mbox()
-            self.server.command("postqueue", "-f")
             try:
+                self.server.command("postqueue", "-f", timeout_s=BACK_LIMIT_S)
                 left = self.server.queue()
-            except RuntimeError as error:  # a daemon is on its way back
+            except (RuntimeError, subprocess.TimeoutExpired) as error:  # a daemon is on its way back
                 left = [{"error": str(error)}]
             maildrop = list((self.server.queue_directory / "maildrop").iterdir())
             if not left and not maildrop:
                 return
             assert time.monotonic() < deadline, f"{len(left)} messages stay: {left[:2]}, {maildrop[:2]}"
             time.sleep(0.3)
+
+
+def _put_off(log: str) -> int:
+    """Count deliveries of new messages that were put off; older ones tell of an earlier run."""
+    new = set(_NEW.findall(log))
+    return sum(queue_id in new for queue_id in _PUT_OFF.findall(log))
 
 
 def _telling(log: str) -> str:
@@ -374,25 +388,33 @@ def _judged(target: Target, fault: Fault, injected: list[Made], answers: Counter
         found.append(f"no answer within {ANSWER_LIMIT_S} s")
     if not all(call.is_real for call in injected):
         return found
-    bugs = [line for line in _BUG.findall(log) if not (target.kills and fault.words in line)]  # a start may end so
+    # A start may end so; and a call that was under way when strace left has the wrong result.
+    known = (fault.words, "[Errno 9] Bad file descriptor", "can't start new thread") if target.kills else ()
+    bugs = [line for line in _BUG.findall(log) if not any(words in line for words in known)]
     found += [f"a bug shows: {line[:600]}" for line in bugs[:3]]
     if fault.call == "close":  # of what is on the disk by then
         return found
-    disturbed = answers["250"] < answers.total() or _PUT_OFF.search(log) or _ENDED.search(log)
+    if target.name.startswith("governor") and "being drained" in log:
+        return found  # it could not look whether somebody meant that, so it does as if (governor/drain.py)
+    disturbed = answers["250"] < answers.total() or _put_off(log) or _ENDED.search(log)
     if disturbed and not target.kills and target.name != "postlogd" and fault.words not in log:
         found.append(f"the log does not say {fault.words!r}; answers {dict(answers)}")
     return found
 
 
-def _synced_again(fault: Fault, calls: Iterable[Made]) -> list[str]:
-    """Find files whose sync failed, and that were synced with success later. EINTR means that it was not begun."""
+def _synced_again(target: Target, fault: Fault, calls: Iterable[Made]) -> list[str]:
+    """Find files whose sync failed, and that were synced with success later. EINTR means that it was not begun.
+
+    What is started again and again makes files of its own, of the same name.
+    """
     found, failed = [], set()
     for call in calls:
         if call.kind not in _SYNCS or fault.error == "EINTR" or os.path.isdir(call.target):
             continue
+        file = (call.target, call.pid if target.kills else 0)
         if call.injected:
-            failed.add(call.target)
-        elif call.result == 0 and call.target in failed:
+            failed.add(file)
+        elif call.result == 0 and file in failed:
             found.append(f"{call.target} was synced again after its sync had failed")
     return found
 
