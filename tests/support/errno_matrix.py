@@ -405,11 +405,17 @@ def _judged(target: Target, fault: Fault, injected: list[Made], answers: Counter
 def _synced_again(target: Target, fault: Fault, calls: Iterable[Made]) -> list[str]:
     """Find files whose sync failed, and that were synced with success later. EINTR means that it was not begun.
 
-    What is started again and again makes files of its own, of the same name.
+    What is started again and again makes files of its own, of the same name. A copy of the store that fails is closed,
+    which may sync it, and thrown away: it is no store before it has lost the end of its name.
     """
     found, failed = [], set()
     for call in calls:
-        if call.kind not in _SYNCS or fault.error == "EINTR" or os.path.isdir(call.target):
+        if (
+            call.kind not in _SYNCS
+            or fault.error == "EINTR"
+            or os.path.isdir(call.target)
+            or call.target.endswith(".new")
+        ):
             continue
         file = (call.target, call.pid if target.kills else 0)
         if call.injected:
