@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from posthouse.config.check_tables import KNOWN_TYPES
 from posthouse.config.lists import is_balanced, split_tokens
 from posthouse.config.parameters import SMTPUTF8_ENABLE
 from posthouse.config.settings import Settings
@@ -40,26 +41,15 @@ BUILT: Final = {
     "texthash": ("texthash", "open_table"),
     "unix": ("unix", "open_table"),
 }
+# type → module whose open_table takes an Origin and the Opener and returns a RemoteTable. A table with a connection or
+# a library of its own: proxymap(8) alone opens it, whether main.cf says "proxy:" or not; daemons ask there (ADR 12).
+REMOTE: Final[dict[str, str]] = {}
 WRAPPING: Final = ("debug", "pipemap", "proxy", "unionmap")
-TYPES: Final = tuple(sorted((*BUILT, *WRAPPING)))
+TYPES: Final = tuple(sorted((*BUILT, *REMOTE, *WRAPPING)))
 WRITABLE: Final = ("btree", "hash", "lmdb")  # postmap can make them
-PATTERN_TYPES: Final = frozenset({"cidr", "pcre", "randmap", "regexp", "static"})
-NOT_BUILT: Final = (
-    "cdb",
-    "dbm",
-    "ldap",
-    "memcache",
-    "mongodb",
-    "mysql",
-    "netinfo",
-    "nis",
-    "nisplus",
-    "pgsql",
-    "sdbm",
-    "socketmap",
-    "sqlite",
-    "tcp",
-)
+PATTERN_TYPES: Final = frozenset({"cidr", "pcre", "randmap", "regexp", "socketmap", "static", "tcp"})  # whole keys only
+UNAUTHENTICATED: Final = frozenset({"http-json", "memcache", "redis", "socketmap", "tcp"})  # nobody vouches for answers
+NOT_BUILT: Final = tuple(sorted(KNOWN_TYPES.difference(TYPES)))
 
 
 class NotBuiltError(ConfigError):
@@ -96,10 +86,12 @@ def is_fixed_spec(spec: str) -> bool:
 class Opener:
     """What opening tables needs to know, and the tables opened so far.
 
-    proxy: the client of proxymap(8); without it "proxy:" tables are opened here. base_dir: where relative names begin.
+    proxy: the client of proxymap(8); without it "proxy:" and remote tables are opened here: so it is in proxymap and in
+    commands. base_dir: where relative names begin.
     """
 
     def __init__(self, settings: Settings, *, proxy: ProxyClient | None = None, base_dir: str = "") -> None:
+        self.settings = settings
         self._utf8 = settings[SMTPUTF8_ENABLE]
         self._proxy = proxy
         self._base_dir = base_dir
@@ -153,11 +145,23 @@ class Opener:
             return Debug(spec, [self.open(name, flags)])
         if kind in ("pipemap", "unionmap"):
             return self._composite(spec, kind, name, flags)
+        if kind in REMOTE:
+            return self._remote(spec, flags)
         if kind not in BUILT:
             raise unknown_type(kind)
         module, function = BUILT[kind]
         open_table: Callable[[Origin], Table] = getattr(importlib.import_module(f"posthouse.tables.{module}"), function)
         return open_table(Origin(kind, name, flags, self._base_dir))
+
+    def _remote(self, spec: str, flags: TableFlags) -> Table:
+        kind, name = split_spec(spec)
+        if kind in UNAUTHENTICATED and not flags.unauthenticated:
+            raise ConfigError(f"{spec} map is not allowed for security-sensitive data")
+        if self._proxy is not None:
+            return ProxyTable(spec, self._proxy, flags, takes_partial_keys=is_fixed_spec(spec))
+        module = importlib.import_module(f"posthouse.tables.{REMOTE[kind]}")
+        open_table: Callable[[Origin, Opener], Table] = module.open_table
+        return open_table(Origin(kind, name, flags, self._base_dir), self)
 
     def _composite(self, spec: str, kind: str, name: str, flags: TableFlags) -> Composite:
         if not (name.startswith("{") and name.endswith("}") and is_balanced(name)):

@@ -25,8 +25,9 @@ class TableFlags:
 
     fold: keys are case-insensitive (fixed-string tables). utf8: keys and values must be UTF-8.
     value_is_file: values name files; a lookup gives the base64 of what is in them.
-    substitution: $1 in the values of pattern tables; proxy: "proxy:" is honoured. Both are off where a table decides
-    about rights or routes (alias_maps, virtual_uid_maps, transport_maps; facts B14.08, B14.19).
+    substitution: $1 in the values of pattern tables; proxy: "proxy:" is honoured; unauthenticated: tables are allowed
+    whose answers anybody on the way may have made. All are off where a table decides about rights or routes
+    (alias_maps, virtual_uid_maps, transport_maps; facts B14.08, B14.19).
     """
 
     fold: bool = True
@@ -34,10 +35,12 @@ class TableFlags:
     value_is_file: bool = False
     substitution: bool = True
     proxy: bool = True
+    unauthenticated: bool = True
 
 
 DEFAULT_FLAGS: Final = TableFlags()
-SENSITIVE: Final = TableFlags(substitution=False, proxy=False)  # alias_maps, virtual_mailbox_maps, virtual_uid_maps ..
+# alias_maps, virtual_mailbox_maps, virtual_uid_maps ..
+SENSITIVE: Final = TableFlags(substitution=False, proxy=False, unauthenticated=False)
 
 
 class Table(ABC):
