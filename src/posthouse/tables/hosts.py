@@ -11,7 +11,7 @@ import asyncio
 import secrets
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -38,10 +38,11 @@ class _LeftAloneError(ServerError):
 class Host(NamedTuple):
     """Where a server listens. Either path is set, or name."""
 
-    text: str  # as it is written in the configuration
+    text: str  # for messages: no password in it
     path: str = ""  # of a UNIX socket
     name: str = ""  # or address
     port: int = 0
+    source: str = ""  # as configured, where the library reads that itself (a URI)
 
 
 def parse_host(text: str, default_port: int) -> Host:
@@ -169,18 +170,20 @@ class Pool(Generic[C]):
                     raise
                 except (ServerError, OSError):
                     self._drop_idle(server)  # they are as old, and as broken
-            connection = await self._limited(self._connector.connect(server.host), late=self._connector.drop)
+            connection = await self._connect(server)
             return await self._use(server, connection, query)
         finally:
             self._give_place(server)
 
     async def _use(self, server: _Server[C], connection: C, query: Callable[[C], Awaitable[R]]) -> R:
+        """Run a query; afterwards the connection waits for the next one, unless it is broken or still busy."""
+        task = asyncio.ensure_future(query(connection))
         whole = False
         try:
-            result = await self._limited(_awaited(query, connection))
+            result = await self._limited(task)
             whole = True
             return result
-        except TableError:
+        except TableError:  # the server has answered
             whole = True
             raise
         finally:
@@ -188,29 +191,44 @@ class Pool(Generic[C]):
                 server.idle.append((connection, asyncio.get_running_loop().time()))
                 self._watch_idle()
             else:
-                self._connector.drop(connection)
+                task.add_done_callback(lambda _: self._connector.drop(connection))
 
-    async def _limited(self, work: Coroutine[object, None, T], late: Callable[[T], None] | None = None) -> T:
-        """Wait for some work as long as an attempt may take. Raises TimeoutError; the work is then left to its end.
+    async def _connect(self, server: _Server[C]) -> C:
+        task = asyncio.ensure_future(self._connector.connect(server.host))
+        connected = False
+        try:
+            connection = await self._limited(task)
+            connected = True
+            return connection
+        finally:
+            if not connected:
+                task.add_done_callback(self._drop_late)
 
-        late: takes a result that came when nobody waited for it any more.
+    async def _limited(self, task: "asyncio.Future[T]") -> T:
+        """Wait for a task as long as an attempt may take. Raises TimeoutError; the task is then cancelled.
+
+        It may take a while to end (psycopg tells the server): it is kept until then, and nobody waits for it.
         """
-        task = asyncio.ensure_future(work)
         try:
             await asyncio.wait({task}, timeout=self._limits.attempt_s)
             if task.done():
                 return task.result()
         finally:
             if not task.done():
+                self._abandoned.add(task)  # type: ignore[arg-type]  # of any result
+                task.add_done_callback(self._forget)
                 task.cancel()
-                self._abandoned.add(task)
-                task.add_done_callback(lambda task: self._came_late(task, late))
         raise TimeoutError
 
-    def _came_late(self, task: "asyncio.Future[T]", late: Callable[[T], None] | None) -> None:
-        self._abandoned.discard(task)  # type: ignore[arg-type]  # futures of any result
-        if not task.cancelled() and task.exception() is None and late is not None:
-            late(task.result())
+    def _forget(self, task: "asyncio.Future[object]") -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled():
+            task.exception()  # it has been seen
+
+    def _drop_late(self, task: "asyncio.Future[C]") -> None:
+        """Close a connection that was made when nobody waited for it any more."""
+        if not task.cancelled() and task.exception() is None:
+            self._connector.drop(task.result())
 
     async def _take_place(self, server: _Server[C]) -> None:
         """Wait until a connection to this server may be used."""
@@ -251,7 +269,3 @@ class Pool(Generic[C]):
                 self._connector.drop(server.idle.popleft()[0])
         if any(server.idle for server in self._servers):
             self._watch_idle()
-
-
-async def _awaited(query: Callable[[C], Awaitable[R]], connection: C) -> R:
-    return await query(connection)
