@@ -21,6 +21,12 @@ def kill(instance: Instance, name: str) -> int:
     return len(victims)
 
 
+def kill_nameless(instance: Instance) -> None:
+    """Kill what could not write down its own name: it works, under the name of warm, which dies too."""
+    if sum(process.name == "warm" for process in instance.processes()) > 1:
+        kill(instance, "warm")
+
+
 def kill_all(instance: Instance) -> int:
     """Send SIGKILL to the whole tree, master first, and wait until nothing of it is left."""
     victims = instance.processes()

@@ -190,6 +190,8 @@ class Matrix:
             print(*(f"  {call.name}({call.arguments})" for call in injected[:5]), _telling(log), sep="\n", flush=True)
         if fault.call == "close" and injected:
             self._end(target)
+        elif target.kills and injected:
+            daemons.kill_nameless(self.server)
 
     def _mails(self, name: str, sets: int) -> list[Mail]:
         self._number += 1
