@@ -9,6 +9,7 @@ usage: posthouse COMMAND [options]
 
   run                  try it: a mail system in ./var, in the foreground, without root, on 127.0.0.1:2525
   check [-c DIR]       look for mistakes in main.cf, master.cf and tables
+  explain WHAT         why: where an address goes, what a client would hear, where a parameter's value comes from
   status [-c DIR]      is it running, and what is in the queue (--json; for probes --live, --ready)
   drain [--to HOST]    take no new mail, empty the queue, and show that nothing is left; --off ends it
   confine WHAT         what each daemon may do: show it, prove it on this kernel, explain a denial in the log
@@ -18,7 +19,8 @@ usage: posthouse COMMAND [options]
   --version            the version
 """
 OWN: Final = {"run": "run", "status": "status"}
-PACKAGES: Final = frozenset({"confine", "drain", "policies", "queue"})  # commands that are a package beside this one
+# Commands that are a package beside this one.
+PACKAGES: Final = frozenset({"confine", "drain", "explain", "policies", "queue"})
 POSTFIX: Final = frozenset(
     {
         "mailq", "newaliases", "postalias", "postcat", "postconf", "postfix",

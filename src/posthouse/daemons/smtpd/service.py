@@ -1,6 +1,7 @@
 """SmtpdService: what all sessions of an smtpd(8) process share, and the taking of new connections."""
 
 import socket
+from typing import NamedTuple
 
 from posthouse.config.own_addresses import own_addresses
 from posthouse.config.parameters import (
@@ -16,7 +17,7 @@ from posthouse.config.parameters import (
 )
 from posthouse.config.settings import Settings
 from posthouse.daemons.smtpd import parameters as p
-from posthouse.daemons.smtpd.access.environment import Environment
+from posthouse.daemons.smtpd.access.environment import Environment, Observer, Resolver
 from posthouse.daemons.smtpd.access.policy import AccessPolicy, HeaderRewriting
 from posthouse.daemons.smtpd.access.recipients import RecipientTables
 from posthouse.daemons.smtpd.client import client_of
@@ -49,26 +50,10 @@ class SmtpdService(Service):
         )
         self._cleanup = CleanupClient(loop, context.public(settings[CLEANUP_SERVICE_NAME]))
         self._dns = DnsClient(loop, context.private("dns"))
-        normal, stressed = stress_variants(settings)
+        _, stressed = stress_variants(settings)
         self._stressed_limits = Limits.read(stressed)
-        env = self._environment(settings)
-        own = SmtpdSettings.read(normal)
-        self._scarcity = Scarcity(context, settings)
-        self._shared = Shared(
-            settings=own,
-            limits=own.limits,
-            policy=AccessPolicy(env),
-            header_rewriting=HeaderRewriting(env),
-            bare_newline_exclusions=open_host_list(p.SMTPD_FORBID_BARE_NEWLINE_EXCLUSIONS, settings, self._opener),
-            arrival_hosts=open_host_list(p.SMTPD_AUTHORIZED_ARRIVAL_HOSTS, settings, self._opener),
-            exclusions_are_mynetworks=settings[p.SMTPD_FORBID_BARE_NEWLINE_EXCLUSIONS] == settings[MYNETWORKS],
-            cleanup=self._cleanup,
-            dns=self._dns,
-            server=Server(settings[MYHOSTNAME], settings[MAIL_NAME]),
-            writer=TurnWriter(loop),
-            scarcity=self._scarcity,
-            ended=context.session_ended,
-        )
+        self._shared = make_shared(context, self._opener, Neighbours(self._rewrite, self._cleanup, self._dns))
+        self._scarcity = self._shared.scarcity
 
     def accept(self, sock: socket.socket, listener: int) -> None:
         """Begin a session."""
@@ -97,18 +82,47 @@ class SmtpdService(Service):
             client.close()
         self._opener.close()
 
-    def _environment(self, settings: Settings) -> Environment:
-        opener = self._opener
-        domains = LocalDomains(settings, opener)
-        return Environment(
-            settings=settings,
-            opener=opener,
-            networks=open_host_list(MYNETWORKS, settings, opener),
-            own_addresses=frozenset(str(address) for address in own_addresses(settings.text)),
-            resolver=self._rewrite,
-            dns=self._dns,
-            listed=RecipientTables(settings, opener, self._rewrite, search_rules(settings, domains)),
-        )
+
+class Neighbours(NamedTuple):
+    """The daemons that a session asks."""
+
+    resolver: Resolver
+    cleanup: CleanupClient
+    dns: DnsClient
+
+
+def make_shared(context: Context, opener: Opener, asked: Neighbours, observer: Observer | None = None) -> Shared:
+    """Read the settings, open the tables, compile the restrictions. Raises ConfigError, as SmtpdService."""
+    settings = context.settings
+    normal, _ = stress_variants(settings)
+    env = Environment(
+        settings=settings,
+        opener=opener,
+        networks=open_host_list(MYNETWORKS, settings, opener),
+        own_addresses=frozenset(str(address) for address in own_addresses(settings.text)),
+        resolver=asked.resolver,
+        dns=asked.dns,
+        listed=RecipientTables(
+            settings, opener, asked.resolver, search_rules(settings, LocalDomains(settings, opener))
+        ),
+        observer=observer,
+    )
+    own = SmtpdSettings.read(normal)
+    return Shared(
+        settings=own,
+        limits=own.limits,
+        policy=AccessPolicy(env),
+        header_rewriting=HeaderRewriting(env),
+        bare_newline_exclusions=open_host_list(p.SMTPD_FORBID_BARE_NEWLINE_EXCLUSIONS, settings, opener),
+        arrival_hosts=open_host_list(p.SMTPD_AUTHORIZED_ARRIVAL_HOSTS, settings, opener),
+        exclusions_are_mynetworks=settings[p.SMTPD_FORBID_BARE_NEWLINE_EXCLUSIONS] == settings[MYNETWORKS],
+        cleanup=asked.cleanup,
+        dns=asked.dns,
+        server=Server(settings[MYHOSTNAME], settings[MAIL_NAME]),
+        writer=TurnWriter(context.loop),
+        scarcity=Scarcity(context, settings),
+        ended=context.session_ended,
+    )
 
 
 def _sender_matters(settings: Settings) -> bool:

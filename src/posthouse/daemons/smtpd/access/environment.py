@@ -1,14 +1,16 @@
 """Environment: what restrictions are compiled against: settings copied once, tables, DNS, the resolver.
 
-Everything that asks somebody else goes through here, so that tests put their own answers in its place.
+Everything that asks somebody else goes through here, so that others (tests, `posthouse explain`) put their own answers
+in its place.
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from posthouse.config.parameter import Integer
 from posthouse.config.parameters import MYHOSTNAME, PARENT_DOMAIN_MATCHES_SUBDOMAINS, RECIPIENT_DELIMITER
 from posthouse.config.settings import Settings
+from posthouse.daemons.smtpd.access.check import Rule
 from posthouse.ipc.dns import Answer
 from posthouse.ipc.rewrite import Resolved
 from posthouse.tables.matchlist import MatchList
@@ -45,6 +47,22 @@ class Unlisted:
     text: str
 
 
+class Named(NamedTuple):
+    """A restriction as it was written. where: the parameter, restriction class or table whose list it stands in."""
+
+    where: str
+    name: str
+    argument: str = ""
+    warns: bool = False  # warn_if_reject stands before it
+
+
+class Observer(Protocol):
+    """Somebody who wants to see what each restriction says (`posthouse explain`); asked at start, once for each."""
+
+    def watch(self, named: Named, rule: Rule) -> Rule:
+        """Give what is asked in the place of a restriction."""
+
+
 @dataclass(slots=True)
 class Environment:
     """See the module's docstring."""
@@ -57,6 +75,7 @@ class Environment:
     dns: Dns
     listed: Listed
     not_built: set[str] = field(default_factory=set)  # restrictions of Postfix that are used and not there yet
+    observer: Observer | None = None
 
     def code(self, parameter: Integer) -> int:
         """Give a reply code."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from posthouse.config.lists import ListSyntaxError, parse_items
-from posthouse.config.parameter import Restrictions
+from posthouse.config.parameter import Boolean, Restrictions
 from posthouse.daemons.smtpd import parameters as p
 from posthouse.daemons.smtpd.access import address, generic, tables
 from posthouse.daemons.smtpd.access.check import (
@@ -21,7 +21,7 @@ from posthouse.daemons.smtpd.access.check import (
     Rule,
     Verdict,
 )
-from posthouse.daemons.smtpd.access.environment import Environment
+from posthouse.daemons.smtpd.access.environment import Environment, Named
 from posthouse.daemons.smtpd.access.names import NOT_BUILT, NOT_BUILT_WITH_ARGUMENT
 from posthouse.util import log
 
@@ -47,8 +47,9 @@ _SECONDS: Final = re.compile(r"[0-9]{1,6}", re.ASCII)
 class RuleList:
     """A parameter's rules. False when it is empty."""
 
-    def __init__(self, kind: str, rules: list[Rule]) -> None:
+    def __init__(self, kind: str, rules: list[Rule], name: str = "") -> None:
         self.kind = kind
+        self.name = name  # the parameter
         self.rules = rules
 
     def __bool__(self) -> bool:
@@ -84,7 +85,14 @@ class Compiler:
 
     def compile(self, parameter: Restrictions, kind: str) -> RuleList:
         """Compile one parameter's list. Raises ConfigError for a table that cannot be opened."""
-        return RuleList(kind, self._rules(self._env.settings[parameter], kind, parameter.name, in_table=False) or [])
+        rules = self._rules(self._env.settings[parameter], kind, parameter.name, in_table=False) or []
+        return RuleList(kind, rules, parameter.name)
+
+    def implied(self, parameter: Boolean, name: str, kind: str) -> RuleList:
+        """Make the list of one restriction that a parameter of its own turns on."""
+        named = Named(parameter.name, name)
+        rules = [self._watched(named, SIMPLE[name](self._env))] if self._env.settings[parameter] else []
+        return RuleList(kind, rules, parameter.name)
 
     def _rules(self, items: Sequence[str], kind: str, where: str, *, in_table: bool) -> list[Rule] | None:
         """Compile items; None only for an access table's answer that is no list of known names."""
@@ -108,9 +116,14 @@ class Compiler:
                 if in_table:
                     return None
                 rule = _broken
-            rules.append(_warning_only(rule) if warn else rule)
+            named = Named(where, word, argument, warn)
+            rules.append(self._watched(named, _warning_only(rule) if warn else rule))
             warn = False
         return rules
+
+    def _watched(self, named: Named, rule: Rule) -> Rule:
+        observer = self._env.observer
+        return rule if observer is None else observer.watch(named, rule)
 
     def _rule(self, name: str, word: str, argument: str, kind: str, where: str) -> Rule | None:
         if name in SIMPLE:

@@ -5,12 +5,12 @@ of the envelope (facts B04.02). Permission in one list ends that list only (B04.
 asked for are applied when all lists of the command are through. One for the life of a process, shared by its sessions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from posthouse.config.lists import ListSyntaxError, parse_items
 from posthouse.daemons.smtpd import parameters as p
-from posthouse.daemons.smtpd.access import address, generic
+from posthouse.daemons.smtpd.access import generic
 from posthouse.daemons.smtpd.access.check import (
     CLIENT,
     DATA,
@@ -50,15 +50,9 @@ class AccessPolicy:
         self._data = compiler.compile(p.SMTPD_DATA_RESTRICTIONS, DATA)
         self._end_of_data = compiler.compile(p.SMTPD_END_OF_DATA_RESTRICTIONS, END_OF_DATA)
         self._delay = settings[p.SMTPD_DELAY_REJECT]
-        self._unlisted_sender = (
-            RuleList(SENDER, [address.SIMPLE["reject_unlisted_sender"](env)])
-            if settings[p.SMTPD_REJECT_UNLISTED_SENDER]
-            else RuleList(SENDER, [])
-        )
-        self._unlisted_recipient = (
-            RuleList(RECIPIENT, [address.SIMPLE["reject_unlisted_recipient"](env)])
-            if settings[p.SMTPD_REJECT_UNLISTED_RECIPIENT]
-            else RuleList(RECIPIENT, [])
+        self._unlisted_sender = compiler.implied(p.SMTPD_REJECT_UNLISTED_SENDER, "reject_unlisted_sender", SENDER)
+        self._unlisted_recipient = compiler.implied(
+            p.SMTPD_REJECT_UNLISTED_RECIPIENT, "reject_unlisted_recipient", RECIPIENT
         )
         relay_first = settings[p.SMTPD_RELAY_BEFORE_RECIPIENT_RESTRICTIONS]
         pair = [relay, recipient] if relay_first else [recipient, relay]
@@ -68,6 +62,20 @@ class AccessPolicy:
         if env.not_built:
             names = ", ".join(sorted(env.not_built))
             log.warning(f"restrictions that are not built yet, answered with 451: {names}")
+
+    @property
+    def plan(self) -> Mapping[str, Sequence[str]]:
+        """Which lists are asked at which command, in order, by parameter name; empty lists are left out."""
+        at_once = [] if self._delay else [self._client]
+        stages = {
+            "CONNECT": at_once,
+            "HELO": [self._helo] if self.has_helo else [],
+            "MAIL": self._at_mail,
+            "RCPT": self._at_rcpt,
+            "DATA": [self._data],
+            "END-OF-MESSAGE": [self._end_of_data],
+        }
+        return {stage: [one.name for one in lists if one] for stage, lists in stages.items()}
 
     @property
     def has_helo(self) -> bool:
