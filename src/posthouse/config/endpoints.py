@@ -72,7 +72,16 @@ def service_addresses(service: Service, settings: Settings, path: str = "") -> t
 
 def parse_tcp_ports(text: str, name: str = "known_tcp_ports") -> dict[str, int]:
     """Read "a = b = 25, c = 24" as port numbers by name. What is wrong is logged and left out."""
+    ports, faults = read_tcp_ports(text)
+    for fault in faults:
+        log.warning(f"{name}: {fault}")
+    return ports
+
+
+def read_tcp_ports(text: str) -> tuple[dict[str, int], list[str]]:
+    """Do the same, but give what is wrong as texts."""
     ports: dict[str, int] = {}
+    told: list[str] = []
     for item in text.split(","):
         if not item.strip():
             continue
@@ -81,9 +90,8 @@ def parse_tcp_ports(text: str, name: str = "known_tcp_ports") -> dict[str, int]:
         faults = [item_fault] if item_fault else [fault for fault in map(_name_fault, names) if fault]
         if not item_fault:
             ports |= {service: int(number) for service in names if _name_fault(service) is None}
-        for fault in dict.fromkeys(faults):
-            log.warning(f'{name}: in "{item}": {fault}')
-    return ports
+        told += [f'in "{item}": {fault}' for fault in dict.fromkeys(faults)]
+    return ports, told
 
 
 def _number_fault(number: str) -> str | None:

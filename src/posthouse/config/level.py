@@ -9,11 +9,12 @@ from typing import Final, NamedTuple, Self
 
 MAX_MAJOR: Final = 2047  # what fits in the 11 bits that Postfix gives the major number
 MAX_MINOR: Final = 1023  # 10 bits each for minor and patch
+LAST_SINGLE_NUMBER: Final = 2  # the last level before Postfix 3.6, where levels became releases
 _SYNTAX: Final = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9})(?:\.([0-9]{1,9}))?)?", re.ASCII)
 
 
 class CompatLevel(NamedTuple):
-    """One level. Missing parts are zero, and are not shown."""
+    """One level. Missing parts are zero."""
 
     major: int
     minor: int = 0
@@ -34,10 +35,10 @@ class CompatLevel(NamedTuple):
         return self.major << 20 | self.minor << 10 | self.patch
 
     def __str__(self) -> str:
-        """Give the shortest text that reads as this level."""
+        """Give the text that reads as this level: up to 2 a level was one number, since 3 it is at least two."""
         if self.patch:
             return f"{self.major}.{self.minor}.{self.patch}"
-        return f"{self.major}.{self.minor}" if self.minor else str(self.major)
+        return f"{self.major}.{self.minor}" if self.minor or self.major > LAST_SINGLE_NUMBER else str(self.major)
 
 
 LAST_LEVEL: Final = CompatLevel(3, 11)  # the newest level that changes a default

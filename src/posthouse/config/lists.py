@@ -3,11 +3,15 @@
 Sources: postconf(5), postfix manual pages on "{ name = value }" items.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
 SEPARATORS: Final = frozenset(", \t\r\n")  # between items of a list
 BLANKS: Final = frozenset(" \t\r\n\v\f")
+_BRACE: Final = re.compile(r"[{}]")
+_WORD: Final = re.compile(r"[^ \t\r\n\v\f]+")
+_QUOTED_WORD: Final = re.compile(r'(?:"(?:[^"\\]|\\.|\\\Z)*+(?:"|\Z)|\\.|[^ \t\r\n\v\f"\\]|\\\Z)++', re.DOTALL)
 
 
 class ListSyntaxError(ValueError):
@@ -42,7 +46,39 @@ def split_tokens(text: str, separators: frozenset[str] = SEPARATORS) -> Iterator
 
 def is_balanced(text: str) -> bool:
     """Tell whether every { of an item is closed."""
-    return text.count("{") <= text.count("}")
+    level = 0
+    for match in _BRACE.finditer(text):
+        if match.group() == "{":
+            level += 1
+        elif level:
+            level -= 1
+    return level == 0
+
+
+def closing_brace(text: str, at: int = 0) -> int:
+    """Find the brace that closes the one at `at`; -1 when there is none."""
+    level = 0
+    for match in _BRACE.finditer(text, at):
+        level += 1 if match.group() == "{" else -1
+        if level == 0:
+            return match.start()
+    return -1
+
+
+def unwrap(item: str) -> tuple[str, str]:
+    """Give what is between the braces of "{ ... }", without the blanks at its ends; other items stay as they are.
+
+    The second result says what is wrong with the braces; "": nothing. An unclosed brace reaches to the end of the item,
+    and what stands behind the closing one is left out.
+    """
+    if not item.startswith("{"):
+        return item, ""
+    end = closing_brace(item)
+    if end < 0:
+        return item[1:].strip(), f"missing '}}' in \"{item}\""
+    if end < len(item) - 1:
+        return item[1:end].strip(), f"syntax error after '}}' in \"{item}\""
+    return item[1:end].strip(), ""
 
 
 def parse_items(text: str) -> tuple[str, ...]:
@@ -55,7 +91,7 @@ def parse_items(text: str) -> tuple[str, ...]:
 
 def strip_braces(item: str) -> str:
     """Take the outer braces of `{ a = b }` away; other items stay as they are."""
-    if item.startswith("{") and item.endswith("}"):
+    if item.startswith("{") and closing_brace(item) == len(item) - 1:
         return item[1:-1].strip()
     return item
 
@@ -68,6 +104,31 @@ def parse_words(text: str) -> tuple[str, ...]:
 def format_items(items: tuple[str, ...]) -> str:
     """Write a list so that parse_items gives the same items back."""
     return ", ".join(items)
+
+
+def split_payloads(text: str, faults: list[str]) -> tuple[str, ...]:
+    """Split a list, take the braces of "{ ... }" away, and go on after wrong ones; `faults` collects what is wrong."""
+    found = [unwrap(item) for item in split_tokens(text)]
+    faults += [fault for _, fault in found if fault]
+    return tuple(item for item, _ in found)
+
+
+def split_words(text: str, *, braces: bool = False, quotes: bool = False) -> tuple[str, ...]:
+    """Split at white space. Braces, quotes and backslashes stay.
+
+    braces: "{ a b }" is one word. quotes: what stands between double quotes stays together, and a backslash protects
+    the character behind it; an open quote reaches to the end.
+    """
+    if braces:
+        return tuple(split_tokens(text, BLANKS))
+    pattern = _QUOTED_WORD if quotes else _WORD
+    return tuple(match.group() for match in pattern.finditer(text))
+
+
+def cut_comment(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Part words from the comment behind them, which begins at the first word that begins with "#"."""
+    at = next((index for index, word in enumerate(words) if word.startswith("#")), len(words))
+    return words[:at], words[at:]
 
 
 def split_name_value(text: str) -> tuple[str, str]:

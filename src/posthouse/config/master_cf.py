@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from posthouse.config.lists import BLANKS, is_balanced, split_name_value, split_tokens
+from posthouse.config.lists import BLANKS, split_name_value, split_tokens, unwrap
 from posthouse.config.logical import LogicalLine, read_lines
 from posthouse.util.errors import ConfigError
 
@@ -215,29 +215,21 @@ def normalize_arguments(tokens: list[str], odd: list[str]) -> Iterator[str]:
 
 def _argument(token: str, odd: list[str]) -> str:
     """Take the braces of "{ a b }" away."""
-    return _payload(token, odd) if token.startswith("{") else token
+    text, fault = unwrap(token)
+    odd += [fault] if fault else []
+    return text
 
 
 def _override(token: str, odd: list[str]) -> str:
     """Give "name=value" of an override, with or without braces."""
     if not token.startswith("{"):
         return token
-    text = _payload(token, odd)
+    text = _argument(token, odd)
     try:
         return "=".join(split_name_value(text))
-    except ValueError:
+    except ValueError as error:
+        odd.append(f'{error}: "{text}"')
         return text
-
-
-def _payload(token: str, odd: list[str]) -> str:
-    """Give what is between the braces; text outside of them is odd and stays."""
-    if not is_balanced(token):
-        odd.append(f"missing '}}' in \"{token}\"")
-        return token[1:].strip()
-    if not token.endswith("}"):
-        odd.append(f"syntax error after '}}' in \"{token}\"")
-        return token[1 : token.rindex("}")].strip()
-    return token[1:-1].strip()
 
 
 def overrides_of(arguments: tuple[str, ...]) -> Iterator[tuple[str, str]]:

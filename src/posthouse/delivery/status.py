@@ -10,6 +10,7 @@ from typing import Final
 from posthouse.ipc.delivery import Deliver, DeliverTo
 from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, RecipientResult
 from posthouse.util import log
+from posthouse.util.delay import format_delay
 
 STATUS_WORD: Final = {SENT: "sent", DEFERRED: "deferred", BOUNCED: "bounced"}
 
@@ -19,15 +20,6 @@ def same_for_all(
 ) -> list[RecipientResult]:
     """One result for each recipient. dsn and outcome must agree: "4.…" for DEFERRED and so on."""
     return [RecipientResult(rcpt.rcpt_id, outcome, dsn, text, relay) for rcpt in recipients]
-
-
-def format_delay(seconds: float) -> str:
-    """Two significant digits, at most two decimals, as delay= shows it (postconf(5) delay_logging_resolution_limit)."""
-    if seconds < 0.005:
-        return "0"
-    if seconds >= 10:
-        return str(round(seconds))
-    return f"{seconds:.{1 if seconds >= 1 else 2}f}".rstrip("0").rstrip(".")
 
 
 def orig_to(rcpt: DeliverTo) -> str:

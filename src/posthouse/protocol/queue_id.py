@@ -43,7 +43,7 @@ class QueueId:
 def format_long_id(sec: int, usec: int, number: int) -> str:
     """Make the long queue ID of a message that arrived at `sec`.`usec`."""
     high, low = divmod(usec, 52 * 52)
-    return f"{format_seconds(sec)}{_PAIRS[high]}{_PAIRS[low]}z{_encode(number, 51)}"
+    return f"{format_seconds(sec)}{_PAIRS[high]}{_PAIRS[low]}z{encode_number(number, 51)}"
 
 
 def format_short_id(usec: int, number: int) -> str:
@@ -57,7 +57,7 @@ def format_seconds(sec: int) -> str:
     rest, middle = divmod(rest, 2704)
     if rest < 2704:
         return _PAIRS[rest] + _PAIRS[middle] + _PAIRS[low]
-    return _encode(sec, 52).rjust(SECONDS_WIDTH, "0")
+    return encode_number(sec, 52).rjust(SECONDS_WIDTH, "0")
 
 
 def parse_queue_id(text: str) -> QueueId | None:
@@ -69,7 +69,8 @@ def parse_queue_id(text: str) -> QueueId | None:
     return None
 
 
-def _encode(value: int, base: int) -> str:
+def encode_number(value: int, base: int) -> str:
+    """Write a number in any base up to 52 with digits and consonants."""
     digits = []
     while value >= base:
         value, digit = divmod(value, base)

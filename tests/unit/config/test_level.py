@@ -8,10 +8,11 @@ from posthouse.config.level import LAST_LEVEL, LEVEL_OPERATORS, MAX_MAJOR, MAX_M
 
 
 @pytest.mark.parametrize(
-    ("text", "number", "shown"), [("2", 0x200000, "2"), ("3.2.1", 0x300801, "3.2.1"), ("3.0", 0x300000, "3")]
+    ("text", "number", "shown"),
+    [("2", 0x200000, "2"), ("3.2.1", 0x300801, "3.2.1"), ("3", 0x300000, "3.0"), ("2.1", 0x200400, "2.1")],
 )
 def test_levels_pack_into_numbers(text: str, number: int, shown: str) -> None:
-    """A level is a number and a shortest text."""
+    """A level is a number and a text."""
     assert int(CompatLevel.parse(text)) == number
     assert str(CompatLevel.parse(text)) == shown
 

@@ -6,11 +6,17 @@ from hypothesis import strategies as st
 
 from posthouse.config.lists import (
     ListSyntaxError,
+    closing_brace,
+    cut_comment,
     format_items,
+    is_balanced,
     parse_items,
     parse_words,
     split_name_value,
+    split_payloads,
     split_tokens,
+    split_words,
+    unwrap,
 )
 
 
@@ -87,3 +93,65 @@ def test_other_lines_are_no_assignment(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=r"attribute name|unbalanced") as caught:
         split_name_value(text)
     assert str(caught.value) == why
+
+
+@pytest.mark.parametrize(
+    ("item", "text", "fault"),
+    [
+        ("a", "a", ""),
+        ("x{ a }", "x{ a }", ""),
+        ("{ a {b} }", "a {b}", ""),
+        ("{ a", "a", "missing '}' in \"{ a\""),
+        ("{ a }b", "a", "syntax error after '}' in \"{ a }b\""),
+        ("{a}{b}", "a", "syntax error after '}' in \"{a}{b}\""),
+        ("{}", "", ""),
+    ],
+)
+def test_braces_are_taken_away_or_told(item: str, text: str, fault: str) -> None:
+    """Reading goes on with what is between the first pair."""
+    assert unwrap(item) == (text, fault)
+
+
+def test_a_list_is_read_on_behind_wrong_braces() -> None:
+    """Every mistake is told."""
+    faults: list[str] = []
+    assert split_payloads("a, {b}x { c, d", faults) == ("a", "b", "c, d")
+    assert faults == ["syntax error after '}' in \"{b}x\"", "missing '}' in \"{ c, d\""]
+
+
+@pytest.mark.parametrize(
+    ("text", "braces", "quotes", "words"),
+    [
+        (" a\tb\n", False, False, ("a", "b")),
+        ("a { b c } d{ e }", True, False, ("a", "{ b c }", "d{ e }")),
+        ("a { b", True, False, ("a", "{ b")),
+        ('a "b c"d "e', False, True, ("a", '"b c"d', '"e')),
+        ('a\\ b \\" c', False, True, ("a\\ b", '\\"', "c")),
+        ('"a\\" b" c', False, True, ('"a\\" b"', "c")),
+        ("a \\", False, True, ("a", "\\")),
+    ],
+)
+def test_words_are_split_at_white_space(text: str, braces: bool, quotes: bool, words: tuple[str, ...]) -> None:
+    """Commas do not separate; braces and quotes hold together when that is asked for."""
+    assert split_words(text, braces=braces, quotes=quotes) == words
+
+
+def test_comments_behind_words_are_cut() -> None:
+    """A word that only holds a # is none."""
+    assert cut_comment(("a#b", "#c", "d")) == (("a#b",), ("#c", "d"))
+    assert cut_comment(("a",)) == (("a",), ())
+
+
+@given(st.text(alphabet='"\\ ab{}', max_size=30))
+def test_quoted_words_lose_only_white_space(text: str) -> None:
+    """No other character goes, in either way of splitting."""
+    for words in (split_words(text, quotes=True), split_words(text, braces=True), split_words(text)):
+        assert "".join("".join(words).split()) == "".join(text.split())
+
+
+@given(st.text(alphabet="{}a ", max_size=30))
+def test_balance_is_that_of_the_levels(text: str) -> None:
+    """A closing brace that nothing opened does not make up for one that is missing."""
+    item = "{" + text
+    assert is_balanced(item) or closing_brace(item) < 0 or item.count("{") > 1
+    assert is_balanced("}" + item) == is_balanced(item)

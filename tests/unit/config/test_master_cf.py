@@ -67,6 +67,8 @@ def test_entries_become_records() -> None:
         ("-- -o a=b", ("--", "-o", "a=b")),
         ("-o", ("-o",)),
         ("x {} {a}", ("x", "", "a")),
+        ("{a}b{c} d", ("a", "d")),
+        ("-o { a = b }{c} -o {d=e}", ("-o", "a=b", "-o", "d=e")),
     ],
 )
 def test_options_are_taken_apart(arguments: str, normalized: tuple[str, ...]) -> None:
@@ -103,13 +105,14 @@ def test_too_few_columns_stop_with_file_and_line() -> None:
 
 def test_odd_entries_are_told_and_read_on() -> None:
     """Braces that do not fit, an entry twice, a continuation of nothing."""
-    data = b" -o a=b\nfoo unix - - - - - x { a b }y\nfoo unix - - - - - x { a b\nbar unix - - - - - x\n"
+    data = b" -o a=b\nfoo unix - - - - - x { a b }y\nfoo unix - - - - - x { a b\nbar unix - - - - - x -o {y}\n"
     master = parse_master_cf(data, "master.cf")
     assert [(problem.line, problem.why.partition(" in ")[0]) for problem in master.problems] == [
         (1, "a continuation line stands before any service"),
         (2, "syntax error after '}'"),
         (3, "missing '}'"),
         (3, 'service "foo unix" is also on line 2; the later one counts'),
+        (4, "missing '=' after attribute name: \"y\""),
     ]
     assert [service.line for service in master.effective()] == [3, 4]
 

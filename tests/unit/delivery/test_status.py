@@ -5,24 +5,12 @@ import time
 
 import pytest
 
-from posthouse.delivery.status import format_delay, log_results, same_for_all
+from posthouse.delivery.status import log_results, same_for_all
 from posthouse.ipc.delivery import Deliver, DeliverTo
 from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, Envelope, RecipientResult
 from tests.support.lookups import logged
 
 NOW = 1_700_000_000.0
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [
-        (-1, "0"), (0, "0"), (0.004, "0"), (0.005, "0.01"), (0.014, "0.01"), (0.1, "0.1"), (0.994, "0.99"), (1, "1"),
-        (1.25, "1.2"), (9.94, "9.9"), (9.99, "10"), (10, "10"), (99.4, "99"), (123456, "123456"),
-    ],
-)  # fmt: skip
-def test_delays_have_two_digits(seconds: float, shown: str) -> None:
-    """And at most two decimals, as in Postfix."""
-    assert format_delay(seconds) == shown
 
 
 def test_one_result_for_all() -> None:

@@ -14,10 +14,11 @@ from posthouse.daemons.qmgr.agents import Agents
 from posthouse.daemons.qmgr.destinations import Destination, Entry, Transport
 from posthouse.daemons.qmgr.limits import process_limits, transport_limits
 from posthouse.daemons.qmgr.message import ActiveMessage
-from posthouse.delivery.status import format_delay, orig_to
+from posthouse.delivery.status import orig_to
 from posthouse.ipc.delivery import Deliver, Results
 from posthouse.ipc.message import DEFERRED, RecipientResult
 from posthouse.util import log
+from posthouse.util.delay import format_delay
 from posthouse.util.files import close_done
 
 HOUSEKEEPING_S: Final = 10.0  # how often idle destinations and connections are looked for

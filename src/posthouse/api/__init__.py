@@ -1,0 +1,36 @@
+"""What applications use of Posthouse: functions and classes, gathered from the packages that define them.
+
+Nothing here opens a network connection or keeps global state.
+"""
+
+from posthouse.api.config import (
+    CompatLevel,
+    Expansion,
+    LogicalLine,
+    check_setting,
+    encode_number,
+    expand,
+    format_delay,
+    logical_lines,
+    parse_tcp_ports,
+    parse_time,
+    split_list,
+    split_name_value,
+    split_words,
+)
+
+__all__ = [
+    "CompatLevel",
+    "Expansion",
+    "LogicalLine",
+    "check_setting",
+    "encode_number",
+    "expand",
+    "format_delay",
+    "logical_lines",
+    "parse_tcp_ports",
+    "parse_time",
+    "split_list",
+    "split_name_value",
+    "split_words",
+]
