@@ -8,10 +8,38 @@ import difflib
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from posthouse.config.findings import Severity
+from posthouse.config.findings import ERROR, WARNING, Kind, Problem
 from posthouse.config.lists import ListSyntaxError, parse_items
 
-Problem = tuple[Severity, str, str, str]  # severity, what, consequence, fix
+UNKNOWN = Kind(
+    "unknown-restriction",
+    ERROR,
+    "A restriction list has a word that is neither a restriction nor a class that smtpd_restriction_classes names.",
+)
+NO_ARGUMENT = Kind(
+    "restriction-without-argument", ERROR, "A restriction that needs an argument stands at the end of its list."
+)
+GONE = Kind("restriction-removed", ERROR, "A restriction list has a word that Postfix 3.9 took out.")
+NOT_BUILT = Kind(
+    "restriction-not-built",
+    WARNING,
+    "Postfix has the restriction, and this release does not.",
+    "what it is asked about is answered with 451",
+    "take it out",
+)
+UNREACHABLE = Kind(
+    "unreachable-restriction",
+    WARNING,
+    "A restriction stands behind one that always decides (permit, reject, defer), so it is never asked.",
+    "it has no effect",
+)
+DUPLICATE = Kind(
+    "duplicate-restriction",
+    WARNING,
+    "A restriction list has the same restriction twice; what the first one let through, the second lets through too.",
+    "the second has no effect",
+    "take one out",
+)
 
 _WHOSE: Final = ("client", "reverse_client_hostname", "helo", "sender", "recipient")
 _ACCESS: Final = frozenset(
@@ -52,6 +80,9 @@ REMOVED: Final = {
     "permit_naked_ip_address": "permit_mynetworks or permit_sasl_authenticated",
     "reject_maps_rbl": "reject_rbl_client with a domain",
 }
+REPEATABLE: Final = frozenset({"sleep", "check_policy_service"})  # what a second one does is its own business
+# Access checks that look something up for every recipient.
+_ALWAYS_ASKED: Final = frozenset({"check_client_access", "check_recipient_access", "check_sender_access"})
 _FIRST_ARGUMENT_ONLY: Final = frozenset({"check_policy_service", "check_ccert_access"})  # { argument, name=value ... }
 
 
@@ -106,17 +137,49 @@ def _first(argument: str) -> str:
 
 def check_restrictions(items: Sequence[str], classes: frozenset[str], built: frozenset[str]) -> Iterator[Problem]:
     """Check one list. classes: smtpd_restriction_classes, in lower case; built: words that work in this release."""
-    for word in words_of(items):
+    words = list(words_of(items))
+    for word in words:
         name = word.name.lower()
         if name in WITH_ARGUMENT and not word.argument:
-            yield Severity.ERROR, f"{name} stands at the end, without what it needs", "", "add its argument"
+            yield NO_ARGUMENT.problem(f"{name} stands at the end, without what it needs", "add its argument")
         if name in REMOVED:
-            yield Severity.ERROR, f"{name} is gone since Postfix 3.9", "", f"use {REMOVED[name]}"
+            yield GONE.problem(f"{name} is gone since Postfix 3.9", f"use {REMOVED[name]}")
         elif name in KNOWN:
             if name not in built:
-                consequence = "what it is asked about is answered with 451"
-                yield Severity.WARNING, f"the restriction {name} is not there yet", consequence, "take it out"
+                yield NOT_BUILT.problem(f"the restriction {name} is not there yet")
         elif name not in classes and ":" not in name:
             guess = difflib.get_close_matches(name, sorted(KNOWN | classes), n=1, cutoff=0.7)
             fix = f'did you mean "{guess[0]}"?' if guess else "see SMTPD_ACCESS_README for the restrictions there are"
-            yield Severity.ERROR, f'there is no restriction "{word.name}"', "", fix
+            yield UNKNOWN.problem(f'there is no restriction "{word.name}"', fix)
+    yield from _order_problems(words)
+
+
+def _order_problems(words: Sequence[Word]) -> Iterator[Problem]:
+    """Find what is never reached, and what stands twice."""
+    seen: set[tuple[bool, str, str]] = set()
+    decided, warned = "", False
+    for word in words:
+        name = word.name.lower()
+        if name == "warn_if_reject":
+            warned = True
+            continue
+        shown = f"{word.name} {word.argument}".strip()
+        if decided:
+            fix = f"move it before {decided}, or take it out"
+            yield UNREACHABLE.problem(f"{shown} stands behind {decided}, which always decides", fix)
+            return  # what follows is no news
+        key = (warned, name, word.argument)
+        if key in seen and name not in REPEATABLE:
+            yield DUPLICATE.problem(f"{shown} stands twice")
+        seen.add(key)
+        decided = shown if decides_always(word) and not (warned and name != "permit") else ""
+        warned = False
+
+
+def decides_always(word: Word) -> bool:
+    """Tell whether nothing that follows in the list is ever asked."""
+    name = word.name.lower()
+    if name in ("permit", "reject", "defer"):
+        return True
+    kind, _, value = (word.argument if name in _ACCESS else word.name).partition(":")
+    return kind == "static" and name in _ALWAYS_ASKED and value.split(" ")[0].upper() in ("OK", "PERMIT", "REJECT")

@@ -4,11 +4,54 @@ import difflib
 from collections.abc import Iterator
 from typing import Final
 
-from posthouse.config.findings import Finding, Severity
-from posthouse.config.load import Configuration
+from posthouse.config.checks.context import Context
+from posthouse.config.findings import ERROR, NOTE, WARNING, Finding, Kind, Place, Problem
 from posthouse.config.master_cf import Service
 from posthouse.config.registry import Registry
 from posthouse.util.errors import ConfigError
+
+UNKNOWN = Kind("unknown-program", ERROR, "master.cf has a service with a program that does not exist.")
+NOT_BUILT = Kind(
+    "program-not-built", NOTE, "Postfix has the program, and this release does not.", "the service is left out"
+)
+ONE = Kind(
+    "limit-must-be-one", ERROR, "A service that there is once has another process limit.", "", "write 1 in column 7"
+)
+NO_LIMIT = Kind(
+    "limit-must-be-zero",
+    WARNING,
+    "cleanup or bounce has a process limit.",
+    "mail could wait for itself",
+    "write 0 in column 7",
+)
+CHROOT = Kind(
+    "cannot-chroot", ERROR, "A program that needs the whole file system is chrooted.", "", "write n in column 5"
+)
+OUTSIDE = Kind("chroot-not-used", NOTE, "A service is chrooted in Postfix, and not here.")
+PRIVILEGES = Kind(
+    "needless-privileges",
+    WARNING,
+    "master.cf gives root's rights to a program that needs none.",
+    "the column has no effect",
+    "write y or - in column 4",
+)
+ENDPOINT = Kind(
+    "bad-endpoint", ERROR, "The first column of an inet service is no address and port where one can listen."
+)
+TAKEN = Kind(
+    "port-twice",
+    ERROR,
+    "Two services of master.cf listen at the same address and port.",
+    "one of them cannot start",
+    "take one out, or give it another port",
+)
+MISSING = Kind(
+    "missing-service",
+    WARNING,
+    "A service is missing in master.cf without which no mail moves.",
+    "mail that needs it waits",
+    "add it; see master.cf of the documentation",
+)
 
 # Every program of Postfix 3.11's master.cf (services.tsv).
 KNOWN_PROGRAMS: Final = frozenset(
@@ -25,69 +68,76 @@ OUTSIDE_CHROOT: Final = frozenset({"oqmgr", "pickup", "qmgr", "showq"})  # Postf
 ESSENTIAL: Final = ("cleanup", "qmgr", "rewrite", "bounce", "defer")  # without them no mail moves
 
 
-def check_services(configuration: Configuration, registry: Registry) -> Iterator[Finding]:
-    """Check each service, then whether the essential ones are there."""
-    master = configuration.master
-    if not master.exists:
-        return
-    for service in master.effective():
-        for severity, what, consequence, fix in _check(service, registry):
-            yield Finding(
-                severity, master.path, service.line, f"{service.name}/{service.type}: {what}", consequence, fix
-            )
-        yield from _check_address(configuration, service)
-    outside = [service.name for service in master.effective() if service.chroot and service.program in OUTSIDE_CHROOT]
+def check_programs(context: Context) -> Iterator[Finding]:
+    """Check program, process limit, chroot and privileges of each service."""
+    for service in context.services():
+        for problem in _check(service, context.registry):
+            yield problem.at(context.line_of(service), f"{service.name}/{service.type}")
+    outside = [service.name for service in context.services() if service.chroot and service.program in OUTSIDE_CHROOT]
     if outside:
         listed = ", ".join(dict.fromkeys(outside))
         what = f"{listed}: not chrooted, since accounts are looked up; Landlock has the same walls"
-        yield Finding(Severity.NOTE, master.path, 0, what, "", "")
-    names = {service.name for service in master.services if service.type != "inet"}
+        yield OUTSIDE.at(Place(context.master_path), what)
+
+
+def check_essential(context: Context) -> Iterator[Finding]:
+    """Check whether the services are there without which no mail moves."""
+    if not context.configuration.master.exists:
+        return
+    names = {service.name for service in context.configuration.master.services if service.type != "inet"}
     for name in ESSENTIAL:
         if name not in names:
-            what = f'there is no service "{name}"'
-            yield Finding(
-                Severity.WARNING,
-                master.path,
-                0,
-                what,
-                "mail that needs it waits",
-                "add it; see master.cf of the documentation",
-            )
+            yield MISSING.at(Place(context.master_path), f'there is no service "{name}"')
 
 
-def _check(service: Service, registry: Registry) -> Iterator[tuple[Severity, str, str, str]]:
+def _check(service: Service, registry: Registry) -> Iterator[Problem]:
     program = service.program
     if program not in KNOWN_PROGRAMS and program not in registry.programs:
         known = sorted(KNOWN_PROGRAMS | registry.programs)
         guess = difflib.get_close_matches(program, known, n=1, cutoff=0.6)
         fix = f'did you mean "{guess[0]}"?' if guess else "take the service out"
-        yield Severity.ERROR, f'there is no program "{program}"', "", fix
+        yield UNKNOWN.problem(f'there is no program "{program}"', fix)
     elif program not in registry.programs:
-        yield Severity.NOTE, f"{program} is not built yet", "the service is left out", ""
+        yield NOT_BUILT.problem(f"{program} is not built yet")
     limit = service.process_limit
     if program in SINGLE and limit not in (1, None):
-        yield Severity.ERROR, f"the process limit of {program} must be 1, not {limit}", "", "write 1 in column 7"
+        yield ONE.problem(f"the process limit of {program} must be 1, not {limit}")
     if program in UNLIMITED and limit:
-        yield (
-            Severity.WARNING,
-            f"the process limit of {program} should be 0, not {limit}",
-            "mail could wait for itself",
-            "",
-        )
+        yield NO_LIMIT.problem(f"the process limit of {program} should be 0, not {limit}")
     if program in NEVER_CHROOT and service.chroot:
-        yield Severity.ERROR, f"{program} cannot run chrooted", "", "write n in column 5"
+        yield CHROOT.problem(f"{program} cannot run chrooted")
     if not service.unprivileged and program not in ("local", "pipe", "spawn", "virtual"):
-        yield Severity.WARNING, f"{program} needs no privileges", "the column has no effect", "write y or - in column 4"
+        yield PRIVILEGES.problem(f"{program} needs no privileges")
 
 
-def _check_address(configuration: Configuration, service: Service) -> Iterator[Finding]:
-    """Check that the first column of an inet service is an endpoint."""
-    if service.type != "inet":
-        return
+def check_addresses(context: Context) -> Iterator[Finding]:
+    """Check that the first column of each inet service is an endpoint, and that no two have the same one."""
     from posthouse.config.endpoints import service_addresses  # noqa: PLC0415 (asks the kernel for interfaces)
 
-    settings = configuration.settings(service.program, service)
-    try:
-        service_addresses(service, settings, configuration.master.path)
-    except ConfigError as error:
-        yield Finding(Severity.ERROR, error.file, error.line, error.why)
+    taken: dict[tuple[str, int], Service] = {}
+    disabled = context.items("master_service_disable")
+    for service in context.services():
+        if service.type != "inet" or "inet" in disabled or f"{service.name}/inet" in disabled:
+            continue
+        try:
+            addresses = service_addresses(service, context.view(service), context.master_path)
+        except ConfigError as error:
+            yield ENDPOINT.at(Place(error.file, error.line), error.why)
+            continue
+        others = (_holder(taken, address) for address in addresses)
+        other = next((other for other in others if other is not None), None)
+        if other is not None:
+            ports = ", ".join(dict.fromkeys(f"port {port}" for _, port in addresses))
+            what = f"{service.name}/inet: {ports} is taken by {other.name} on line {other.line}"
+            yield TAKEN.at(context.line_of(service), what)
+        taken |= dict.fromkeys(addresses, service)
+
+
+def _holder(taken: dict[tuple[str, int], Service], address: tuple[str, int]) -> Service | None:
+    """Find the service that listens at an address already; every address counts as each of its family."""
+    host, port = address
+    wildcard = "::" if ":" in host else "0.0.0.0"  # noqa: S104 - named, not bound
+    if host != wildcard:
+        return taken.get(address) or taken.get((wildcard, port))
+    same = (service for (other, number), service in taken.items() if number == port and (":" in other) == (":" in host))
+    return next(same, None)

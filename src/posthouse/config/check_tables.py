@@ -1,6 +1,5 @@
-"""Checks of lookup tables that values name: is the type known and built, can the file be read."""
+"""Checks of lookup tables that values name: is the type known and built, can the file be read, is its index fresh."""
 
-import contextlib
 import difflib
 import os
 import pwd
@@ -8,24 +7,53 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from posthouse.config.findings import Severity
+from posthouse.config.findings import ERROR, NOTE, WARNING, Kind, Problem
+from posthouse.config.index_files import INDEX_SUFFIXES, index_path
 from posthouse.config.lists import split_tokens
 
-# Every type of Postfix 3.11 (tables.tsv); what of it is built says the registry.
+# Every type of Postfix 3.11 (tables.tsv), and three of our own; what of it is built says the registry.
 KNOWN_TYPES: Final = frozenset(
     {
-        "btree", "cdb", "cidr", "dbm", "debug", "environ", "fail", "hash", "inline", "internal", "ldap", "lmdb",
-        "memcache", "mongodb", "mysql", "netinfo", "nis", "nisplus", "pcre", "pgsql", "pipemap", "proxy", "randmap",
-        "regexp", "sdbm", "socketmap", "sqlite", "static", "tcp", "texthash", "unionmap", "unix",
+        "btree", "cdb", "cidr", "dbm", "debug", "environ", "fail", "hash", "http-json", "https-json", "inline",
+        "internal", "ldap", "lmdb", "memcache", "mongodb", "mysql", "netinfo", "nis", "nisplus", "pcre", "pgsql",
+        "pipemap", "proxy", "randmap", "redis", "regexp", "sdbm", "socketmap", "sqlite", "static", "tcp", "texthash",
+        "unionmap", "unix",
     }
 )  # fmt: skip
 TEXT_TYPES: Final = frozenset({"cidr", "pcre", "regexp", "texthash"})  # read the named file itself
-INDEX_SUFFIXES: Final = {"btree": ".lmdb", "cdb": ".cdb", "hash": ".lmdb", "lmdb": ".lmdb"}
 COMPOSITES: Final = frozenset({"pipemap", "unionmap"})
 PREFIXES: Final = frozenset({"debug", "proxy"})  # followed by another type:name
 _TABLE: Final = re.compile(r"!?([A-Za-z][A-Za-z0-9_-]*):(.*)", re.ASCII | re.DOTALL)
 
-Problem = tuple[Severity, str, str, str]  # severity, what, consequence, fix
+UNKNOWN_TYPE = Kind("unknown-table-type", ERROR, "A value names a table type that does not exist.")
+NOT_BUILT = Kind(
+    "table-not-built",
+    WARNING,
+    "Postfix has the table type, and this release does not. It is an error where mail would be decided wrongly.",
+    "every lookup in it fails temporarily",
+    'choose one of "postconf -m"',
+)
+MISSING = Kind("table-missing", ERROR, "The file of a table, or of a list, is not there.")
+UNREADABLE = Kind("table-unreadable", ERROR, "The file of a table cannot be read by the user that reads it.")
+NO_INDEX = Kind(
+    "table-not-indexed",
+    WARNING,
+    "The source text of an indexed table is there, and the index is not.",
+    "lookups in it fail temporarily until it is made",
+)
+STALE = Kind(
+    "index-older-than-source",
+    WARNING,
+    "The source text of a table was changed after its index was made.",
+    "the changes do not count yet",
+)
+NOT_CHECKED = Kind(
+    "not-checked",
+    NOTE,
+    "The user who runs the check may not read a file that the mail system will read as root.",
+    "what is wrong in it is not found",
+    "run the check as root",
+)
 
 
 def tables_in(items: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -51,10 +79,9 @@ def check_table(kind: str, name: str, built: frozenset[str], *, as_root: bool = 
     if kind not in KNOWN_TYPES:
         guess = difflib.get_close_matches(kind, sorted(KNOWN_TYPES), n=1, cutoff=0.6)
         fix = f'did you mean "{guess[0]}"?' if guess else 'see "postconf -m" for the types that there are'
-        yield Severity.ERROR, f'there is no table type "{kind}" ({shown})', "", fix
+        yield UNKNOWN_TYPE.problem(f'there is no table type "{kind}" ({shown})', fix)
     elif kind not in built:
-        what = f'table type "{kind}" is not built yet ({shown})'
-        yield Severity.WARNING, what, "every lookup in it fails temporarily", 'choose one of "postconf -m"'
+        yield NOT_BUILT.problem(f'table type "{kind}" is not built yet ({shown})')
     elif kind in TEXT_TYPES and not name.startswith("{"):
         yield from check_file(name, shown, as_root=as_root)
     elif kind in INDEX_SUFFIXES:
@@ -68,41 +95,47 @@ def check_file(path: str, shown: str, *, as_root: bool = False) -> Iterator[Prob
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
     except FileNotFoundError:
-        yield Severity.ERROR, f"{shown}: there is no such file", "", f"create {path}, or take the table out"
+        yield MISSING.problem(f"{shown}: there is no such file", f"create {path}, or take the table out")
     except OSError as error:
-        if not (as_root and isinstance(error, PermissionError)):
-            yield _unreadable(path, shown, error)
+        yield _unreadable(path, shown, error, as_root=as_root)
     else:
         if os.path.isdir(path):
-            yield Severity.ERROR, f"{shown} is a directory", "", "name a file"
+            yield UNREADABLE.problem(f"{shown} is a directory", "name a file")
 
 
 def _check_index(kind: str, name: str, shown: str, *, as_root: bool) -> Iterator[Problem]:
     """Check an indexed table: the file that postmap(1) or postalias(1) makes beside the source text."""
     if not name.startswith("/"):
         return
-    path = name + INDEX_SUFFIXES[kind]
-    with contextlib.suppress(FileNotFoundError):
-        try:
-            os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            if not (as_root and isinstance(error, PermissionError)):
-                yield _unreadable(path, shown, error)
-        return
+    path = index_path(kind, name)
     make = f'run "newaliases" or "postalias {shown}"' if name.endswith("aliases") else f'run "postmap {shown}"'
-    if os.path.exists(name):
-        what = f"{shown}: {path} is missing; the source text is there"
-        yield Severity.WARNING, what, "lookups in it fail temporarily until it is made", make
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+    except FileNotFoundError:
+        if os.path.exists(name):
+            yield NO_INDEX.problem(f"{shown}: {path} is missing; the source text is there", make)
+        else:
+            yield MISSING.problem(f"{shown}: neither {path} nor {name} exists", f"create {name} and {make}")
+    except OSError as error:
+        yield _unreadable(path, shown, error, as_root=as_root)
     else:
-        yield Severity.ERROR, f"{shown}: neither {path} nor {name} exists", "", f"create {name} and {make}"
+        if _is_newer(name, path):
+            yield STALE.problem(f"{shown}: {path} is older than {name}", make)
 
 
-def _unreadable(path: str, shown: str, error: OSError) -> Problem:
-    """Tell that a file cannot be read. The check is run with the rights of the daemons, not with root's."""
+def _is_newer(path: str, than: str) -> bool:
+    try:
+        return os.stat(path).st_mtime > os.stat(than).st_mtime
+    except OSError:
+        return False  # the text need not be kept
+
+
+def _unreadable(path: str, shown: str, error: OSError, *, as_root: bool) -> Problem:
+    """Tell that a file cannot be read. Without root, the check has the rights of the daemons."""
+    if as_root and isinstance(error, PermissionError):
+        return NOT_CHECKED.problem(f"{shown}: {path} cannot be read by user {_own_name()}")
     fix = f"make it readable for user {_own_name()}, whose rights the daemons have" if os.geteuid() else ""
-    return Severity.ERROR, f"{shown}: cannot read {path}: {error.strerror}", "", fix or "check the file"
+    return UNREADABLE.problem(f"{shown}: cannot read {path}: {error.strerror}", fix or "check the file")
 
 
 def _own_name() -> str:

@@ -12,7 +12,8 @@ Sinks: syslog (/dev/log), postlogd(8)'s datagram socket (one datagram carries ma
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 from posthouse.util.json_line import json_line
@@ -57,6 +58,18 @@ class NullSink:
     def write(self, lines: list[tuple[int, bytes]]) -> int:
         """Take nothing."""
         return 0
+
+
+class _ListSink:
+    """A list in memory."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+
+    def write(self, lines: list[tuple[int, bytes]]) -> int:
+        """Keep all lines."""
+        self._lines += [line.decode("utf-8", "replace") for _, line in lines]
+        return len(lines)
 
 
 class FileSink:
@@ -177,6 +190,17 @@ class Log:
         self._head = f"{program}[{os.getpid()}]: ".encode()
         self._second = -1
         self.flush()
+
+    @contextmanager
+    def collecting(self, lines: list[str]) -> Iterator[None]:
+        """Put what is logged meanwhile into a list instead: for who asks what somebody would log."""
+        kept = (self._sink, self._pending, self._loop, self._head, self._stamped, self._json)
+        self._sink, self._pending, self._loop = _ListSink(lines), [], None
+        self._head, self._stamped, self._json = b"", False, False
+        try:
+            yield
+        finally:
+            self._sink, self._pending, self._loop, self._head, self._stamped, self._json = kept
 
     def attach(self, loop: "Loop | None") -> None:
         """Gather lines as the event loop turns. None: write each at once."""

@@ -8,7 +8,7 @@ USAGE: Final = """\
 usage: posthouse COMMAND [options]
 
   run                  try it: a mail system in ./var, in the foreground, without root, on 127.0.0.1:2525
-  check [-c DIR]       look for mistakes in main.cf, master.cf and tables
+  check [-c DIR]       look for mistakes in main.cf, master.cf and tables; changes nothing (--json, --strict)
   explain WHAT         why: where an address goes, what a client would hear, where a parameter's value comes from
   status [-c DIR]      is it running, and what is in the queue (--json; for probes --live, --ready)
   drain [--to HOST]    take no new mail, empty the queue, and show that nothing is left; --off ends it
@@ -20,7 +20,7 @@ usage: posthouse COMMAND [options]
 """
 OWN: Final = {"run": "run", "status": "status"}
 # Commands that are a package beside this one.
-PACKAGES: Final = frozenset({"confine", "drain", "explain", "policies", "queue"})
+PACKAGES: Final = frozenset({"check", "confine", "drain", "explain", "policies", "queue"})
 POSTFIX: Final = frozenset(
     {
         "mailq", "newaliases", "postalias", "postcat", "postconf", "postfix",
@@ -39,8 +39,6 @@ def main(argv: list[str] | None = None) -> int:
     if name == "--version":
         sys.stdout.write(f"posthouse {metadata.version('posthouse')}\n")
         return 0
-    if name == "check":
-        name, rest = "postfix", [*rest, "check"]
     if name in OWN:
         return int(import_module(f"posthouse.commands.posthouse.{OWN[name]}").main(rest))
     if name in PACKAGES:

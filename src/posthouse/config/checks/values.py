@@ -1,0 +1,168 @@
+"""Checks of each value by itself: its type and range, comments and quotes in it, and whether anything reads it."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from posthouse.config import catalog, deprecated
+from posthouse.config.checks.context import Context
+from posthouse.config.checks.lists import DECISIVE, list_problems
+from posthouse.config.expand import expand_value
+from posthouse.config.findings import ERROR, NOTE, WARNING, Finding, Kind, Place
+from posthouse.config.lists import split_tokens
+from posthouse.config.parameter import NameList, Parameter, Patterns, Restrictions, String
+from posthouse.config.rows import row_of
+from posthouse.config.settings import Settings
+from posthouse.config.usage import references
+from posthouse.util.errors import ConfigError
+
+BAD_VALUE = Kind(
+    "bad-value",
+    ERROR,
+    "A value has the wrong type, is out of range, or cannot be expanded.",
+    "the system does not start",
+)
+COMMENT = Kind(
+    "comment-in-value",
+    WARNING,
+    "A comment stands behind a value. A # begins a comment only where it is the first character of a line.",
+    "the comment is part of the value",
+    "put the comment on a line of its own",
+)
+QUOTES = Kind(
+    "quotes-in-value",
+    WARNING,
+    "A value, or an item of a list, stands in quotes. main.cf knows no quotes.",
+    "the quotes are part of the value",
+    "take the quotes away",
+)
+NOT_SUPPORTED = Kind(
+    "not-supported",
+    NOTE,
+    "The parameter exists in Postfix, and this release has nothing that reads it. It is an error where mail would be "
+    "decided wrongly without it.",
+    "it has no effect",
+)
+DEPRECATED = Kind(
+    "deprecated", NOTE, "The parameter will be removed; another does its work.", "a later release will not know it"
+)
+NO_CLASS = Kind(
+    "restriction-class-undefined",
+    ERROR,
+    "smtpd_restriction_classes names a list that is not set.",
+    "what reaches it is answered with 451",
+)
+_QUOTED: Final = re.compile(r'"[^"]*"|\'[^\']*\'')
+_FREE_TEXT: Final = ("string",)  # classes of values in which a # between words may be meant
+
+
+def check_values(context: Context) -> Iterator[Finding]:
+    """Check what main.cf sets, then what -o sets."""
+    for name in context.configuration.main.values:
+        yield from check_setting(context, context.settings, name)
+    for service in context.services():
+        for name, _ in service.overrides:
+            yield from check_setting(context, context.view(service), name)
+
+
+def bad_value(error: ConfigError) -> Finding:
+    """Make the finding of a value that cannot be read."""
+    return BAD_VALUE.at(Place(error.file, error.line), f"{error.parameter}: {error.why}")
+
+
+def check_setting(context: Context, settings: Settings, name: str) -> Iterator[Finding]:
+    """Check one explicit setting: syntax, value, tables, and whether it does anything."""
+    if name in catalog.READ_ONLY:
+        return
+    built = context.registry.find(name)
+    row = built or row_of(name)
+    place = context.place(name, settings)
+    odd = list(_odd_text(place, name, row, settings.explicit[name]))
+    try:
+        value = settings.text(name) if row is None else settings[row]
+    except ConfigError as error:
+        context.bad.add(name)
+        yield from (finding._replace(severity=ERROR) for finding in odd)
+        if not odd:
+            yield bad_value(error)
+        return
+    yield from odd
+    if isinstance(row, Patterns) and isinstance(value, tuple):
+        for problem in list_problems(context, settings, row, value):
+            if built is None and problem.severity is ERROR and problem.kind.id.startswith("table-"):
+                continue  # a file that nothing reads yet
+            yield problem.at(place, name)
+    if name in deprecated.REPLACEMENTS:
+        yield DEPRECATED.at(place, f"{name} will be removed", f"instead, {deprecated.advice(name)}", "")
+    elif built is None and row is not None:
+        yield from _not_supported(settings, place, name, row)
+
+
+def _odd_text(place: Place, name: str, row: Parameter[object] | None, raw: str) -> Iterator[Finding]:
+    """Look for comments and quotes, which main.cf does not know inside a value."""
+    if row is not None and not row.expanded:
+        return  # a command or pattern of its own syntax
+    words = list(split_tokens(raw))
+    entry = catalog.entries().get(name)
+    is_text = row is None or (isinstance(row, String) and entry is not None and entry.kind.startswith(_FREE_TEXT))
+    at = next((at for at, word in enumerate(words) if word == "#" or (word[0] == "#" and not is_text)), -1)
+    if at > 0 or (at == 0 and not is_text):
+        shown = " ".join(words[at:])[:40]
+        fix = f"write: {name} = {raw[: raw.index(words[at])].strip(' ,')}".rstrip()
+        yield COMMENT.at(place, f'{name}: "{shown}" is no comment there', fix)
+    is_list = isinstance(row, NameList)
+    quoted = [word for word in words if _QUOTED.fullmatch(word)] if is_list else _QUOTED.findall(raw)
+    if quoted and (is_list or quoted == [raw]):
+        bare = raw
+        for text in quoted:
+            bare = bare.replace(text, text[1:-1])
+        yield QUOTES.at(place, f"{name}: {quoted[0]} has quotes, which are not taken away", f"write: {name} = {bare}")
+
+
+def _not_supported(settings: Settings, place: Place, name: str, row: Parameter[object]) -> Iterator[Finding]:
+    """Name a parameter of Postfix that nothing reads yet. A value that equals the default does no harm."""
+    if expand_value(row.default, settings.raw).text == settings.text(name):
+        return
+    if name in DECISIVE:
+        consequence, fix = "without it mail would be decided wrongly", "take it out, or wait for it"
+        yield NOT_SUPPORTED.at(place, f"{name} is not built yet", fix, consequence, ERROR)
+    else:
+        yield NOT_SUPPORTED.at(place, f"{name} is not built yet")
+
+
+def check_defaults(context: Context) -> Iterator[Finding]:
+    """Check the values that are defaults: their references may lead to bad settings, the host may be odd."""
+    for row in context.registry.parameters.values():
+        if context.is_set(row.name) or row.default == "":
+            continue
+        try:
+            _ = context.settings[row]
+        except ConfigError as error:
+            causes = [name for name in _reached_from(context, row.default) if context.is_set(name)]
+            if not context.bad.intersection(causes):
+                yield BAD_VALUE.at(context.place(causes[0] if causes else ""), f"{row.name}: {error.why}")
+
+
+def _reached_from(context: Context, text: str) -> list[str]:
+    """Give the names that a text leads to, through other values too."""
+    found = references(text)
+    for name in found:  # grows while it is walked
+        found += [more for more in references(context.settings.raw(name) or "") if more not in found]
+    return found
+
+
+def check_restriction_classes(context: Context) -> Iterator[Finding]:
+    """Check the lists that smtpd_restriction_classes names."""
+    for name in dict.fromkeys(context.items("smtpd_restriction_classes")):
+        row = Restrictions(name, "", doc="A restriction class.")
+        if not context.is_set(name):
+            what = f"smtpd_restriction_classes: there is no list {name}"
+            yield NO_CLASS.at(context.place("smtpd_restriction_classes"), what, f"set {name}, or take it out", "")
+            continue
+        try:
+            value = context.settings[row]
+        except ConfigError as error:
+            yield bad_value(error)
+            continue
+        for problem in list_problems(context, context.settings, row, value):
+            yield problem.at(context.place(name), name)
