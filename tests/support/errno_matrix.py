@@ -16,7 +16,7 @@ from typing import Final, Self
 
 from tests.support import assorted, daemons, net, processes
 from tests.support.assorted import Assorted, Mail
-from tests.support.injection import CALLS, ERRORS, Fault, Made, Strace
+from tests.support.injection import CALLS, ERRORS, SYNCS, Fault, Made, Strace
 from tests.support.instance import Instance, StartError
 
 OCCURRENCES: Final = 5
@@ -36,7 +36,6 @@ _ENDED: Final = re.compile(r"process \S+ pid \d+ (?:exit status|killed by signal
 _NEW: Final = re.compile(r" (\w+): message-id=")
 _PUT_OFF: Final = re.compile(r" (\w+): to=<(?!gone@).*status=(?:deferred|bounced) \((?!unable to create lock file)")
 _USUAL: Final = re.compile(r"connect(?:ion)? |=sent|\(queue active\)|: removed$|message-id=|client=|uid=0|to=<gone")
-_SYNCS: Final = ("fsync", "fdatasync")
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +295,7 @@ class Matrix:
         self, target: Target, fault: Fault, injected: list[Made], answers: Counter[str], log: str, before: int
     ) -> list[str]:
         """See that what a failed sync was for was not taken for written."""
-        if fault.call not in _SYNCS or fault.error == "EINTR" or target.kills:
+        if fault.call not in SYNCS or fault.error == "EINTR" or target.kills:
             return []
         found = []
         for call in injected:
@@ -407,24 +406,26 @@ def _judged(target: Target, fault: Fault, injected: list[Made], answers: Counter
 def _synced_again(target: Target, fault: Fault, calls: Iterable[Made]) -> list[str]:
     """Find files whose sync failed, and that were synced with success later. EINTR means that it was not begun.
 
-    What is started again and again makes files of its own, of the same name. A copy of the store that fails is closed,
-    which may sync it, and thrown away: it is no store before it has lost the end of its name.
+    What is started again and again makes files of its own, of the same name; one without a name has its inode's
+    number, which is another's when it was closed. A copy of the store that fails is closed, which may sync it, and
+    thrown away: it is no store before it has lost the end of its name.
     """
     found, failed = [], set()
     for call in calls:
-        if (
-            call.kind not in _SYNCS
-            or fault.error == "EINTR"
-            or os.path.isdir(call.target)
-            or call.target.endswith(".new")
-        ):
-            continue
         file = (call.target, call.pid if target.kills else 0)
+        if call.kind == "close" and "/#" in call.target:
+            failed.discard(file)
+        if call.kind not in SYNCS or fault.error == "EINTR" or _does_not_count(call.target):
+            continue
         if call.injected:
             failed.add(file)
         elif call.result == 0 and file in failed:
             found.append(f"{call.target} was synced again after its sync had failed")
     return found
+
+
+def _does_not_count(path: str) -> bool:
+    return os.path.isdir(path) or path.endswith(".new")
 
 
 def _counts(name: str, calls: Iterable[Made], first: Collection[int]) -> dict[tuple[str, str], int]:

@@ -34,6 +34,7 @@ CALLS: Final = {  # a kind of call: the system calls that are one
     "accept": "accept accept4",
     "fork": "clone clone3 fork vfork",
 }
+SYNCS: Final = ("fsync", "fdatasync")
 ERRORS: Final = ("EIO", "ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "EAGAIN", "EINTR")
 ATTACH_LIMIT_S: Final = 20
 _KINDS: Final = {name: kind for kind, names in CALLS.items() for name in names.split()}
@@ -100,7 +101,9 @@ class Strace:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        kinds = [self._fault.call] if self._fault else list(CALLS)
+        kinds = list(CALLS)
+        if self._fault:  # a file without a name is another one when it was closed in between
+            kinds = [self._fault.call, *(["close"] if self._fault.call in SYNCS else [])]
         names = {kind: ",".join(f"?{name}" for name in CALLS[kind].split()) for kind in kinds}
         argv = [find_peer("strace"), "-qq", "-y", "-s", "80", "-e", "signal=none", "-o", str(self._output)]
         argv += ["-f"] if self._follow else []
