@@ -50,6 +50,7 @@ class Arguments:
     key: str
     directory: str
     tables: tuple[str, ...]
+    nul: bool | None  # -N or -n, the last one
 
     def has(self, letter: str) -> bool:
         """Whether an option was given."""
@@ -87,7 +88,8 @@ def _parse(command: Command, argv: list[str]) -> Arguments:
     mode, key = modes[0] if modes else ("", "")
     directory = next((value for name, value in options if name == "-c"), None)
     letters = frozenset(name[1] for name, _ in options)
-    return Arguments(letters, mode, key, config_directory(directory), tuple(names))
+    nul = [name == "-N" for name, _ in options if name in ("-n", "-N")]
+    return Arguments(letters, mode, key, config_directory(directory), tuple(names), nul[-1] if nul else None)
 
 
 def _run(command: Command, arguments: Arguments) -> int:
@@ -103,7 +105,7 @@ def _run(command: Command, arguments: Arguments) -> int:
             silent=arguments.has("w"),
             as_owner=not arguments.has("o"),
             inherit_mode=not arguments.has("p"),
-            nul=not arguments.has("n"),
+            nul=arguments.nul,
         )
         for spec in specs:
             _guarded(spec, "write", TableWriter(spec, command.source, options, settings).write)

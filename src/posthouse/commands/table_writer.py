@@ -6,7 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final, NamedTuple, Protocol
 
+import posthouse.tables.bdb as bdb_table
+import posthouse.tables.cdb as cdb_table
 import posthouse.tables.lmdb as lmdb_table
 from posthouse.config.parameters import MYHOSTNAME
 from posthouse.config.settings import Settings
@@ -14,7 +17,7 @@ from posthouse.rewriting.alias_source import alias_entries
 from posthouse.tables.file_table import Origin
 from posthouse.tables.open import TYPES, WRITABLE, Opener, split_spec, unknown_type
 from posthouse.tables.source import Entry, Report, decode, entries
-from posthouse.tables.table import TableFlags, files_as_value, fold_key
+from posthouse.tables.table import LocalTable, TableFlags, files_as_value, fold_key
 from posthouse.util import log
 from posthouse.util.errors import ConfigError, TableError
 
@@ -32,9 +35,28 @@ _PARSERS: dict[SourceKind, Callable[[str, Report], Iterator[Entry]]] = {
 }
 
 
+class WriteAll(Protocol):
+    """Makes a file hold just these entries."""
+
+    def __call__(self, path: str, contents: dict[str, str], *, nul: bool, mode: int) -> None:
+        """Write. Raises TableError, OSError."""
+
+
+class Format(NamedTuple):
+    """A format of files. nul: whether keys and values end in NUL when nothing else is said."""
+
+    suffix: str
+    write_all: WriteAll
+    nul: bool
+
+
+_LMDB: Final = Format(lmdb_table.SUFFIX, lmdb_table.write_all, nul=True)
+_CDB: Final = Format(cdb_table.SUFFIX, cdb_table.write_all, nul=False)
+
+
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """The command's options: -i, -r, -w, -o, -p, -n, and what they mean."""
+    """The command's options: -i, -r, -w, -o, -p, -n, -N, and what they mean."""
 
     flags: TableFlags
     incremental: bool = False  # -i: keep what is there, read standard input
@@ -42,7 +64,7 @@ class WriteOptions:
     silent: bool = False  # -w: no warning about the others
     as_owner: bool = True  # not -o: root becomes the owner of the source file
     inherit_mode: bool = True  # not -p: a new file is readable for who can read the source
-    nul: bool = True  # not -n: keys and values end in NUL
+    nul: bool | None = None  # -N, -n: keys and values end in NUL, or do not; None: as is usual for the type
 
 
 class TableWriter:
@@ -59,12 +81,15 @@ class TableWriter:
             if self._kind not in TYPES:
                 raise unknown_type(self._kind)
             raise ConfigError(f"unsupported dictionary type: {self._kind} does not support bulk-mode creation.")
+        self._format = _CDB if self._kind == "cdb" else _LMDB
 
     def write(self) -> None:
         """Read the source and write the table. Raises ConfigError, TableError."""
         if self._kind == "fail":
             raise TableError(f"{self.spec}: write error")
-        origin = Origin(self._kind, self._name, self._options.flags)
+        if self._kind == "cdb" and self._options.incremental:
+            raise ConfigError("a cdb table cannot be changed entry by entry: it is only ever made anew as a whole")
+        path = Origin(self._kind, self._name, self._options.flags).path + self._format.suffix
         text, status = self._read()
         if self._options.as_owner and os.geteuid() == 0 and status.st_uid != 0:
             os.setegid(status.st_gid)
@@ -72,11 +97,11 @@ class TableWriter:
         try:
             contents = self._collect(text, self._existing())
             mode = 0o644 & ~(~status.st_mode & 0o077) if self._options.inherit_mode else 0o644
-            path = origin.path + lmdb_table.SUFFIX
             _warn_about_directory(path)
-            lmdb_table.write_all(path, contents, nul=self._options.nul, mode=mode)
+            nul = self._format.nul if self._options.nul is None else self._options.nul
+            self._format.write_all(path, contents, nul=nul, mode=mode)
         except OSError as error:
-            raise ConfigError(f"open database {self._name}{lmdb_table.SUFFIX}: {error.strerror}") from None
+            raise ConfigError(f"open database {self._name}{self._format.suffix}: {error.strerror}") from None
         finally:
             if os.getuid() == 0:
                 os.seteuid(0)
@@ -92,11 +117,12 @@ class TableWriter:
             raise ConfigError(f"open {self._name}: {error.strerror}") from None
 
     def _existing(self) -> dict[str, str]:
-        if not self._options.incremental or not os.path.exists(self._name + lmdb_table.SUFFIX):
+        files = [self._name + suffix for suffix in (self._format.suffix, bdb_table.SUFFIX)]
+        if not self._options.incremental or not any(map(os.path.exists, files[: 1 + (self._kind != "lmdb")])):
             return {}
         opener = Opener(self._settings)
         table = opener.open(self.spec, self._options.flags)
-        assert isinstance(table, lmdb_table.Lmdb), "only lmdb files can be written"
+        assert isinstance(table, LocalTable), "only tables in files can be written"
         found = dict(table.items())
         opener.close()
         return found

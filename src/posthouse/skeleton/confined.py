@@ -29,7 +29,7 @@ from posthouse.util.successor import set_root_changed
 
 _NEW_FILE_MODE: Final = 0o600
 # In the warm image, which all share: nearly every system has these (regexp is in the default of smtpd).
-for _kind in ("cidr", "fail", "inline", "lmdb", "memory", "pcre", "regexp", "static", "texthash", "unix"):
+for _kind in ("bdb", "cdb", "cidr", "fail", "inline", "lmdb", "memory", "pcre", "regexp", "static", "texthash", "unix"):
     importlib.import_module(f"posthouse.tables.{_kind}")
 
 

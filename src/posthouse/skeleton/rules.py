@@ -9,7 +9,8 @@ import os.path
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from posthouse.config.check_tables import INDEX_SUFFIXES, TEXT_TYPES, tables_in
+from posthouse.config.check_tables import TEXT_TYPES, tables_in
+from posthouse.config.index_files import INDEX_SUFFIXES, OLD_SUFFIX, REDIRECTED
 from posthouse.config.lists import ListSyntaxError, parse_items
 from posthouse.config.parameter import NameList, Parameter, Patterns, String
 from posthouse.config.parameters import MAILLOG_FILE, PROXY_READ_MAPS, QUEUE_DIRECTORY
@@ -126,6 +127,8 @@ def _paths(specs: Iterable[tuple[str, str]]) -> Iterator[str]:
         path = name + INDEX_SUFFIXES.get(kind, "")
         if path.startswith("/") and kind in {"", *TEXT_TYPES, *INDEX_SUFFIXES, *CONFIGURED_FILES}:
             yield path
+            if kind in REDIRECTED and os.path.exists(name + OLD_SUFFIX):
+                yield name + OLD_SUFFIX
 
 
 def _own_directory(path: str, queue: str) -> str:

@@ -242,14 +242,11 @@ def _is_out_of_reach(path: str) -> bool:
 
 
 def table_path(origin: Origin) -> str:
-    """Give the file of a table. Raises ConfigError: only another system's file of that type is there."""
+    """Give the file of a table. Raises ConfigError: hash: or btree:, and there is none."""
     path = origin.path + SUFFIX
     if origin.type != "lmdb" and not os.path.exists(path):
         command = "postalias" if os.path.basename(origin.name) == "aliases" else "postmap"
-        if os.path.exists(origin.path + ".db"):
-            why = f"{origin.name}.db is in a format that is not read here; run: {command} {origin.full_name}"
-        else:
-            why = f"No such file or directory; run: {command} {origin.full_name}"
+        why = f"No such file or directory; run: {command} {origin.full_name}"
         raise ConfigError(f"open database {origin.name}{SUFFIX}: {why}", file=path)
     return path
 

@@ -26,11 +26,12 @@ from posthouse.util.errors import ConfigError
 
 # type → module and function; each takes an Origin and returns a LocalTable
 BUILT: Final = {
-    "btree": ("lmdb", "open_table"),
+    "btree": ("bdb", "open_table"),
+    "cdb": ("cdb", "open_table"),
     "cidr": ("cidr", "open_table"),
     "environ": ("memory", "open_environ"),
     "fail": ("fail", "open_table"),
-    "hash": ("lmdb", "open_table"),
+    "hash": ("bdb", "open_table"),
     "inline": ("inline", "open_table"),
     "internal": ("memory", "open_internal"),
     "lmdb": ("lmdb", "open_table"),
@@ -46,10 +47,21 @@ BUILT: Final = {
 REMOTE: Final[dict[str, str]] = {}
 WRAPPING: Final = ("debug", "pipemap", "proxy", "unionmap")
 TYPES: Final = tuple(sorted((*BUILT, *REMOTE, *WRAPPING)))
-WRITABLE: Final = ("btree", "hash", "lmdb")  # postmap can make them
+WRITABLE: Final = ("btree", "cdb", "hash", "lmdb")  # postmap can make them
 PATTERN_TYPES: Final = frozenset({"cidr", "pcre", "randmap", "regexp", "socketmap", "static", "tcp"})  # whole keys only
 UNAUTHENTICATED: Final = frozenset({"http-json", "memcache", "redis", "socketmap", "tcp"})  # nobody vouches for answers
 NOT_BUILT: Final = tuple(sorted(KNOWN_TYPES.difference(TYPES)))
+
+
+# types that never come, and what to use in their place
+_TEXT: Final = "the text file that it was made from as lmdb: or texthash:"
+RETIRED: Final = {
+    "dbm": _TEXT,
+    "sdbm": _TEXT,
+    "nis": "ldap:, or a text file (ypcat -k MAP >FILE) as lmdb: or texthash:",
+    "nisplus": "ldap:, or a text file as lmdb: or texthash:",
+    "netinfo": "ldap:, or a text file as lmdb: or texthash:",
+}
 
 
 class NotBuiltError(ConfigError):
@@ -66,6 +78,8 @@ def split_spec(spec: str) -> tuple[str, str]:
 
 def unknown_type(kind: str) -> ConfigError:
     """Make the error for a type that cannot be opened."""
+    if kind in RETIRED:
+        return NotBuiltError(f"unsupported dictionary type: {kind}; it is not made any more; use {RETIRED[kind]}")
     if kind in NOT_BUILT:
         return NotBuiltError(f"unsupported dictionary type: {kind}; Postfix has it, Posthouse does not have it yet")
     near = difflib.get_close_matches(kind, (*TYPES, *NOT_BUILT), n=1)

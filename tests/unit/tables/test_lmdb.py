@@ -95,9 +95,11 @@ def test_a_source_newer_than_its_table_is_remarked_on(tmp_path: Path) -> None:
     assert "is older than source file" in lines[0]
 
 
-def test_berkeley_db_file_only(tmp_path: Path) -> None:
-    """hash:aliases with an aliases.db by Postfix: the error says which command to run."""
-    (tmp_path / "aliases.db").write_bytes(b"x")
+@pytest.mark.parametrize("files", [[], ["aliases.db"]])
+def test_no_file_that_can_be_read(files: list[str], tmp_path: Path) -> None:
+    """hash:aliases without a file, or with an aliases.db that is none: the error says which command to run."""
+    for name in files:
+        (tmp_path / name).write_bytes(b"x")
     with pytest.raises(ConfigError, match="run: postalias hash:aliases"):
         opener(str(tmp_path)).open("hash:aliases")
 

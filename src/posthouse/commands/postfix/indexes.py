@@ -1,9 +1,9 @@
 """Indexes that a directory made for Postfix lacks.
 
 hash: and btree: names are served by an lmdb file made from the same source text (docs/compatibility.md); a machine that
-ran Postfix has the text and a Berkeley DB file. So the start makes what is missing, once, as newaliases or postmap
-would; it never renews an index: when an edited text counts is the administrator's to say. An lmdb: table that main.cf
-names is left alone, as Postfix leaves it.
+ran Postfix has the text and mostly a Berkeley DB file, which is read as it is (tables/bdb.py). Where there is the text
+alone, the start makes the index, once, as newaliases or postmap would; it never renews one: when an edited text counts is
+the administrator's to say. An lmdb: table that main.cf names is left alone, as Postfix leaves it.
 """
 
 import os
@@ -12,7 +12,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from posthouse.config.check_tables import INDEX_SUFFIXES, tables_in
+from posthouse.config.check_tables import tables_in
+from posthouse.config.index_files import INDEX_SUFFIXES, index_path
 from posthouse.config.lists import split_tokens
 from posthouse.config.settings import Settings
 from posthouse.util.errors import ConfigError
@@ -34,7 +35,7 @@ def missing_indexes(settings: Settings) -> Iterator[tuple[str, str, str]]:
         except ConfigError:
             continue  # the check of the whole configuration tells that better
         for kind, name in tables_in(items):
-            path = name + INDEX_SUFFIXES.get(kind, "")
+            path = index_path(kind, name) if kind in INDEX_SUFFIXES else name
             # alias_maps' default is lmdb: here and hash: in Debian's Postfix; a main.cf that names none means either.
             if not (kind in MADE or (kind in INDEX_SUFFIXES and not settings.is_set(parameter))):
                 continue
