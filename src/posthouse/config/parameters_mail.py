@@ -127,6 +127,12 @@ OWNER_REQUEST_SPECIAL: Final = Boolean(
 SMTPUTF8_ENABLE: Final = Boolean(
     "smtputf8_enable", "${{$compatibility_level} <level {1} ? {no} : {yes}}", doc="Internationalized mail (RFC 6531)."
 )
+SOCKETMAP_MAX_QUERY_SIZE: Final = Integer(
+    "socketmap_max_query_size", "10000", doc="The longest socketmap query in bytes; more is not found.", minimum=1
+)
+SOCKETMAP_MAX_REPLY_SIZE: Final = Integer(
+    "socketmap_max_reply_size", "100000", doc="The longest socketmap reply in bytes; more is an error.", minimum=1
+)
 STRICT_8BITMIME: Final = Boolean("strict_8bitmime", "no", doc="Refuse 8-bit text where only 7 bits are legal.")
 MESSAGE_SIZE_LIMIT: Final = Size(
     "message_size_limit", "10240000", doc="The largest message in bytes, envelope included; 0: no limit."
@@ -211,6 +217,8 @@ MAIL_PARAMETERS: Final = (
     ALLOW_MIN_USER,
     OWNER_REQUEST_SPECIAL,
     SMTPUTF8_ENABLE,
+    SOCKETMAP_MAX_QUERY_SIZE,
+    SOCKETMAP_MAX_REPLY_SIZE,
     STRICT_8BITMIME,
     MESSAGE_SIZE_LIMIT,
     MAILBOX_SIZE_LIMIT,
