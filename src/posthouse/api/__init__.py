@@ -18,11 +18,13 @@ from posthouse.api.config import (
     split_name_value,
     split_words,
 )
+from posthouse.util.errors import TemporaryError
 
 __all__ = [
     "CompatLevel",
     "Expansion",
     "LogicalLine",
+    "TemporaryError",
     "check_setting",
     "encode_number",
     "expand",

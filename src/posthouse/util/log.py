@@ -194,8 +194,14 @@ class Log:
     @contextmanager
     def collecting(self, lines: list[str]) -> Iterator[None]:
         """Put what is logged meanwhile into a list instead: for who asks what somebody would log."""
+        with self.diverted(_ListSink(lines)):
+            yield
+
+    @contextmanager
+    def diverted(self, sink: Sink) -> Iterator[None]:
+        """Give what is logged meanwhile to another sink, at once and without time, host and program."""
         kept = (self._sink, self._pending, self._loop, self._head, self._stamped, self._json)
-        self._sink, self._pending, self._loop = _ListSink(lines), [], None
+        self._sink, self._pending, self._loop = sink, [], None
         self._head, self._stamped, self._json = b"", False, False
         try:
             yield
