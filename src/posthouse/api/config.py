@@ -67,7 +67,7 @@ def split_words(text: str, braces: bool = False, quotes: bool = False, comments:
         return words
     words, comment = lists.cut_comment(words)
     if words and comment:
-        _LOG.warning("#comment after other text is not allowed: %s", " ".join(comment))
+        _LOG.warning("%s", lists.comment_fault(comment))
     return words
 
 

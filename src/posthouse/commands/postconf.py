@@ -22,6 +22,7 @@ OPTIONS: Final = "aAbc:C:deEfFhHjlmMno:pPqtT:vxX#"
 MODES: Final = ("p", "M", "F", "P", "a", "A", "b", "l", "m", "t", "T")
 ACTIONS: Final = ("d", "n", "e", "X", "#")
 _WITH_MASTER: Final = {"M": "enX#fjxoqvc", "F": "efjhHxoqvc", "P": "eXfjhHxoqvc"}
+PUBLIC_KEY_ALGORITHMS: Final = ("dsa", "ecdsa", "ed25519", "ed448", "rsa")  # of keys that Python's ssl module loads
 LOCK_METHODS: Final = ("flock", "fcntl", "dotlock")
 USAGE: Final = (
     "usage: postconf [-a (server SASL types)] [-A (client SASL types)] [-b (bounce templates)] [-c config_dir] "
@@ -84,14 +85,14 @@ def _message(error: ConfigError) -> str:
 
 def _options(argv: list[str]) -> Options:
     try:
-        options, names = getopt.getopt(argv, OPTIONS)
+        options, names = getopt.getopt(argv, OPTIONS, ["json"])
     except getopt.GetoptError as error:
         sys.stderr.write(f"postconf: {error.msg}\n")
         raise UsageError(USAGE) from None
     directory, tls_fact = None, ""
     classes: set[str] = set()
     overrides: dict[str, str] = {}
-    given = [option[1:] for option, _ in options]
+    given = ["j" if option == "--json" else option[1:] for option, _ in options]
     for option, value in options:
         match option:
             case "-c":
@@ -180,9 +181,13 @@ def _print_all(lines: tuple[str, ...] | list[str]) -> None:
 def _tls_fact(what: str) -> None:
     import ssl
 
-    if what not in ("compile-version", "run-version"):
-        raise UsageError(f"bad -T mode: {what}")
-    _print_all([ssl.OPENSSL_VERSION])
+    match what:
+        case "compile-version" | "run-version":
+            _print_all([ssl.OPENSSL_VERSION])
+        case "public-key-algorithms":
+            _print_all(PUBLIC_KEY_ALGORITHMS)
+        case _:
+            raise UsageError(f"bad -T mode: {what}")
 
 
 def _main_cf(options: Options) -> None:
@@ -214,7 +219,7 @@ def _master_cf(options: Options) -> None:
     configuration = postconf_main.read_configuration(options.directory, options.overrides)
     usage = find_usage(configuration.main.values, configuration.master.services)
     for problem in configuration.master.problems:
-        if "'}'" in problem.why:
+        if "'}'" in problem.why or problem.why.startswith("missing"):
             warn(f"{FILE_NAME}: {problem.why}")
     postconf_main.warn_of_form(configuration)
     postconf_main.warn_of_references(configuration, usage)

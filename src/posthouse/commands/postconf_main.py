@@ -96,8 +96,8 @@ def warn_of_form(configuration: Configuration) -> None:
 
 
 def warn_of_references(configuration: Configuration, usage: Usage) -> None:
-    """Tell of names that values refer to and nobody sets, and of tables with wrong braces."""
-    for fault in usage.brace_faults:
+    """Tell of names that values refer to and nobody sets, and of tables with wrong braces or comments."""
+    for fault in (*usage.brace_faults, *usage.comment_faults):
         warn(f"{configuration.main.path}: {fault}")
     for name in usage.undefined:
         warn(f"{configuration.main.path}: undefined parameter: {name}")

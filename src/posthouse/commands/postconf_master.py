@@ -198,11 +198,10 @@ def change_entries(requests: list[str], change: edit.Change) -> Edit:
 
     def run(blocks: list[Block]) -> None:
         for block in _chosen(blocks, patterns):
-            text = edit.is_text_line
             if change is edit.Change.REMOVE:
-                block.lines = [line for line in block.lines if not text(line)]
+                _drop(block)
             else:
-                block.lines = [b"#" + line if text(line) else line for line in block.lines]
+                block.lines = [b"#" + line if edit.is_text_line(line) else line for line in block.lines]
 
     return run
 
@@ -221,6 +220,8 @@ def set_entries(arguments: list[str]) -> Edit:
                 same = [Block([], None)]
                 blocks += same
             same[0].put(service)
+            for double in same[1:]:
+                _drop(double)
 
     return run
 
@@ -304,6 +305,12 @@ def _chosen(blocks: list[Block], patterns: list[Pattern]) -> Iterator[Block]:
         service = block.service
         if service is not None and any(matches(pattern, service.key) for pattern in patterns):
             yield block
+
+
+def _drop(block: Block) -> None:
+    """Take an entry away; comments inside it stay."""
+    block.lines = [line for line in block.lines if not edit.is_text_line(line)]
+    block.service = None
 
 
 def _needed(blocks: list[Block], pattern: Pattern) -> list[Block]:

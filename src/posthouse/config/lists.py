@@ -131,6 +131,11 @@ def cut_comment(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...
     return words[:at], words[at:]
 
 
+def comment_fault(comment: tuple[str, ...]) -> str:
+    """Say that a comment stands where none can."""
+    return f"#comment after other text is not allowed: {comment[0]} ..."
+
+
 def split_name_value(text: str) -> tuple[str, str]:
     """Split "name = value"; a name in double quotes keeps its quotes. Raises ValueError."""
     text = text.strip()

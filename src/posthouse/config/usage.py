@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from posthouse.config import catalog
 from posthouse.config.deprecated import REMOVED
 from posthouse.config.expand import ExpansionLoopError, expand_value
-from posthouse.config.lists import is_balanced, split_tokens
+from posthouse.config.lists import comment_fault, cut_comment, split_tokens, split_words, unwrap
 from posthouse.config.master_cf import Service
 
 _REFERENCE: Final = re.compile(r"\$(?:\$|[{(]?\s*([A-Za-z0-9_]+))", re.ASCII)
@@ -50,6 +50,7 @@ TABLE_ATTRIBUTES: Final = {
     "sqlite": frozenset((_COMMON + "dbpath query table select_field where_field additional_conditions").split()),
 }
 _COMPOSITE: Final = re.compile(r"(?:[a-z]+:)*(?:pipemap|unionmap|randmap):\{", re.ASCII)
+_RULE_TYPES: Final = ("inline", "regexp", "pcre", "cidr")  # their rules may stand in main.cf
 _TABLE: Final = re.compile(rf"\b({'|'.join(TABLE_ATTRIBUTES)}):([A-Za-z0-9_./-]+)", re.ASCII)
 
 
@@ -71,6 +72,7 @@ class Usage(NamedTuple):
     undefined_overrides: tuple[str, ...]  # the same for values in master.cf
     table_files: tuple[tuple[str, str], ...]  # (type, path) of tables that are defined in files of their own
     brace_faults: tuple[str, ...]  # what is wrong with the braces of pipemap:{...} and its like
+    comment_faults: tuple[str, ...] = ()  # comments between or in the rules of inline:{...} and its like
 
 
 def references(text: str) -> list[str]:
@@ -84,11 +86,26 @@ def brace_faults(text: str) -> Iterable[str]:
         _, found, payload = item.partition(":{")
         if not found or _COMPOSITE.match(item) is None:
             continue
-        payload = "{" + payload
-        if not is_balanced(payload):
-            yield f"missing '}}' in \"{payload}\""
-        elif not payload.endswith("}"):
-            yield f"syntax error after '}}' in \"{payload}\""
+        _, fault = unwrap("{" + payload)
+        if fault:
+            yield fault
+
+
+def comment_faults(text: str) -> Iterable[tuple[str, str]]:
+    """Give (table type, what is wrong) for comments behind other text in rules that are written in main.cf.
+
+    They look like comments and are none: there is no line end that could end them. In a pattern, # is a character.
+    """
+    for item in split_tokens(text):
+        name, found, payload = item.partition(":{")
+        kind = name.rpartition(":")[2]
+        if not found or kind not in _RULE_TYPES:
+            continue
+        rules, comment = cut_comment(tuple(split_tokens(unwrap("{" + payload)[0])))
+        entries = [cut_comment(split_words(unwrap(rule)[0], braces=True)) for rule in rules if kind == "inline"]
+        for before, comments in [*entries, (rules, comment)]:
+            if before and comments:
+                yield kind, comment_fault(comments)
 
 
 def service_parameters(services: Iterable[Service]) -> dict[str, str]:
@@ -174,6 +191,7 @@ class _Search:
         self._known = frozenset(service_parameters(services))
         self._files: dict[tuple[str, str], None] = {}
         self._brace_faults: dict[str, None] = {}
+        self._comment_faults: dict[tuple[str, str], None] = {}
 
     def run(self) -> Usage:
         """Search main.cf by itself, then as each service sees it."""
@@ -195,6 +213,7 @@ class _Search:
             undefined_overrides=tuple(dict.fromkeys(name for _, scope in scopes for name in scope.undefined)),
             table_files=tuple(self._files),
             brace_faults=tuple(self._brace_faults),
+            comment_faults=tuple(why for kind in _RULE_TYPES for found, why in self._comment_faults if found == kind),
         )
 
     def _is_known(self, name: str) -> bool:
@@ -221,6 +240,7 @@ class _Search:
                 continue
             expanded = scope.expanded(text)
             self._brace_faults |= dict.fromkeys(brace_faults(expanded))
+            self._comment_faults |= dict.fromkeys(comment_faults(expanded))
             for kind, table in _TABLE.findall(expanded):
                 if "/" in table:
                     self._files[kind, table] = None

@@ -92,6 +92,7 @@ def test_settings_of_main_cf_are_listed_by_name(run: Run) -> None:
         ),
         (("-dx", "relay_transport"), "relay_transport = relay\n"),
         (("-j", "mydestination"), '{"mydestination": "$mine"}\n'),
+        (("--json", "mydestination"), '{"mydestination": "$mine"}\n'),
         (("-C", "user"), "mine = a b\n"),
         (("-nC", "builtin,user", "mine"), "mine = a b\n"),
         (
@@ -365,11 +366,39 @@ def test_a_new_entry_goes_to_the_end(run: Run) -> None:
     assert Path("master.cf").read_text() == "# empty\nnew        unix  -       -       y       -       -       error\n"
 
 
+def test_a_new_entry_takes_the_place_of_all_of_its_name(run: Run) -> None:
+    """The first is replaced, the later ones go; comments stay."""
+    master = "foo unix - - - - - x\nbar unix - - - - - y\nfoo unix - - - - - z\n# end\n  -o a=b\nfoo fifo - - - - - z\n"
+    run("-M", "foo/unix=foo unix n n n 1 1 q", main=LEVEL, master=master)
+    assert Path("master.cf").read_text() == (
+        "foo        unix  n       n       n       1       1       q\nbar unix - - - - - y\n"
+        "# end\nfoo fifo - - - - - z\n"
+    )
+
+
+def test_comments_between_rules_are_told(run: Run) -> None:
+    """They would be read as rules; a # in a pattern is a part of it."""
+    main = (
+        LEVEL + "smtpd_client_restrictions = inline:{\n {a = #b\n } #c\n }, pcre:{\n {/ #d/ ok}\n }, cidr:{\n #e\n }\n"
+    )
+    assert run("-n", "biff", main=main, master="").messages == [
+        "warning: ./main.cf: #comment after other text is not allowed: #b ...",
+        "warning: ./main.cf: #comment after other text is not allowed: #c ...",
+    ]
+
+
+def test_an_override_that_is_no_setting_is_told(run: Run) -> None:
+    """In braces, where it cannot be a mistyped flag."""
+    messages = run("-M", main=LEVEL, master="foo unix - n n - 0 other -o {x}\n").messages
+    assert messages == ["warning: master.cf: missing '=' after attribute name: \"x\""]
+
+
 def test_other_lists(run: Run) -> None:
     """Table types, locks, the TLS library, SASL."""
     assert "lmdb\n" in run("-m").out
     assert run("-l").out == "flock\nfcntl\ndotlock\n"
     assert run("-T", "run-version").out.startswith("OpenSSL")
+    assert "rsa\n" in run("-T", "public-key-algorithms").out
     assert run("-a").out == run("-A").out == ""
 
 
