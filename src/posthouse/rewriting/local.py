@@ -20,6 +20,7 @@ from posthouse.config.parameters import (
 )
 from posthouse.config.settings import Settings
 from posthouse.rewriting.tokens import AT, DOT, EMPTY, LITERAL, Token, external, find_first, find_last, scan
+from posthouse.rewriting.trace import Trace
 from posthouse.util.errors import ConfigError
 
 REMOTE_HEADER_REWRITE_DOMAIN: Final = String(
@@ -70,8 +71,9 @@ def read_origin(settings: Settings) -> str:
 class Rewriter:
     """The rules of one system."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, trace: Trace | None = None) -> None:
         """Read the settings. Raises ConfigError."""
+        self.trace = trace
         self._swap_bangpath = settings[SWAP_BANGPATH]
         self._percent_hack = settings[ALLOW_PERCENT_HACK]
         self._append_origin = settings[APPEND_AT_MYORIGIN]
@@ -104,28 +106,39 @@ class Rewriter:
             return
         if tokens[0] == AT and 0 < (colon := find_first(tokens, ":")) < len(tokens) - 1:
             del tokens[: colon + 1]  # source route, RFC 5321 appendix C
+            self._tell("source route", tokens)
         if find_last(tokens, "@") < 0:
             self._add_domain(tokens, domains)
-        if self._append_parent and domains.parent:
-            _qualify(tokens, domains.parent)
+        if self._append_parent and domains.parent and _qualify(tokens, domains.parent):
+            self._tell(APPEND_DOT_MYDOMAIN.name, tokens)
         if len(tokens) > 1 and tokens[-1] == DOT and tokens[-2] not in (DOT, AT):
             tokens.pop()
+            self._tell("final dot", tokens)
 
     def _add_domain(self, tokens: list[Token], domains: Domains) -> None:
         """Turn host!user, user%host and user into user@host."""
         if self._swap_bangpath and (bang := find_first(tokens, "!")) >= 0:
             tokens[:] = [*(tokens[bang + 1 :] or [EMPTY]), AT, *tokens[:bang]]
+            self._tell(SWAP_BANGPATH.name, tokens)
         elif self._percent_hack and (percent := find_last(tokens, "%")) >= 0:
             tokens[percent] = AT
             if percent == 0:
                 tokens.insert(0, EMPTY)
+            self._tell(ALLOW_PERCENT_HACK.name, tokens)
         elif self._append_origin and domains.origin:
             tokens += [AT, *scan(domains.origin)]
+            self._tell(APPEND_AT_MYORIGIN.name, tokens)
+
+    def _tell(self, rule: str, tokens: list[Token]) -> None:
+        if self.trace is not None:
+            self.trace.told(rule, "", external(tokens))
 
 
-def _qualify(tokens: list[Token], parent: str) -> None:
+def _qualify(tokens: list[Token], parent: str) -> bool:
     """Append the parent domain to a domain without a dot. Broken forms are left alone, so that errors show them."""
     at = find_last(tokens, "@")
     domain = tokens[at + 1 :]
-    if at >= 0 and domain and DOT not in domain and all(token.kind != LITERAL for token in domain):
-        tokens += [DOT, *scan(parent)]
+    if at < 0 or not domain or DOT in domain or any(token.kind == LITERAL for token in domain):
+        return False
+    tokens += [DOT, *scan(parent)]
+    return True

@@ -64,6 +64,7 @@ class CanonicalMapping:
         self._maps = maps
         self._rules = rules
         self._rewrite = rewriter.rewrite
+        self._trace = rewriter.trace
         self._propagate = propagate
 
     def __bool__(self) -> bool:
@@ -75,6 +76,8 @@ class CanonicalMapping:
             return address
         for _ in range(MAX_ROUNDS):
             results = await self._once(address)
+            if self._trace is not None:
+                self._trace.told(self.name, address, ", ".join(results) or address)
             if not results:
                 return address
             if len(results) > 1:

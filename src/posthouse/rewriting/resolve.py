@@ -25,6 +25,7 @@ from posthouse.config.parameters import (
     SENDER_DEPENDENT_RELAYHOST_MAPS,
     SHOW_USER_UNKNOWN_TABLE_NAME,
     TRANSPORT_MAPS,
+    VIRTUAL_ALIAS_DOMAINS,
     VIRTUAL_TRANSPORT,
 )
 from posthouse.config.settings import Settings
@@ -44,6 +45,7 @@ from posthouse.protocol.idn import is_valid_domain
 from posthouse.rewriting import classes, local, parameters
 from posthouse.rewriting.classes import AddressClasses, search_rules
 from posthouse.rewriting.local import Rewriter
+from posthouse.rewriting.trace import Trace
 from posthouse.rewriting.transport import Hop, TransportMaps, split_transport
 from posthouse.rewriting.unroll import Unrolled, Unroller
 from posthouse.tables.maps import Maps
@@ -76,6 +78,7 @@ _SIMPLE: Final = re.compile(
     r'[^\x00-\x20\x7f()<>@,;:\\"\[\].%!]+(?:\.[^\x00-\x20\x7f()<>@,;:\\"\[\].%!]+)*@([A-Za-z0-9._-]*[A-Za-z0-9_-])'
 )
 _ROUTING: Final = re.compile(r"[@!%]")
+CLASS_STEP: Final = "address class"  # in a trace; the result is the flag
 FAILURE: Final = Resolved(FAILED, "", "", "")
 
 
@@ -121,6 +124,7 @@ class _Kind:
     """Transports and tables of one kind of request: mail, or address probes."""
 
     def __init__(self, rows: _Rows, settings: Settings, opener: Opener, rules: SearchRules) -> None:
+        self.rows = rows
         self.local = _transport(rows.local, settings)
         self.virtual = _transport(rows.virtual, settings)
         self.relay = _transport(rows.relay, settings)
@@ -175,14 +179,22 @@ def _transport(row: String, settings: Settings) -> Hop:
 class Resolver:
     """What trivial-rewrite(8) knows. Nothing is kept between two calls."""
 
-    def __init__(self, settings: Settings, opener: Opener | None = None, *, own: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        opener: Opener | None = None,
+        *,
+        own: Iterable[str] | None = None,
+        trace: Trace | None = None,
+    ) -> None:
         """Read the settings and open the tables. own: our addresses, if not those of the interfaces.
 
         Raises ConfigError.
         """
         opener = opener or Opener(settings)
         self.classes = AddressClasses(settings, opener, own=own)
-        self.rewriter = Rewriter(settings)
+        self.rewriter = Rewriter(settings, trace)
+        self._trace = trace
         rules = search_rules(settings, self.classes.local)
         self._rules = rules
         self._unroller = Unroller(settings, self.rewriter, self.classes.local)
@@ -222,8 +234,10 @@ class Resolver:
         domain, recipient = target.domain, target.recipient
         address_class = await self.classes.of(domain)
         flags |= address_class
+        if self._trace is not None:
+            self._trace.told(CLASS_STEP, domain, str(address_class))
         if address_class == CLASS_ALIAS:
-            hop = Hop("error", self._unknown_alias)
+            hop = self._told(VIRTUAL_ALIAS_DOMAINS, domain, Hop("error", self._unknown_alias))
         else:
             hop = await self._by_class(address_class, domain, sender, which)
             if which.transports:
@@ -232,8 +246,10 @@ class Resolver:
                 except TableError:
                     log.warning("transport_maps lookup failure")
                     raise
+                self._told(which.rows.transports, recipient, hop)
         if self._relocated:
             hop = await self._relocate(recipient) or hop
+            self._told(RELOCATED_MAPS, recipient, hop)
         if recipient[0] == "-" or recipient.startswith('"-'):
             # External commands could take the address for an option; no table can lift this.
             flags |= 0 if self._min_user else ERROR
@@ -250,18 +266,29 @@ class Resolver:
 
     async def _by_class(self, address_class: int, domain: str, sender: str, which: _Kind) -> Hop:
         """Give transport and nexthop as main.cf says: a nexthop written with the transport wins, then relayhost."""
-        nexthop = domain
+        rows, nexthop = which.rows, domain
         if address_class == CLASS_LOCAL:
-            hop = which.local
+            hop = self._told(rows.local, domain, which.local)
         elif address_class == CLASS_VIRTUAL:
-            hop = which.virtual
+            hop = self._told(rows.virtual, domain, which.virtual)
         else:
-            hop = which.relay
-            if address_class != CLASS_RELAY:
-                hop = which.default
-                if which.sender_transports and (text := await which.sender_transports.find(sender)) is not None:
-                    hop = split_transport(text)
+            if address_class == CLASS_RELAY:
+                hop = self._told(rows.relay, domain, which.relay)
+            else:
+                hop = self._told(rows.default, domain, which.default)
+                if which.sender_transports:
+                    text = await which.sender_transports.find(sender)
+                    hop = self._told(rows.sender_transports, sender, hop if text is None else split_transport(text))
             nexthop = which.relayhost or domain
+            if which.relayhost:
+                self._told(rows.relayhost, domain, Hop(hop.transport, nexthop))
             if which.sender_relayhosts:
                 nexthop = await which.sender_relayhosts.find(sender) or nexthop
+                self._told(rows.sender_relayhosts, sender, Hop(hop.transport, nexthop))
         return Hop(hop.transport, hop.nexthop or nexthop)
+
+    def _told(self, rule: Parameter[object], subject: str, hop: Hop) -> Hop:
+        """Tell who listens what a rule makes of the way."""
+        if self._trace is not None:
+            self._trace.told(rule.name, subject, f"{hop.transport}:{hop.nexthop}")
+        return hop

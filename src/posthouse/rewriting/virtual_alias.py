@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from posthouse.config.parameter import Integer
+from posthouse.config.parameters import VIRTUAL_ALIAS_MAPS
 from posthouse.rewriting.local import Rewriter
 from posthouse.rewriting.mapping import ExpansionError, map_address
 from posthouse.tables.maps import Maps
@@ -57,6 +58,7 @@ class VirtualAliases:
         self._maps = maps
         self._rules = rules
         self._rewrite = rewriter.rewrite
+        self._trace = rewriter.trace
         self._propagate = propagate
         self._limits = limits
 
@@ -100,6 +102,8 @@ class VirtualAliases:
                 "try again later"
             )
             raise
+        if self._trace is not None:
+            self._trace.told(VIRTUAL_ALIAS_MAPS.name, address, ", ".join(results) or address)
         for result in results:
             if len(result) > self._limits.address_length:
                 shown = printable(result[:300])

@@ -12,13 +12,15 @@ from typing import Final
 USAGE: Final = """\
 usage: posthouse explain COMMAND
 
+  address RECIPIENT [--sender SENDER] [--dns]
+                       how it is rewritten, its class, transport and next hop, and how it would be delivered
   session --client IP --helo NAME --from SENDER --to RECIPIENT [--to ...]
           [--name NAME] [--reverse-name NAME] [--size N] [--sasl USER] [--service NAME] [--dns]
                        what a client would hear, and which restriction, table and key decided
 
   common options: -c DIR, --json
 """
-COMMANDS: Final = frozenset({"session"})
+COMMANDS: Final = frozenset({"address", "session"})
 
 
 def main(words: list[str]) -> int:

@@ -4,15 +4,18 @@ import asyncio
 import getopt
 import ipaddress
 import json
+import os
 import sys
 from importlib import import_module
 from typing import Final
 
 from posthouse.commands.explain.explainer import EXPLAINERS
 from posthouse.commands.explain.model import Report
-from posthouse.commands.explain.situation import Situation
+from posthouse.commands.explain.situation import Situation, UnknownNameError
 from posthouse.commands.explain.text import Painter, wants_colour
-from posthouse.config.load import config_directory, load
+from posthouse.commands.orders.begin import read_files
+from posthouse.commands.orders.main import parse_configuration
+from posthouse.config.load import Configuration, config_directory
 from posthouse.util.errors import ConfigError, Fatal
 from posthouse.util.log import LOG, NullSink
 
@@ -20,10 +23,15 @@ EX_USAGE: Final = 64
 EX_CONFIG: Final = 78
 COMMON: Final = ("json",)
 OPTIONS: Final = {
+    "address": ("sender=", "dns"),
     "session": ("client=", "name=", "reverse-name=", "helo=", "from=", "to=", "sasl=", "size=", "service=", "dns"),
 }
 NEEDED: Final = {"session": ("client", "helo", "from", "to")}
-MODULES: Final = {"session": ("session",)}  # whose import adds the explainers of a subject
+MODULES: Final = {
+    "address": ("address",),
+    "parameter": ("parameter",),
+    "session": ("session",),
+}  # whose import adds the explainers of a subject
 NO_SASL: Final = "SASL is not built yet: a client that logs in as {} is treated like one that does not"
 
 
@@ -40,6 +48,9 @@ def main(subject: str, words: list[str], usage: str) -> int:
         return EX_USAGE
     try:
         report = asyncio.run(explain(subject, options, arguments))
+    except UnknownNameError as error:
+        sys.stderr.write(f"posthouse explain {subject}: {error}\n")
+        return EX_USAGE
     except (ConfigError, Fatal) as error:
         sys.stderr.write(f"posthouse explain {subject}: {error}\n")
         return EX_CONFIG
@@ -56,18 +67,23 @@ async def explain(subject: str, options: dict[str, list[str]], arguments: list[s
     """Ask all explainers of a subject. Raises ConfigError, Fatal."""
     for module in MODULES[subject]:
         import_module(f"posthouse.commands.explain.{module}")
-    directory = config_directory(options["c"][-1] if options.get("c") else None)
-    situation = Situation(load(directory), {**options, "argument": arguments or []}, asks_dns="dns" in options)
+    configuration = read_configuration(options["c"][-1] if options.get("c") else None)
+    situation = Situation(configuration, {**options, "argument": arguments or []}, asks_dns="dns" in options)
     LOG.open("posthouse", situation.recorder)
     asked = {
         name: values[-1] if name != "to" else values for name, values in options.items() if name not in ("c", "json")
     }
-    report = Report(subject, {**asked, **({"argument": arguments[-1]} if arguments else {})}, directory)
+    report = Report(subject, {**asked, **({"argument": arguments[-1]} if arguments else {})}, configuration.directory)
     if user := situation.word("sasl"):
         report.note(NO_SASL.format(user))
     for explainer in EXPLAINERS.of(subject):
         await explainer.explain(situation, report)
     return report
+
+
+def read_configuration(option: str | None) -> Configuration:
+    """Read main.cf and master.cf as the orders process of a start does. Raises ConfigError, Fatal."""
+    return parse_configuration(read_files(os.path.abspath(config_directory(option))))
 
 
 def _options(subject: str, words: list[str]) -> tuple[dict[str, list[str]], list[str]]:

@@ -66,7 +66,7 @@ class Section:
 
 @dataclass(slots=True)
 class Report:
-    """An explanation. notes: what could not be read or was not asked. decision: the end of it in one line."""
+    """An explanation. notes: what could not be read or asked. decision: the end, a line for each recipient."""
 
     subject: str  # "address", "session", "parameter"
     asked: dict[str, object]

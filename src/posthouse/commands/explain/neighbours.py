@@ -85,6 +85,10 @@ class KnownDns(DnsClient):
         """Raise NotAskedError."""
         raise NotAskedError(f"{rrtype} of {name}")
 
+    def begin(self, name: str, rrtype: str) -> "asyncio.Future[Answer]":
+        """Begin `lookup`. Raises NotAskedError."""
+        raise NotAskedError(f"{rrtype} of {name}")
+
     async def peer_name(self, address: str) -> PeerNameAnswer:
         """Give the client's names as they were told."""
         name, reverse = self._names or (UNKNOWN, UNKNOWN)
@@ -102,6 +106,7 @@ class AskingDns(KnownDns):
         self, loop: asyncio.AbstractEventLoop, settings: Settings, names: tuple[str, str] | None = None
     ) -> None:
         super().__init__(names)
+        self._known: dict[tuple[str, str], Found] = {}
         self._asker = Asker(loop, NameServers(settings[DNS_NAMESERVERS]))
         self._names_of = PeerNames(HostsFile(), self._find)
 
@@ -111,12 +116,19 @@ class AskingDns(KnownDns):
         records = [DnsRecord(each.preference, each.data, each.ttl) for each in found.records]
         return Answer(1, found.status, found.text, found.secure, found.canonical, records)
 
+    def begin(self, name: str, rrtype: str) -> "asyncio.Future[Answer]":
+        """Begin a lookup."""
+        return asyncio.ensure_future(self.lookup(name, rrtype))
+
     async def peer_name(self, address: str) -> PeerNameAnswer:
         """Find the names of a client, unless they were told."""
         return await (super().peer_name(address) if self._names else self._names_of.find(1, address))
 
     async def _find(self, name: str, rrtype: str) -> Found:
-        found = await self._asker.resolve(name, rrtype)
+        known = self._known.get((name, rrtype))
+        if known is not None:
+            return known
+        found = self._known[name, rrtype] = await self._asker.resolve(name, rrtype)
         shown = ", ".join(f"{each.preference} {each.data}" if each.preference else each.data for each in found.records)
         status = STATUS_WORDS.get(found.status, str(found.status))
         self.questions.append(Question(name, rrtype, shown if found.status == OK else status))

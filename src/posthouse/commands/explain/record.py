@@ -49,6 +49,11 @@ class Recorder:
             LOG.flush()
             self._is_muted = False
 
+    @property
+    def has_lookups(self) -> bool:
+        """Whether there is any to be taken."""
+        return bool(self._lookups)
+
     def take_lookups(self) -> list[Lookup]:
         """Give what was asked since the last call."""
         lookups, self._lookups = self._lookups, []

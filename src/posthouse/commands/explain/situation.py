@@ -2,16 +2,28 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 from posthouse.commands.explain.model import Place, Step
 from posthouse.commands.explain.record import Recorder
+from posthouse.commands.orders.programs import INTERNAL_MASTER_CF
 from posthouse.config.load import Configuration
-from posthouse.config.master_cf import Service
+from posthouse.config.master_cf import Service, parse_master_cf
 from posthouse.config.settings import Settings
 from posthouse.util.errors import ConfigError
 
 DEFAULT: Final = "default"
+BUILT_IN: Final = "built-in master.cf"
+
+
+@cache
+def _internal() -> tuple[Service, ...]:
+    return parse_master_cf(INTERNAL_MASTER_CF, BUILT_IN).services
+
+
+class UnknownNameError(Exception):
+    """What was asked about does not exist; str() says what there is."""
 
 
 @dataclass(slots=True)
@@ -29,15 +41,23 @@ class Situation:
         return values[-1] if values else None
 
     def service(self, program: str, name: str = "", kind: str = "") -> Service | None:
-        """Find a service of master.cf: the first with this program, name and type; "" is any."""
-        for service in self.configuration.master.services:
-            if service.program == program and name in ("", service.name) and kind in ("", service.type):
+        """Find a service of master.cf: the first with this program, name and type; "" is any.
+
+        What master.cf lacks and every system has is found, too.
+        """
+        for service in (*self.configuration.master.effective(), *_internal()):
+            if program in ("", service.program) and name in ("", service.name) and kind in ("", service.type):
                 return service
         return None
 
     def settings(self, program: str, name: str = "") -> Settings:
         """Give the settings of a daemon, with what its service in master.cf overrides."""
         return self.configuration.settings(program, self.service(program, name))
+
+    def place_of(self, service: Service) -> Place:
+        """Say where a service is written."""
+        path = BUILT_IN if service in _internal() else self.configuration.master.path
+        return Place(path, service.line)
 
     def place(self, settings: Settings, parameter: str) -> Place | None:
         """Say where a parameter is set; None: it is not."""

@@ -36,7 +36,7 @@ class Painter:
         for note in report.notes:
             yield f"{self._paint(SOFT, 'note')}  {note}"
         if report.decision:
-            yield self._paint(BOLD, f"{ARROW}{report.decision}")
+            yield from (self._paint(BOLD, f"{ARROW}{line}") for line in report.decision.split("\n"))
 
     def _section(self, section: Section) -> Iterator[str]:
         yield self._paint(BOLD, section.title)

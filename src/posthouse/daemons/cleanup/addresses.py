@@ -7,7 +7,7 @@ parameter says so (facts B07.01, B07.02). Envelope addresses are always complete
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from posthouse.config.parameter import NameList, Tables
+from posthouse.config.parameter import NameList, Parameter, Tables
 from posthouse.config.parameters import (
     CANONICAL_CLASSES,
     CANONICAL_MAPS,
@@ -60,7 +60,7 @@ class AddressMappings:
             wanted: list[tuple[bool, NameList, Step]] = [
                 (bool(own), classes, own.map),
                 (bool(both), CANONICAL_CLASSES, both.map),
-                (bool(masquerade), MASQUERADE_CLASSES, masquerade.masquerade),
+                (bool(masquerade), MASQUERADE_CLASSES, self._traced(MASQUERADE_DOMAINS, masquerade.masquerade)),
             ]
             self._steps[place] = tuple(step for used, names, step in wanted if used and place in settings[names])
 
@@ -91,6 +91,18 @@ class AddressMappings:
             self.mapping(HEADER_RECIPIENT, context),
             has_tables=bool(self._steps[HEADER_SENDER] or self._steps[HEADER_RECIPIENT]),
         )
+
+    def _traced(self, rule: Parameter[object], step: Step) -> Step:
+        trace = self._rewriter.trace
+        if trace is None:
+            return step
+
+        async def traced(address: str) -> str:
+            after = await step(address)
+            trace.told(rule.name, address, after)
+            return after
+
+        return traced
 
     def _canonical(self, parameter: Tables) -> CanonicalMapping:
         maps = open_maps(self._settings[parameter], self._opener)

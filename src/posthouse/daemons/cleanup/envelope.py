@@ -3,6 +3,7 @@
 Sources: facts B07.01, B07.02, B07.05, B07.07, B07.20, B07.21; RFC 3461 5.2.7 (aliases and NOTIFY).
 """
 
+from posthouse.config.parameter import Parameter, Tables
 from posthouse.config.parameters import PROPAGATE_UNMATCHED_EXTENSIONS, VIRTUAL_ALIAS_MAPS
 from posthouse.config.settings import Settings
 from posthouse.daemons.cleanup.addresses import ENVELOPE_RECIPIENT, ENVELOPE_SENDER, AddressMappings
@@ -24,6 +25,7 @@ from posthouse.rewriting.virtual_alias import (
     Limits,
     VirtualAliases,
 )
+from posthouse.tables.maps import Maps
 from posthouse.tables.open import Opener, open_maps
 from posthouse.tables.search_order import SearchRules, find_address
 
@@ -36,6 +38,7 @@ class EnvelopeEditor:
     ) -> None:
         """Open the tables. Raises ConfigError."""
         self._rules = rules
+        self._trace = rewriter.trace
         self._sender = mappings.mapping(ENVELOPE_SENDER)
         self._recipient = mappings.mapping(ENVELOPE_RECIPIENT)
         self._aliases = VirtualAliases(
@@ -70,19 +73,26 @@ class EnvelopeEditor:
             address = await self._recipient(recipient.address)
             await self._add(final, recipient, address)
             if self._recipient_bcc and not envelope.internal:
-                found = await find_address(self._recipient_bcc, address, self._rules)
-                if found is not None:
-                    await self._copy(final, found.value)
+                await self._copy_by(RECIPIENT_BCC_MAPS, self._recipient_bcc, address, final)
         if not final.list:
             raise RefusedError(NO_RECIPIENTS)
         if not envelope.internal:
             if self._sender_bcc and envelope.sender:
-                found = await find_address(self._sender_bcc, envelope.sender, self._rules)
-                if found is not None:
-                    await self._copy(final, found.value)
+                await self._copy_by(SENDER_BCC_MAPS, self._sender_bcc, envelope.sender, final)
             if self._always_bcc:
+                self._tell(ALWAYS_BCC, "", self._always_bcc)
                 await self._copy(final, self._always_bcc)
         return final.list
+
+    async def _copy_by(self, rule: Tables, maps: Maps, address: str, final: "_Recipients") -> None:
+        found = await find_address(maps, address, self._rules)
+        self._tell(rule, address, found.value if found else "")
+        if found is not None:
+            await self._copy(final, found.value)
+
+    def _tell(self, rule: Parameter[object], subject: str, result: str) -> None:
+        if self._trace is not None:
+            self._trace.told(rule.name, subject, result)
 
     async def _copy(self, final: "_Recipients", address: str) -> None:
         """Add somebody who gets a copy, and about whom nobody is told."""
