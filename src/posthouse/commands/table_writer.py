@@ -6,15 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, NamedTuple, Protocol
 
-import posthouse.tables.bdb as bdb_table
-import posthouse.tables.cdb as cdb_table
-import posthouse.tables.lmdb as lmdb_table
+from posthouse.config.index_files import OLD_SUFFIX
 from posthouse.config.parameters import MYHOSTNAME
 from posthouse.config.settings import Settings
 from posthouse.rewriting.alias_source import alias_entries
 from posthouse.tables.file_table import Origin
+from posthouse.tables.index_writer import FORMATS, write_index
 from posthouse.tables.open import TYPES, WRITABLE, Opener, split_spec, unknown_type
 from posthouse.tables.source import Entry, Report, decode, entries
 from posthouse.tables.table import LocalTable, TableFlags, files_as_value, fold_key
@@ -33,25 +31,6 @@ _PARSERS: dict[SourceKind, Callable[[str, Report], Iterator[Entry]]] = {
     SourceKind.MAP: entries,
     SourceKind.ALIASES: alias_entries,
 }
-
-
-class WriteAll(Protocol):
-    """Makes a file hold just these entries."""
-
-    def __call__(self, path: str, contents: dict[str, str], *, nul: bool, mode: int) -> None:
-        """Write. Raises TableError, OSError."""
-
-
-class Format(NamedTuple):
-    """A format of files. nul: whether keys and values end in NUL when nothing else is said."""
-
-    suffix: str
-    write_all: WriteAll
-    nul: bool
-
-
-_LMDB: Final = Format(lmdb_table.SUFFIX, lmdb_table.write_all, nul=True)
-_CDB: Final = Format(cdb_table.SUFFIX, cdb_table.write_all, nul=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +60,6 @@ class TableWriter:
             if self._kind not in TYPES:
                 raise unknown_type(self._kind)
             raise ConfigError(f"unsupported dictionary type: {self._kind} does not support bulk-mode creation.")
-        self._format = _CDB if self._kind == "cdb" else _LMDB
 
     def write(self) -> None:
         """Read the source and write the table. Raises ConfigError, TableError."""
@@ -89,7 +67,7 @@ class TableWriter:
             raise TableError(f"{self.spec}: write error")
         if self._kind == "cdb" and self._options.incremental:
             raise ConfigError("a cdb table cannot be changed entry by entry: it is only ever made anew as a whole")
-        path = Origin(self._kind, self._name, self._options.flags).path + self._format.suffix
+        origin = Origin(self._kind, self._name, self._options.flags)
         text, status = self._read()
         if self._options.as_owner and os.geteuid() == 0 and status.st_uid != 0:
             os.setegid(status.st_gid)
@@ -97,11 +75,11 @@ class TableWriter:
         try:
             contents = self._collect(text, self._existing())
             mode = 0o644 & ~(~status.st_mode & 0o077) if self._options.inherit_mode else 0o644
-            _warn_about_directory(path)
-            nul = self._format.nul if self._options.nul is None else self._options.nul
-            self._format.write_all(path, contents, nul=nul, mode=mode)
+            _warn_about_directory(origin.path + FORMATS[self._kind].suffix)
+            write_index(origin, contents, nul=self._options.nul, mode=mode)
         except OSError as error:
-            raise ConfigError(f"open database {self._name}{self._format.suffix}: {error.strerror}") from None
+            suffix = FORMATS[self._kind].suffix
+            raise ConfigError(f"open database {self._name}{suffix}: {error.strerror}") from None
         finally:
             if os.getuid() == 0:
                 os.seteuid(0)
@@ -117,7 +95,7 @@ class TableWriter:
             raise ConfigError(f"open {self._name}: {error.strerror}") from None
 
     def _existing(self) -> dict[str, str]:
-        files = [self._name + suffix for suffix in (self._format.suffix, bdb_table.SUFFIX)]
+        files = [self._name + suffix for suffix in (FORMATS[self._kind].suffix, OLD_SUFFIX)]
         if not self._options.incremental or not any(map(os.path.exists, files[: 1 + (self._kind != "lmdb")])):
             return {}
         opener = Opener(self._settings)

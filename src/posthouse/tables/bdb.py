@@ -11,9 +11,9 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
-from typing import Final
 
 import posthouse.tables.lmdb as lmdb_table
+from posthouse.config.index_files import OLD_SUFFIX
 from posthouse.tables.bdb_btree import BtreeFile
 from posthouse.tables.bdb_hash import HashFile
 from posthouse.tables.bdb_pages import HASH_MAGIC, Pages
@@ -24,8 +24,6 @@ from posthouse.tables.watch import FileWatch
 from posthouse.util import log
 from posthouse.util.errors import ConfigError, TableError
 from posthouse.util.successor import ask_for_successor, is_out_of_reach
-
-SUFFIX: Final = ".db"
 
 
 def read_bdb(path: str, *, wait: bool) -> IndexFile:
@@ -48,7 +46,7 @@ class Bdb(IndexFileTable):
 
     def __init__(self, origin: Origin) -> None:
         """Open the file. Raises ConfigError."""
-        super().__init__(origin, SUFFIX, f"; run: {_maker(origin)} {origin.full_name}")
+        super().__init__(origin, OLD_SUFFIX, f"run: {_maker(origin)} {origin.full_name}")
         self._origin = origin
         self._lmdb: Lmdb | None = None
         self._lmdb_path = origin.path + lmdb_table.SUFFIX
@@ -140,7 +138,7 @@ def _maker(origin: Origin) -> str:
 
 def open_table(origin: Origin) -> Lmdb | Bdb:
     """Open hash:/path or btree:/path. Raises ConfigError."""
-    indexed, old = origin.path + lmdb_table.SUFFIX, origin.path + SUFFIX
+    indexed, old = origin.path + lmdb_table.SUFFIX, origin.path + OLD_SUFFIX
     if not os.path.exists(indexed) and os.path.exists(old):
         return Bdb(origin)
     with contextlib.suppress(OSError):

@@ -53,7 +53,7 @@ class IndexFileTable(WritableTable):
             self._file = self._open(wait=True)
         except (OSError, DamagedError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
-            raise ConfigError(f"open database {origin.name}{suffix}: {why}{remedy}", file=self.path) from None
+            raise ConfigError(f"open database {origin.name}{suffix}: {why}", file=self.path, remedy=remedy) from None
         self._ends_in_nul: bool | None = None  # not known yet
 
     @abstractmethod

@@ -23,6 +23,7 @@ from typing import Final
 import lmdb
 import lmdb._envid  # it would import this at the first open, when nothing can be imported any more
 
+from posthouse.config.index_files import OLD_SUFFIX
 from posthouse.tables.file_table import Origin
 from posthouse.tables.source import decode
 from posthouse.tables.table import TableFlags, WritableTable
@@ -246,8 +247,9 @@ def table_path(origin: Origin) -> str:
     path = origin.path + SUFFIX
     if origin.type != "lmdb" and not os.path.exists(path):
         command = "postalias" if os.path.basename(origin.name) == "aliases" else "postmap"
-        why = f"No such file or directory; run: {command} {origin.full_name}"
-        raise ConfigError(f"open database {origin.name}{SUFFIX}: {why}", file=path)
+        # Postfix's words: it names the file of that type, and so do its users' scripts.
+        why = f"open database {origin.name}{OLD_SUFFIX}: No such file or directory"
+        raise ConfigError(why, file=path, remedy=f"run: {command} {origin.full_name}")
     return path
 
 

@@ -15,7 +15,7 @@ from posthouse.config.check_tables import KNOWN_TYPES
 from posthouse.config.lists import is_balanced, split_tokens
 from posthouse.config.parameters import SMTPUTF8_ENABLE
 from posthouse.config.settings import Settings
-from posthouse.tables.composite import Composite, Debug, PipeMap, UnionMap
+from posthouse.tables.composite import Composite, PipeMap, UnionMap, debug_table
 from posthouse.tables.fail import Fail
 from posthouse.tables.file_table import Origin
 from posthouse.tables.maps import Maps
@@ -156,7 +156,7 @@ class Opener:
                 return self.open(name, flags)
             return ProxyTable(spec, self._proxy, flags, takes_partial_keys=is_fixed_spec(name))
         if kind == "debug":
-            return Debug(spec, [self.open(name, flags)])
+            return debug_table(spec, self.open(name, flags))
         if kind in ("pipemap", "unionmap"):
             return self._composite(spec, kind, name, flags)
         if kind in REMOTE:

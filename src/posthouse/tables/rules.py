@@ -25,16 +25,26 @@ def inline_rules(name: str, kind: str) -> str | None:
     """Give the lines of {{rule}, {rule}}, or None when the name is a file's. Raises ValueError: wrong syntax."""
     if not name.startswith("{"):
         return None
-    if not name.endswith("}"):
-        raise ValueError(f"{kind} map: syntax error after '}}' in \"{name}\"")
-    if not is_balanced(name):
-        raise ValueError(f"{kind} map: missing '}}' in \"{name}\"")
+    try:
+        return lines_in_braces(name)
+    except ValueError as error:
+        raise ValueError(f"{kind} map: {error}") from None
+
+
+def lines_in_braces(text: str) -> str:
+    """Give the lines of {{rule}, {rule}}, each ended by a newline. Raises ValueError: wrong syntax."""
+    if not text.startswith("{"):
+        raise ValueError(f"syntax error before '{{' in \"{text}\"")
+    if not text.endswith("}"):
+        raise ValueError(f"syntax error after '}}' in \"{text}\"")
+    if not is_balanced(text):
+        raise ValueError(f"missing '}}' in \"{text}\"")
     lines = []
-    for item in split_tokens(name[1:-1], _SEPARATORS):
+    for item in split_tokens(text[1:-1], _SEPARATORS):
         if not item.startswith("{"):
-            raise ValueError(f"{kind} map: syntax error before '{{' in \"{item}\"")
+            raise ValueError(f"syntax error before '{{' in \"{item}\"")
         if not item.endswith("}"):
-            raise ValueError(f"{kind} map: syntax error after '}}' in \"{item}\"")
+            raise ValueError(f"syntax error after '}}' in \"{item}\"")
         lines.append(item[1:-1].strip() + "\n")
     return "".join(lines)
 

@@ -51,6 +51,6 @@ def open_table(origin: Origin) -> UnixTable:
     """Open unix:name. Raises ConfigError: there is no such table."""
     table = TABLES.get(origin.name)
     if table is None:
-        there_are = ", ".join(f"unix:{name}" for name in TABLES)
-        raise ConfigError(f"unknown table: {origin.full_name}; there are {there_are}")
+        there_are = " and ".join(f"unix:{name}" for name in TABLES)
+        raise ConfigError(f"unknown table: {origin.full_name}", remedy=f"there are {there_are}")
     return table(origin.full_name, origin.flags)

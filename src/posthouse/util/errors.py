@@ -15,16 +15,21 @@ class TableError(TemporaryError):
 
 
 class ConfigError(Exception):
-    """A mistake in main.cf, master.cf or a table. Names where it is and what to do about it."""
+    """A mistake in main.cf, master.cf or a table. Names where it is and what to do about it.
 
-    def __init__(self, why: str, *, file: str = "", line: int = 0, parameter: str = "") -> None:
+    why: in Postfix's words where it has some. remedy: what to do, where the words do not say so.
+    """
+
+    def __init__(self, why: str, *, file: str = "", line: int = 0, parameter: str = "", remedy: str = "") -> None:
         super().__init__(why)
         self.why = why
+        self.remedy = remedy
         self.file = file
         self.line = line
         self.parameter = parameter
 
     def __str__(self) -> str:
-        """`file:line: parameter: why`, as far as it is known."""
+        """`file:line: parameter: why; remedy`, as far as it is known."""
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return ": ".join(part for part in (place, self.parameter, self.why) if part)
+        text = ": ".join(part for part in (place, self.parameter, self.why) if part)
+        return f"{text}; {self.remedy}" if self.remedy else text
