@@ -17,7 +17,9 @@ def names(requirements: list[str]) -> set[str]:
 def project() -> dict[str, list[str]]:
     """Return the dependencies of pyproject.toml: "run" and "dev"."""
     table = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return {"run": table["dependencies"], "dev": table["optional-dependencies"]["dev"]}
+    extras = table["optional-dependencies"]
+    optional = [requirement for name, requirements in extras.items() if name != "dev" for requirement in requirements]
+    return {"run": table["dependencies"], "dev": extras["dev"], "optional": optional}
 
 
 def test_lock_holds_no_address() -> None:
@@ -37,11 +39,11 @@ def test_every_dependency_is_locked() -> None:
     """`make lock` was run after pyproject.toml changed."""
     locked = set(re.findall(r"^([a-z0-9._-]+)==", LOCK, re.MULTILINE))
     wanted = project()
-    assert names(wanted["run"]) | names(wanted["dev"]) <= locked
+    assert names(wanted["run"]) | names(wanted["dev"]) | names(wanted["optional"]) <= locked
 
 
 def test_every_library_that_runs_is_explained() -> None:
     """docs/dependencies.md says why each one is here."""
     text = (REPOSITORY / "docs" / "dependencies.md").read_text(encoding="utf-8").lower()
-    for name in names(project()["run"]):
+    for name in names(project()["run"]) | names(project()["optional"]):
         assert f"| {name} |" in text, f"{name} has no row in docs/dependencies.md"

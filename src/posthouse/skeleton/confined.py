@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import os
 import pwd
+import socket
 import time
 import traceback
 from dataclasses import replace
@@ -22,9 +23,9 @@ from posthouse.confine.rules import Rules
 from posthouse.ipc.own_users import own_uids
 from posthouse.skeleton.daemon import Daemon
 from posthouse.skeleton.rules import compute_rules, table_types
-from posthouse.tables.open import BUILT
+from posthouse.tables.open import BUILT, REMOTE, ask_proxymap_only
 from posthouse.tables.watch import hold_files
-from posthouse.util.errors import Fatal
+from posthouse.util.errors import ConfigError, Fatal
 from posthouse.util.successor import set_root_changed
 
 _NEW_FILE_MODE: Final = 0o600
@@ -50,6 +51,8 @@ class Handed(NamedTuple):
 
 def confine(daemon: Daemon, settings: Settings, handed: Handed) -> None:
     """Put this process behind its walls, as main.cf says. Raises Fatal: they are required and not to be had."""
+    if not daemon.privileges.remote_tables:
+        ask_proxymap_only()
     if not (handed.chroot or handed.root_files):
         kernel.drop_capabilities()  # there is none; this is the second wall
     if settings[CONFINEMENT] == "off":
@@ -89,6 +92,11 @@ def load_everything(daemon: Daemon, settings: Settings, rules: Rules) -> None:
     for kind in table_types(daemon, settings):
         if kind in BUILT:
             importlib.import_module(f"posthouse.tables.{BUILT[kind][0]}")
+        elif kind in REMOTE:
+            with contextlib.suppress(ConfigError):  # a library is missing: opening the table says so
+                importlib.import_module(f"posthouse.tables.{REMOTE[kind]}")
+    if daemon.privileges.remote_tables and rules.udp:
+        load_resolver()
     time.tzset()
     own_uids(settings)
     if rules.accounts:
@@ -103,6 +111,13 @@ def load_everything(daemon: Daemon, settings: Settings, rules: Rules) -> None:
     for path in rules.appends:
         with contextlib.suppress(OSError):  # the service tells what is wrong with its file
             os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _NEW_FILE_MODE))
+
+
+def load_resolver() -> None:
+    """Load what looks up names of hosts: libc's own way, which libraries of tables use."""
+    importlib.import_module("encodings.idna")
+    with contextlib.suppress(OSError):
+        socket.getaddrinfo("localhost", 1, type=socket.SOCK_STREAM)
 
 
 def denial(error: BaseException) -> str | None:

@@ -27,6 +27,8 @@ class Privileges:
     parameters that name a webhook (TCP to its port alone).
     reads: files and directories. writes: directories, with all that is in them. appends: single files, made when
     they are not there. accounts: looks up users and groups. threads: starts threads.
+    remote_tables: opens tables with connections of their own itself (ADR 12); what these need, the network among it, is
+    allowed where main.cf has such tables.
     asks_runas: may ask runas to act as a recipient. Where there is no runas it acts itself: in `mailboxes`, and when it
     `executes` with all the rights its user has, since commands of users may need any.
     """
@@ -39,6 +41,7 @@ class Privileges:
     appends: tuple[str, ...] = ()
     accounts: bool = False
     threads: bool = False
+    remote_tables: bool = False
     asks_runas: bool = False
     mailboxes: tuple[str, ...] = ()
     executes: bool = False

@@ -18,6 +18,8 @@ from posthouse.config.settings import Settings
 from posthouse.config.webhook import Webhook
 from posthouse.confine.rules import ANY_PORT, Rules
 from posthouse.skeleton.daemon import Daemon
+from posthouse.tables.needs import SERVERS, Needs, needs_of
+from posthouse.tables.open import REMOTE
 from posthouse.tables.served import served_tables
 
 RESTRICTION_CLASSES: Final = "smtpd_restriction_classes"
@@ -30,9 +32,12 @@ SHARED_DIRECTORIES: Final = frozenset(
         "/var/lib", "/var/spool", "/tmp", "/var/tmp",  # noqa: S108 - named, not written to
     }
 )  # fmt: skip
-CONFIGURED_FILES: Final = frozenset(
-    {"sqlite", "ldap", "mysql", "pgsql", "mongodb", "memcache"}
-)  # name a file of settings
+# Where names of hosts and certificates are looked up, by libraries of remote tables; /etc comes with the accounts.
+RESOLVER_FILES: Final = ("/run/systemd/resolve", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates")
+# Delivery agents open what decides about rights without "proxy:"; what is remote of it is proxymap's all the same.
+DELIVERY_AGENTS: Final = frozenset({"local", "virtual"})
+SENSITIVE_MAPS: Final = frozenset({"alias_maps", "virtual_gid_maps", "virtual_mailbox_maps", "virtual_uid_maps"})
+REMOTE_TABLES: Final = "posthouse_remote_tables"  # among proxymap's settings: those that services name (orders)
 ACCOUNT_FILES: Final = ("/etc", "/var/lib/sss/mc", "/run/systemd/userdb")  # "/etc": passwd is replaced by a new file
 OWN_SOURCE: Final = os.path.dirname(os.path.dirname(__file__))  # so that a traceback shows lines; no secret is in it
 
@@ -43,11 +48,13 @@ def compute_rules(
     """Say what a process of this daemon may do. has_runas: runas acts for it; without, it acts itself."""
     wanted, queue = daemon.privileges, settings[QUEUE_DIRECTORY]
     specs = list(_tables(daemon, settings))
+    remote = _remote_needs(daemon, specs, settings)
     accounts = wanted.accounts or any(kind == "unix" for kind, _ in specs)
     reads = [
         OWN_SOURCE,
         *_expanded(wanted.reads, settings),
-        *(_own_directory(path, queue) or path for path in _paths(specs)),
+        *(_own_directory(path, queue) or path for path in (*_paths(specs), *remote.files)),
+        *(RESOLVER_FILES if remote.network else ()),
     ]
     acts_itself = wanted.asks_runas and not has_runas
     log = settings[MAILLOG_FILE]
@@ -58,11 +65,11 @@ def compute_rules(
         reads=_unique([*reads, *(ACCOUNT_FILES if accounts else ())]),
         writes=_unique(_expanded((*wanted.writes, *(wanted.mailboxes if acts_itself else ())), settings)),
         appends=_unique(path for path in _expanded(wanted.appends, settings) if path != "/dev/stdout"),
-        sockets=_unique([*_sockets(daemon, queue), f"{queue}/public/postlog" if log else "/dev/log"]),
-        tcp_connect=_connect_ports(wanted.network, settings),
+        sockets=_unique([*_sockets(daemon, queue), *remote.sockets, f"{queue}/public/postlog" if log else "/dev/log"]),
+        tcp_connect=ANY_PORT if remote.network else _connect_ports(wanted.network, settings),
         tcp_bind=(0,) if "connect" in wanted.network or "dns" in wanted.network else (),
-        udp="dns" in wanted.network,
-        threads=wanted.threads or acts_itself,
+        udp="dns" in wanted.network or remote.network,
+        threads=wanted.threads or acts_itself or (wanted.remote_tables and any(kind in REMOTE for kind, _ in specs)),
         executes=acts_itself and wanted.executes,
         accounts=accounts,
     )
@@ -76,6 +83,23 @@ def table_types(daemon: Daemon, settings: Settings) -> frozenset[str]:
 def table_files(daemon: Daemon, settings: Settings) -> frozenset[str]:
     """Name the files of the tables that a daemon will open."""
     return frozenset(_paths(_tables(daemon, settings)))
+
+
+def remote_specs(daemon: Daemon, settings: Settings) -> frozenset[str]:
+    """Name the remote tables that a daemon asks proxymap for though main.cf does not say "proxy:"."""
+    return frozenset(f"{kind}:{name}" for kind, name in _named_tables(daemon, settings) if kind in REMOTE)
+
+
+def _remote_needs(daemon: Daemon, specs: Iterable[tuple[str, str]], settings: Settings) -> Needs:
+    """Sum up what the remote tables of a daemon need that opens them itself."""
+    if not daemon.privileges.remote_tables:
+        return Needs()
+    needs = [needs_of(kind, name, settings) for kind, name in specs if kind in REMOTE]
+    return Needs(
+        tuple(path for need in needs for path in need.files),
+        tuple(path for need in needs for path in need.sockets),
+        any(need.network for need in needs),
+    )
 
 
 def _connect_ports(network: tuple[str, ...], settings: Settings) -> tuple[int, ...] | None:
@@ -92,9 +116,20 @@ def _sockets(daemon: Daemon, queue: str) -> Iterator[str]:
 
 
 def _tables(daemon: Daemon, settings: Settings) -> Iterator[tuple[str, str]]:
-    """Find every (type, name) that the values of a daemon's parameters name; ("", path) is a plain file."""
-    through_proxymap = "proxymap" in daemon.talks_to
+    """Find every (type, name) that a daemon opens itself, as its parameters name them; ("", path) is a plain file."""
+    for kind, name in _named_tables(daemon, settings):
+        if kind not in REMOTE:
+            yield kind, name
+        elif daemon.privileges.remote_tables:
+            yield kind, name
+            yield from needs_of(kind, name, settings).tables
+
+
+def _named_tables(daemon: Daemon, settings: Settings) -> Iterator[tuple[str, str]]:
+    """Find every (type, name) that the values of a daemon's parameters name, but for those asked by "proxy:"."""
     for parameter in daemon.parameters:
+        opened_here = daemon.name in DELIVERY_AGENTS and parameter.name in SENSITIVE_MAPS
+        through_proxymap = "proxymap" in daemon.talks_to and not opened_here
         for item in _items(parameter, settings):
             if through_proxymap and item.startswith("proxy:"):
                 continue
@@ -110,6 +145,7 @@ def _items(parameter: Parameter[Any], settings: Settings) -> Iterator[str]:
     if parameter is PROXY_READ_MAPS:
         approved = settings[PROXY_READ_MAPS]
         yield from (*(item for item in approved if item.startswith("/")), *sorted(served_tables(approved)))
+        yield from parse_items(settings.text(REMOTE_TABLES))
         return
     texts = [settings.text(parameter.name)]
     if parameter.name == RESTRICTION_CLASSES:
@@ -125,7 +161,7 @@ def _items(parameter: Parameter[Any], settings: Settings) -> Iterator[str]:
 def _paths(specs: Iterable[tuple[str, str]]) -> Iterator[str]:
     for kind, name in specs:
         path = name + INDEX_SUFFIXES.get(kind, "")
-        if path.startswith("/") and kind in {"", *TEXT_TYPES, *INDEX_SUFFIXES, *CONFIGURED_FILES}:
+        if path.startswith("/") and kind in {"", *TEXT_TYPES, *INDEX_SUFFIXES, *SERVERS, "sqlite"}:
             yield path
             if kind in REDIRECTED and os.path.exists(name + OLD_SUFFIX):
                 yield name + OLD_SUFFIX

@@ -25,7 +25,7 @@ class ClientConfig:
     def __init__(self, file: str, values: Mapping[str, str], lines: Mapping[str, int], prefix: str = "") -> None:
         """file: for messages. lines: where each attribute is. prefix: of the names in main.cf, "" for a file."""
         self.file = file
-        self._values = values
+        self.values = values
         self._lines = lines
         self._prefix = prefix
         self._asked: set[str] = set()
@@ -38,11 +38,11 @@ class ClientConfig:
     def is_set(self, name: str) -> bool:
         """Whether an attribute is there; this counts as asking for it."""
         self._asked.add(name)
-        return name in self._values
+        return name in self.values
 
     def text(self, name: str, default: str = "") -> str:
         """Give an attribute as it is written."""
-        return self._values[name] if self.is_set(name) else default
+        return self.values[name] if self.is_set(name) else default
 
     def required(self, name: str) -> str:
         """Give an attribute that must not be empty. Raises ConfigError."""
@@ -97,9 +97,9 @@ class ClientConfig:
 
     def finish(self) -> None:
         """Warn of attributes that nobody asked for: misspelled, or of another table type."""
-        for name in sorted(self._values.keys() - self._asked, key=lambda name: self._lines.get(name, 0)):
+        for name in sorted(self.values.keys() - self._asked, key=lambda name: self._lines.get(name, 0)):
             place = f"{self.file}, line {self._lines[name]}" if name in self._lines else self.file
-            log.warning(f"{place}: unused parameter: {name}={self._values[name]}")
+            log.warning(f"{place}: unused parameter: {name}={self.values[name]}")
 
     def _check(self, name: str, value: float, minimum: float, maximum: float | None) -> None:
         try:

@@ -44,7 +44,14 @@ BUILT: Final = {
 }
 # type → module whose open_table takes an Origin and the Opener and returns a RemoteTable. A table with a connection or
 # a library of its own: proxymap(8) alone opens it, whether main.cf says "proxy:" or not; daemons ask there (ADR 12).
-REMOTE: Final[dict[str, str]] = {}
+REMOTE: Final[dict[str, str]] = {
+    "memcache": "memcache",
+    "mysql": "mysql",
+    "pgsql": "pgsql",
+    "socketmap": "socketmap",
+    "sqlite": "sqlite",
+    "tcp": "tcp",
+}
 WRAPPING: Final = ("debug", "pipemap", "proxy", "unionmap")
 TYPES: Final = tuple(sorted((*BUILT, *REMOTE, *WRAPPING)))
 WRITABLE: Final = ("btree", "cdb", "hash", "lmdb")  # postmap can make them
@@ -95,6 +102,17 @@ def is_fixed_spec(spec: str) -> bool:
     if kind in ("pipemap", "unionmap"):
         return all(is_fixed_spec(part) for part in split_tokens(name.removeprefix("{").removesuffix("}")))
     return kind not in PATTERN_TYPES
+
+
+class _Process:
+    """What holds for all openers of this process."""
+
+    opens_remote = True
+
+
+def ask_proxymap_only() -> None:
+    """Open no remote table in this process from now on, not even where a service has no client of proxymap(8)."""
+    _Process.opens_remote = False
 
 
 class Opener:
@@ -173,6 +191,8 @@ class Opener:
             raise ConfigError(f"{spec} map is not allowed for security-sensitive data")
         if self._proxy is not None:
             return ProxyTable(spec, self._proxy, flags, takes_partial_keys=is_fixed_spec(spec))
+        if not _Process.opens_remote:
+            raise ConfigError(f"{spec}: this parameter can name no table that needs a connection")
         module = importlib.import_module(f"posthouse.tables.{REMOTE[kind]}")
         open_table: Callable[[Origin, Opener], Table] = module.open_table
         return open_table(Origin(kind, name, flags, self._base_dir), self)

@@ -17,8 +17,8 @@ def test_an_unknown_type_names_the_known_ones() -> None:
 
 def test_a_type_of_postfix_that_is_not_built_is_told_apart() -> None:
     """So that a check can name it without calling it a typing mistake."""
-    with pytest.raises(NotBuiltError, match="Postfix has it"):
-        opener().open("mysql:/etc/postfix/users.cf")
+    with pytest.raises(NotBuiltError, match="use the text file"):
+        opener().open("sdbm:/etc/postfix/users")
 
 
 @pytest.mark.parametrize("spec", ["lmdb", "lmdb:", ":name", "proxy:", "debug:name", "pipemap:x", "unionmap:{}"])

@@ -89,6 +89,7 @@ dns        unix - - n - 0 dns
 governor   unix - - n - 1 governor
 submit     unix n - n - 1 pickup
 retry      unix - - n - - error
+proxymap   unix - - n - - proxymap
 proxywrite unix - - n - 1 proxymap
 postlog    unix-dgram n - n - 1 postlogd
 """

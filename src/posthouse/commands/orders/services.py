@@ -1,5 +1,6 @@
 """From master.cf's lines to service orders: addresses, users, and how many processes with how many clients each."""
 
+import importlib
 import os
 import socket
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from posthouse.config.settings import Settings
 from posthouse.config.wire import format_settings
 from posthouse.ipc.orders_wire import Address, Family, Identity, RunasRule, ServiceOrder
 from posthouse.ipc.runas_wire import JobKind
+from posthouse.skeleton.daemon import Daemon
+from posthouse.skeleton.rules import REMOTE_TABLES, remote_specs
 from posthouse.util.errors import ConfigError
 
 MIN_BACKLOG: Final = 511  # Postfix uses the process limit; our processes hold many clients each, and so may the queue
@@ -90,10 +93,22 @@ class Builder:
         services = (service for service in self._all_services() if service.type == "unix")
         return " ".join(f"{service.name}={self._limit(service)}" for service in services)
 
+    def _remote_tables(self) -> str:
+        """Say what proxymap must know: tables that other services name and that it alone can open."""
+        found: set[str] = set()
+        for service in self._all_services():
+            program = PROGRAMS.get(service.program)
+            if program is not None and is_built(program.package) and program.package != "proxymap":
+                daemon: Daemon = importlib.import_module(f"posthouse.daemons.{program.package}.daemon").DAEMON
+                found |= remote_specs(daemon, self.configuration.settings(service.program, service))
+        return " ".join(sorted(found)).replace("$", "$$")
+
     def _order(self, service: Service, program: Program) -> ServiceOrder:
         settings = self.configuration.settings(service.program, service)
         if program.package == "qmgr":
             settings = settings.overlaid({PROCESS_LIMITS: self._process_limits()})
+        if program.package == "proxymap":
+            settings = settings.overlaid({REMOTE_TABLES: self._remote_tables()})
         limit = self._limit(service)
         processors = len(os.sched_getaffinity(0))
         processes = 1 if program.solitary else min(processors, limit or processors)

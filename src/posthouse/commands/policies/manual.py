@@ -120,7 +120,7 @@ def _privileges(daemon: Daemon) -> Iterator[str]:
             ("Writes", _plain(words.writes(daemon))),
             ("Connects to the services", f"{words.sockets(daemon)}; the log"),
             ("Looks up users", yes_no[wanted.accounts]),
-            ("Threads", yes_no[wanted.threads]),
+            ("Threads", words.threads(daemon)),
             ("Programs", "none: it executes nothing" if not wanted.executes else "by way of runas(8) alone"),
         ]
     )

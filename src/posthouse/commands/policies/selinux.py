@@ -345,6 +345,18 @@ def _connects(system: System, own: str, path: str) -> Iterator[str]:
                 yield f"allow {own} {domain_type(MASTER.name)}:unix_dgram_socket sendto;"
 
 
+def _servers_of_tables(domain: Domain, own: str) -> Iterator[str]:
+    """Let proxymap reach databases: by TCP, wherever they listen, and by the sockets of those on this machine."""
+    if domain.rules.udp:
+        yield f"allow {own} self:tcp_socket create_stream_socket_perms;"
+        yield f"allow {own} self:udp_socket create_socket_perms;"
+        yield f"corenet_tcp_connect_all_ports({own})"
+        yield f"sysnet_dns_name_resolve({own})"
+    if domain.rules.threads:  # as there are such tables
+        for interface in ("postgresql_stream_connect", "mysql_stream_connect"):
+            yield f"optional_policy(`\n\t{interface}({own})\n')"
+
+
 def _network(domain: Domain, own: str) -> Iterator[str]:
     wanted = domain.daemon.privileges.network
     if "accept" in wanted:
@@ -364,6 +376,8 @@ def _network(domain: Domain, own: str) -> Iterator[str]:
         yield f"corenet_tcp_connect_smtp_port({own})"
         yield f"corenet_tcp_connect_lmtp_port({own})"
         yield f"tunable_policy(`posthouse_smtp_connect_any',`\n\tcorenet_tcp_connect_all_ports({own})\n')"
+    if domain.daemon.privileges.remote_tables:
+        yield from _servers_of_tables(domain, own)
     if "lmtp" in domain.services:
         yield f"optional_policy(`\n\tdovecot_stream_connect({own})\n')"
     if reads_interfaces(domain.daemon):

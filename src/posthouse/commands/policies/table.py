@@ -49,6 +49,6 @@ def _daemon(daemon: Daemon) -> str:
         words.reads(daemon),
         words.writes(daemon),
         words.sockets(daemon),
-        words.yes(wanted.threads),
+        words.threads(daemon),
         words.yes(wanted.accounts),
     )

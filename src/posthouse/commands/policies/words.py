@@ -9,8 +9,15 @@ NOTHING = "nothing"
 def network(daemon: Daemon) -> str:
     """Say what it does with the network."""
     words = {"accept": "accepts", "connect": "connects (TCP)", "dns": "asks name servers (UDP, TCP)"}
-    named = (words.get(word, f"port of `{word}` (TCP)") for word in daemon.privileges.network)
+    named = [words.get(word, f"port of `{word}` (TCP)") for word in daemon.privileges.network]
+    if daemon.privileges.remote_tables:
+        named.append("servers of its tables (TCP, UDP for their names), where it has such")
     return ", ".join(named) or "none"
+
+
+def threads(daemon: Daemon) -> str:
+    """Say whether it starts threads."""
+    return "where tables need them" if daemon.privileges.remote_tables else yes(daemon.privileges.threads)
 
 
 def reads(daemon: Daemon) -> str:

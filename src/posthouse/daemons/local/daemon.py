@@ -19,6 +19,7 @@ from posthouse.ipc.cleanup import CleanupClient
 from posthouse.skeleton.daemon import Context, Daemon, Privileges
 from posthouse.tables.open import Opener, open_maps
 from posthouse.tables.proxy import ProxyClient
+from posthouse.tables.table import SENSITIVE
 
 
 def start(context: Context) -> AgentService:
@@ -26,7 +27,7 @@ def start(context: Context) -> AgentService:
     settings = context.settings
     opener = Opener(settings, proxy=ProxyClient(context.loop, context.private("proxymap")))
     tables = Tables(
-        aliases=open_maps(settings[ALIAS_MAPS], opener, strict=False),
+        aliases=open_maps(settings[ALIAS_MAPS], opener, SENSITIVE),
         passwd=open_maps(["proxy:unix:passwd.byname"], opener),
     )
     cleanup = CleanupClient(context.loop, context.public("cleanup"))

@@ -1,16 +1,18 @@
-"""ProxymapService: lookups in approved tables."""
+"""ProxymapService: lookups in approved tables, each in its own time: one that waits for a server holds up no other."""
 
 import socket
 from functools import partial
 from typing import Final
 
+from posthouse.config.lists import parse_items
 from posthouse.config.parameters import PROXY_READ_MAPS
-from posthouse.ipc.proxymap import DENIED, FOUND, NOT_FOUND, RETRY, SERVER, Lookup, LookupResult
+from posthouse.ipc.proxymap import AS_USUAL, DENIED, FOLD, FOUND, NOT_FOUND, RETRY, SERVER, UTF8, Lookup, LookupResult
 from posthouse.ipc.stream import Channel
 from posthouse.skeleton.daemon import Context, Service
+from posthouse.skeleton.rules import REMOTE_TABLES
 from posthouse.tables.open import Opener
 from posthouse.tables.served import served_tables
-from posthouse.tables.table import is_utf8
+from posthouse.tables.table import Table, TableFlags, is_utf8
 from posthouse.util import eager, log
 from posthouse.util.errors import TableError
 
@@ -24,10 +26,11 @@ class ProxymapService(Service):
     def __init__(self, context: Context) -> None:
         """Open the approved tables; one that cannot be opened answers "try again"."""
         self._context = context
-        self._approved = served_tables(context.settings[PROXY_READ_MAPS]) | ACCOUNTS
-        opener = Opener(context.settings)
-        self._opener = opener
-        self._tables = {name: opener.open_or_fail(name) for name in sorted(self._approved)}
+        settings = context.settings
+        remote = parse_items(settings.text(REMOTE_TABLES))
+        self._approved = served_tables(settings[PROXY_READ_MAPS]) | ACCOUNTS | frozenset(remote)
+        self._opener = Opener(settings)
+        self._tables = {(name, AS_USUAL): self._opener.open_or_fail(name) for name in sorted(self._approved)}
         self._channels: set[Channel[Lookup]] = set()
 
     def accept(self, sock: socket.socket, listener: int) -> None:
@@ -52,8 +55,16 @@ class ProxymapService(Service):
     def _on_record(self, channel: Channel[Lookup], record: Lookup) -> None:
         eager.start(self._look_up(record), partial(self._answered, channel))
 
+    def _table(self, name: str, flags: int) -> Table | None:
+        """Give an approved table, as a client uses it; None: it is not approved."""
+        table = self._tables.get((name, flags))
+        if table is None and name in self._approved:
+            wanted = TableFlags(fold=bool(flags & FOLD), utf8=bool(flags & UTF8))
+            table = self._tables[name, flags] = self._opener.open_or_fail(name, wanted)
+        return table
+
     async def _look_up(self, record: Lookup) -> LookupResult:
-        table = self._tables.get(record.table)
+        table = self._table(record.table, record.flags & AS_USUAL)
         if table is None:
             log.warning(f'request for unapproved table: "{record.table}"')
             log.warning(f"to approve this table for read-only access, list proxy:{record.table} in proxy_read_maps")

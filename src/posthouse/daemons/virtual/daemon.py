@@ -9,23 +9,26 @@ Standards: RFC 3463. See also: local(8), runas(8), qmgr(8).
 
 import os
 
-from posthouse.config.parameters import VIRTUAL_MAILBOX_MAPS
+from posthouse.config.parameters import IPC_TIMEOUT, PROXYMAP_SERVICE_NAME, VIRTUAL_MAILBOX_MAPS
 from posthouse.daemons.virtual.agent import Tables, VirtualAgent
 from posthouse.daemons.virtual.parameters import PARAMETERS, VIRTUAL_GID_MAPS, VIRTUAL_UID_MAPS
 from posthouse.delivery.agent import AgentService
 from posthouse.delivery.users import Users
 from posthouse.skeleton.daemon import Context, Daemon, Privileges
 from posthouse.tables.open import Opener, open_maps
+from posthouse.tables.proxy import ProxyClient
+from posthouse.tables.table import SENSITIVE
 
 
 def start(context: Context) -> AgentService:
-    """Open the tables (never by way of proxymap: they decide about rights), make the agent."""
+    """Open the tables (no "proxy:" and nothing of strangers: they decide about rights), make the agent."""
     settings = context.settings
-    opener = Opener(settings)
+    proxymap = context.private(settings[PROXYMAP_SERVICE_NAME])
+    opener = Opener(settings, proxy=ProxyClient(context.loop, proxymap, timeout_s=settings[IPC_TIMEOUT]))
     tables = Tables(
-        mailboxes=open_maps(settings[VIRTUAL_MAILBOX_MAPS], opener, strict=False),
-        uids=open_maps(settings[VIRTUAL_UID_MAPS], opener, strict=False),
-        gids=open_maps(settings[VIRTUAL_GID_MAPS], opener, strict=False),
+        mailboxes=open_maps(settings[VIRTUAL_MAILBOX_MAPS], opener, SENSITIVE),
+        uids=open_maps(settings[VIRTUAL_UID_MAPS], opener, SENSITIVE),
+        gids=open_maps(settings[VIRTUAL_GID_MAPS], opener, SENSITIVE),
     )
     agent = VirtualAgent(settings, tables, Users(context), os.geteuid())
     return AgentService(context, agent.deliver)
@@ -35,7 +38,7 @@ DAEMON = Daemon(
     name="virtual",
     start=start,
     parameters=PARAMETERS,
-    talks_to=("qmgr",),
+    talks_to=("qmgr", "proxymap"),
     privileges=Privileges(
         user="$mail_owner",
         chroot="never",

@@ -3,7 +3,13 @@
 from typing import Final
 
 from posthouse.config.parameter import Integer, NameList, Size, String, Tables
-from posthouse.config.parameters import MYHOSTNAME, RECIPIENT_DELIMITER, VIRTUAL_MAILBOX_MAPS
+from posthouse.config.parameters import (
+    IPC_TIMEOUT,
+    MYHOSTNAME,
+    PROXYMAP_SERVICE_NAME,
+    RECIPIENT_DELIMITER,
+    VIRTUAL_MAILBOX_MAPS,
+)
 
 VIRTUAL_MAILBOX_BASE: Final = String("virtual_mailbox_base", "", doc="What every mailbox path begins with.")
 VIRTUAL_UID_MAPS: Final = Tables("virtual_uid_maps", "", doc="Tables of numeric user IDs, by recipient address.")
@@ -19,7 +25,9 @@ VIRTUAL_MAILBOX_LOCK: Final = NameList(
 )
 
 PARAMETERS: Final = (
+    IPC_TIMEOUT,
     MYHOSTNAME,
+    PROXYMAP_SERVICE_NAME,
     RECIPIENT_DELIMITER,
     VIRTUAL_MAILBOX_MAPS,
     VIRTUAL_MAILBOX_BASE,
