@@ -27,6 +27,7 @@ class MailboxRules:
     size_limit: int  # of an mbox file; 0: none
     locks: list[str]
     strict_owner: bool = True
+    patience: tuple[int, float, float] = (20, 1.0, 500.0)  # with a lock: tries, seconds between, age of a stale one
 
 
 def trace_headers(sender: str, rcpt: DeliverTo, delivered_to: str) -> bytes:
@@ -72,6 +73,7 @@ def _job(child: Child, delivery: Delivery, path: str, head: bytes, rules: Mailbo
         rules.size_limit,
         rules.locks,
         rules.strict_owner,
+        rules.patience,
     )
 
 

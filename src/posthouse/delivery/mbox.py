@@ -6,21 +6,13 @@ file must be a plain one with one link.
 """
 
 import contextlib
-import errno
-import fcntl
 import os
 import stat
-import time
-from collections.abc import Iterator
-from typing import Final
 
 from posthouse.delivery.ending import Ending
+from posthouse.delivery.mailbox_lock import Patience, hold_dotlock, lock_descriptor
 from posthouse.ipc.as_user import OVER_QUOTA, REFUSED, TRY_LATER, WriteMailbox
 from posthouse.util.files import close_done
-
-LOCK_ATTEMPTS: Final = 20  # postconf(5) deliver_lock_attempts
-LOCK_DELAY_S: Final = 1.0  # postconf(5) deliver_lock_delay
-STALE_DOTLOCK_S: Final = 500.0  # postconf(5) stale_lock_time
 
 
 def append(job: WriteMailbox, content: bytes) -> None:
@@ -29,11 +21,11 @@ def append(job: WriteMailbox, content: bytes) -> None:
         return  # how aliases(5) throws mail away; no other device is written to
     with contextlib.ExitStack() as locks:
         if "dotlock" in job.locks:
-            locks.enter_context(_dotlock(job.path))
+            locks.enter_context(hold_dotlock(job.path, Patience(*job.patience)))
         descriptor, made = _open(job.path)
         locks.callback(close_done, descriptor)
         _check(descriptor, job)
-        _lock(descriptor, job.locks)
+        lock_descriptor(descriptor, job.locks, Patience(*job.patience))
         size = os.fstat(descriptor).st_size
         message = _gap(descriptor, size) + job.from_line + job.head + quote_from(content)
         message += b"\n" if content.endswith(b"\n") else b"\n\n"
@@ -80,49 +72,6 @@ def _check(descriptor: int, job: WriteMailbox) -> None:
         raise Ending(TRY_LATER, f"{job.path}: mailbox is not owned by the recipient")
     if status.st_mode & 0o111:
         raise Ending(REFUSED, f"{job.path}: is executable, not delivering to it")
-
-
-def _lock(descriptor: int, locks: list[str]) -> None:
-    for attempt in range(LOCK_ATTEMPTS):
-        try:
-            if "fcntl" in locks:
-                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if "flock" in locks:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise
-            if attempt + 1 < LOCK_ATTEMPTS:
-                time.sleep(LOCK_DELAY_S)
-        else:
-            return
-    raise Ending(TRY_LATER, "unable to lock the mailbox for exclusive access")
-
-
-@contextlib.contextmanager
-def _dotlock(path: str) -> Iterator[None]:
-    """Hold PATH.lock. Where the directory may not be written to, the other locks must do (as in Postfix)."""
-    name = path + ".lock"
-    for _ in range(LOCK_ATTEMPTS):
-        try:
-            close_done(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        except FileExistsError:
-            with contextlib.suppress(OSError):
-                if time.time() - os.lstat(name).st_mtime > STALE_DOTLOCK_S:
-                    os.unlink(name)
-                    continue
-            time.sleep(LOCK_DELAY_S)
-        except PermissionError:
-            yield
-            return
-        else:
-            try:
-                yield
-            finally:
-                with contextlib.suppress(OSError):
-                    os.unlink(name)
-            return
-    raise Ending(TRY_LATER, f"unable to create lock file {name}")
 
 
 def _write(descriptor: int, message: bytes) -> None:

@@ -26,7 +26,10 @@ class WriteMaildir(Request, frozen=True, tag=1):
 
 
 class WriteMailbox(Request, frozen=True, tag=2):
-    """Append a message to an mbox file. size_limit: of the file (0: none). spool: in a shared spool directory."""
+    """Append a message to an mbox file. size_limit: of the file (0: none).
+
+    patience: how often a lock is tried for, seconds between two tries, age in seconds of a lock file that is nobody's.
+    """
 
     path: str
     from_line: bytes
@@ -36,6 +39,7 @@ class WriteMailbox(Request, frozen=True, tag=2):
     size_limit: int
     locks: list[str]  # of "fcntl", "flock", "dotlock"
     strict_owner: bool
+    patience: tuple[int, float, float] = (20, 1.0, 500.0)
 
 
 class ReadFile(Request, frozen=True, tag=3):

@@ -1,5 +1,6 @@
 """postsuper, postcat, postqueue and mailq on messages that wait."""
 
+import json
 import smtplib
 import time
 from collections.abc import Iterator
@@ -123,3 +124,25 @@ def test_status_follows_start_and_stop(posthouse: Start) -> None:
     assert server.command("postfix", "status").returncode == 1
     assert not [process for process in server.processes() if process.pid in before]
     server.start_and_greet()
+
+
+def test_postkick_reaches_the_daemons(server: Instance, sink: RecordingSink) -> None:
+    """F has qmgr try what is deferred; a service that is not there is a failure that says so."""
+    send(server, 2)
+    sink.answer = lambda _verb, _address: ""
+    assert server.command("postkick", "public", "qmgr", "F").returncode == 0
+    sink.wait(2)
+    wait_names(server, [])
+    failed = server.command("postkick", "public", "nowhere", "W")
+    assert failed.returncode == 1
+    assert "Cannot contact class public service nowhere - perhaps the mail system is down" in failed.stderr.decode()
+
+
+def test_qshape_shows_where_the_waiting_mail_is_for(server: Instance) -> None:
+    """What is deferred is shown when asked for; nothing is incoming or active."""
+    send(server, 3)
+    assert server.command("qshape").stdout.decode().splitlines()[1].split()[:2] == ["TOTAL", "0"]
+    rows = [line.split()[:3] for line in server.command("qshape", "deferred").stdout.decode().splitlines()[1:]]
+    assert rows == [["TOTAL", "3", "3"], ["far.test", "3", "3"]]
+    rows = json.loads(server.command("qshape", "-s", "--json", "deferred").stdout)["rows"]
+    assert [(row["domain"], row["total"]) for row in rows] == [("TOTAL", 3), ("client.test", 3)]

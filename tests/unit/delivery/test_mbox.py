@@ -12,12 +12,16 @@ from posthouse.delivery import mbox
 from posthouse.delivery.ending import Ending
 from posthouse.ipc.as_user import NOT_FOUND, OVER_QUOTA, REFUSED, TRY_LATER, WriteMailbox
 
+STALE_S = 500.0
+PATIENCE = (20, 0.001, STALE_S)
 FROM = b"From s@x Mon Nov  6 12:00:00 2023\n"
 
 
 def job(path: Path, *, size_limit: int = 0, locks: str = "fcntl dotlock", strict: bool = True) -> WriteMailbox:
     """Make a job."""
-    return WriteMailbox(1, str(path), FROM, b"Return-Path: <s@x>\n", b"", False, size_limit, locks.split(), strict)
+    return WriteMailbox(
+        1, str(path), FROM, b"Return-Path: <s@x>\n", b"", False, size_limit, locks.split(), strict, PATIENCE
+    )
 
 
 def refused(made: WriteMailbox, content: bytes = b"x\n") -> Ending:
@@ -162,9 +166,8 @@ def test_without_a_directory_there_is_no_mailbox(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["fcntl", "flock"])
-def test_a_locked_mailbox_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_a_locked_mailbox_is_waited_for(tmp_path: Path, kind: str) -> None:
     """Somebody reads his mail; after a while it is given up."""
-    monkeypatch.setattr(mbox, "LOCK_DELAY_S", 0.001)
     path = tmp_path / "user"
     path.touch(0o600)
     reader, writer = os.pipe()
@@ -183,9 +186,8 @@ def test_a_locked_mailbox_is_waited_for(tmp_path: Path, monkeypatch: pytest.Monk
     os.close(writer)
 
 
-def test_a_dotlock_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dotlock_is_waited_for(tmp_path: Path) -> None:
     """And given up, or taken when it is gone."""
-    monkeypatch.setattr(mbox, "LOCK_DELAY_S", 0.002)
     lock = tmp_path / "user.lock"
     lock.touch()
     assert refused(job(tmp_path / "user")).kind == TRY_LATER
@@ -199,7 +201,7 @@ def test_a_stale_dotlock_is_removed(tmp_path: Path) -> None:
     """Its owner died long ago."""
     lock = tmp_path / "user.lock"
     lock.touch()
-    old = time.time() - mbox.STALE_DOTLOCK_S - 10
+    old = time.time() - STALE_S - 10
     os.utime(lock, (old, old))
     mbox.append(job(tmp_path / "user"), b"x\n")
     assert not lock.exists()

@@ -23,8 +23,8 @@ OWN: Final = {"run": "run", "status": "status"}
 PACKAGES: Final = frozenset({"check", "confine", "drain", "explain", "policies", "queue"})
 POSTFIX: Final = frozenset(
     {
-        "mailq", "newaliases", "postalias", "postcat", "postconf", "postfix",
-        "postlog", "postmap", "postqueue", "postsuper", "sendmail",
+        "mailq", "newaliases", "postalias", "postcat", "postconf", "postfix", "postkick", "postlock",
+        "postlog", "postmap", "postqueue", "postsuper", "qshape", "sendmail",
     }
 )  # fmt: skip
 

@@ -18,6 +18,7 @@ from posthouse.config.parameters import (
     OWNER_REQUEST_SPECIAL,
     RECIPIENT_DELIMITER,
 )
+from posthouse.config.parameters_lock import lock_patience
 from posthouse.config.settings import Settings
 from posthouse.daemons.local import parameters
 from posthouse.daemons.local.accounts import Account, find_account
@@ -102,6 +103,7 @@ class LocalAgent:
             host=settings[MYHOSTNAME],
             size_limit=settings[MAILBOX_SIZE_LIMIT],
             locks=list(settings[parameters.MAILBOX_DELIVERY_LOCK]),
+            patience=lock_patience(settings),
             strict_owner=settings[parameters.STRICT_MAILBOX_OWNERSHIP],
         )
 

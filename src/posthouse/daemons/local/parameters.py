@@ -13,6 +13,7 @@ from posthouse.config.parameters import (
     OWNER_REQUEST_SPECIAL,
     RECIPIENT_DELIMITER,
 )
+from posthouse.config.parameters_lock import LOCK_PARAMETERS
 
 HOME_MAILBOX: Final = String(
     "home_mailbox", "", doc='Mailbox below the home directory; with "/" at the end a Maildir. Empty: the mail spool.'
@@ -35,6 +36,7 @@ LOCAL_COMMAND_TIME_LIMIT: Final = Time(
 )
 
 PARAMETERS: Final = (
+    *LOCK_PARAMETERS,
     ALIAS_MAPS,
     DEFAULT_PRIVS,
     MAIL_SPOOL_DIRECTORY,

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final
 
 from posthouse.config.parameters import MYHOSTNAME, RECIPIENT_DELIMITER
+from posthouse.config.parameters_lock import lock_patience
 from posthouse.config.settings import Settings
 from posthouse.daemons.virtual import parameters
 from posthouse.delivery.agent import Delivery
@@ -56,6 +57,7 @@ class VirtualAgent:
             host=settings[MYHOSTNAME],
             size_limit=settings[parameters.VIRTUAL_MAILBOX_LIMIT],
             locks=list(settings[parameters.VIRTUAL_MAILBOX_LOCK]),
+            patience=lock_patience(settings),
         )
 
     def deliver(self, delivery: Delivery) -> None:

@@ -10,6 +10,7 @@ from posthouse.config.parameters import (
     RECIPIENT_DELIMITER,
     VIRTUAL_MAILBOX_MAPS,
 )
+from posthouse.config.parameters_lock import LOCK_PARAMETERS
 
 VIRTUAL_MAILBOX_BASE: Final = String("virtual_mailbox_base", "", doc="What every mailbox path begins with.")
 VIRTUAL_UID_MAPS: Final = Tables("virtual_uid_maps", "", doc="Tables of numeric user IDs, by recipient address.")
@@ -25,6 +26,7 @@ VIRTUAL_MAILBOX_LOCK: Final = NameList(
 )
 
 PARAMETERS: Final = (
+    *LOCK_PARAMETERS,
     IPC_TIMEOUT,
     MYHOSTNAME,
     PROXYMAP_SERVICE_NAME,
