@@ -9,7 +9,21 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from posthouse.config.check_services import check_addresses, check_essential, check_programs
-from posthouse.config.checks import contents, dnsbl, domains, form, host, names, networks, relay, values
+from posthouse.config.checks import (
+    contents,
+    dnsbl,
+    domains,
+    effect,
+    form,
+    host,
+    names,
+    networks,
+    relay,
+    secrets,
+    tls,
+    transports,
+    values,
+)
 from posthouse.config.checks.context import Context, NoProbe, Probe
 from posthouse.config.findings import Finding, Severity
 from posthouse.config.load import Configuration, level_facts, load
@@ -43,6 +57,15 @@ CHECKS: Final[tuple[Callable[[Context], Iterator[Finding]], ...]] = (
     dnsbl.check_lists,
     contents.check_lines,
     contents.check_loops,
+    effect.check_readers,
+    effect.check_overrides,
+    effect.check_relay_limits,
+    effect.check_proxied,
+    transports.check_transports,
+    transports.check_service_names,
+    transports.check_sockets,
+    tls.check_tls,
+    secrets.check_passwords,
     check_programs,
     check_addresses,
     check_essential,

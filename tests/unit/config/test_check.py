@@ -7,13 +7,15 @@ import pytest
 
 from posthouse.config.check import check_directory, has_errors, service_names
 from posthouse.config.check_restrictions import KNOWN
+from posthouse.config.check_services import KNOWN_PROGRAMS
 from posthouse.config.check_tables import check_file, check_table, tables_in
 from posthouse.config.findings import Finding, Severity
 from posthouse.config.load import load
 from posthouse.config.parameter import NameList, Restrictions, Tables
 from posthouse.config.registry import Registry
+from tests.support.findings import GOOD_MASTER
 
-PROGRAMS = ("smtpd", "cleanup", "qmgr", "trivial-rewrite", "bounce", "local", "smtp", "pickup")
+PROGRAMS = tuple(KNOWN_PROGRAMS - {"verify"})
 REGISTRY = Registry.of(
     [
         Restrictions("smtpd_recipient_restrictions", "", doc="."),
@@ -24,14 +26,7 @@ REGISTRY = Registry.of(
     ["lmdb", "hash", "texthash", "pipemap", "inline", "static", "proxy", "unix"],
     KNOWN - {"reject_rbl_client"},
 )
-MASTER = """\
-smtp      inet  n - n -   - smtpd
-cleanup   unix  n - n -   0 cleanup
-qmgr      unix  n - n 300 1 qmgr
-rewrite   unix  - - n -   - trivial-rewrite
-bounce    unix  - - n -   0 bounce
-defer     unix  - - n -   0 bounce
-"""
+MASTER = GOOD_MASTER
 GOOD = "compatibility_level = 3.11\nmyhostname = mail.example.com\nalias_maps =\nlocal_recipient_maps =\n"
 
 
@@ -45,7 +40,7 @@ class Checker:
         """Check `main` after four good lines."""
         (self.directory / "main.cf").write_text(good + main)
         (self.directory / "master.cf").write_text(master)
-        return check_directory(str(self.directory), REGISTRY)
+        return check_directory(str(self.directory), REGISTRY, as_root=True)
 
     def only(self, main: str, master: str = MASTER) -> str:
         """Give the one finding of `main`, without the directory."""
@@ -167,14 +162,14 @@ def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
 def test_stray_lines_and_doubled_services_are_told(check: Checker) -> None:
     """They read well and mean nothing."""
     findings = check(master=" -o a=b\n" + MASTER + MASTER.splitlines()[0] + "\n", good="  x = y\n" + GOOD)
-    assert [finding.line for finding in findings] == [1, 1, 8]
+    assert [finding.line for finding in findings] == [1, 1, 14]
 
 
 def test_files_that_others_can_write_are_told(check: Checker, tmp_path: Path) -> None:
     """They decide what root does."""
     check()
     (tmp_path / "main.cf").chmod(0o666)
-    findings = check_directory(str(tmp_path), REGISTRY)
+    findings = check_directory(str(tmp_path), REGISTRY, as_root=True)
     assert [(finding.id, finding.what) for finding in findings] == [
         ("file-writable", "others than its owner can write it")
     ]
@@ -222,7 +217,7 @@ def test_tables_are_found_in_composites() -> None:
 def test_a_program_that_is_not_built_is_a_note(check: Checker) -> None:
     """The service is left out."""
     found = check.only("", MASTER + "x unix - - n - 1 verify\n")
-    assert found == "[program-not-built] master.cf:7: note: x/unix: verify is not built yet; the service is left out"
+    assert found == "[program-not-built] master.cf:13: note: x/unix: verify is not built yet; the service is left out"
 
 
 def test_service_parameters_of_a_configuration(check: Checker, tmp_path: Path) -> None:

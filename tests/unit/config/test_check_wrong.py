@@ -17,10 +17,9 @@ REGISTRY = whole()
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.stem for case in CASES])
-def test_exactly_these_findings(case: Path, tmp_path: Path) -> None:
+def test_exactly_these_findings(case: Path, open_directory: Path) -> None:
     """Identifier, file, line, severity, what, consequence and fix; nothing else is found."""
-    (tmp_path / "etc").mkdir()
-    directory = tmp_path / "etc"
+    directory = open_directory
     expected = unpack(case, directory)
     assert expected, "a wrong configuration with nothing to find"
     found = lines_of(found_in(directory, REGISTRY), directory)
@@ -41,6 +40,8 @@ SHOWN_ELSEWHERE = {
     "table-not-built": "test_check.py",
     "table-unreadable": "test_check.py",
     "not-checked": "test_check.py",
+    "certificate-expires-soon": "test_check_host.py",
+    "privileged-port": "test_check_host.py",
 }
 
 
