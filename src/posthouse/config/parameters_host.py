@@ -63,35 +63,11 @@ QUEUE_DIRECTORY: Final = String(
 DATA_DIRECTORY: Final = String(
     "data_directory", "/var/lib/postfix", doc="Data that daemons keep for themselves: caches, locks.", minimum_length=1
 )
-DAEMON_DIRECTORY: Final = String(
-    "daemon_directory",
-    "/usr/libexec/postfix",
-    doc="Accepted for Postfix's sake: our daemons are part of the package.",
-    minimum_length=1,
-)
-COMMAND_DIRECTORY: Final = String(
-    "command_directory", "/usr/sbin", doc="Where the administrative commands are.", minimum_length=1
-)
-META_DIRECTORY: Final = String(
-    "meta_directory",
-    "/etc/postfix",
-    doc="Accepted for Postfix's sake: files that main.cf and daemons share.",
-    minimum_length=1,
-)
-PROCESS_ID_DIRECTORY: Final = String(
-    "process_id_directory", "pid", doc="Lock files, below queue_directory.", minimum_length=1
-)
 MAIL_SPOOL_DIRECTORY: Final = String(
     "mail_spool_directory",
     "/var/mail",
     doc="Users' mailboxes; with a slash at the end in Maildir format.",
     minimum_length=1,
-)
-ALTERNATE_CONFIG_DIRECTORIES: Final = NameList(
-    "alternate_config_directories", "", doc="Other configuration directories that unprivileged users may name with -c."
-)
-MULTI_INSTANCE_DIRECTORIES: Final = NameList(
-    "multi_instance_directories", "", doc="Configuration directories of further instances on this host."
 )
 MULTI_INSTANCE_NAME: Final = String(
     "multi_instance_name", "", doc="The name of this instance: tag in the log and name for postmulti."
@@ -145,13 +121,7 @@ HOST_PARAMETERS: Final = (
     PROXY_INTERFACES,
     QUEUE_DIRECTORY,
     DATA_DIRECTORY,
-    DAEMON_DIRECTORY,
-    COMMAND_DIRECTORY,
-    META_DIRECTORY,
-    PROCESS_ID_DIRECTORY,
     MAIL_SPOOL_DIRECTORY,
-    ALTERNATE_CONFIG_DIRECTORIES,
-    MULTI_INSTANCE_DIRECTORIES,
     MULTI_INSTANCE_NAME,
     MAIL_OWNER,
     NETWORK_OWNER,

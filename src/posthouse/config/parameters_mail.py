@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from posthouse.config.parameter import Boolean, Enum, Integer, NameList, Patterns, Size, String, Tables
+from posthouse.config.parameter import Boolean, Integer, NameList, Patterns, Size, String, Tables
 
 MAIL_NAME: Final = String(
     "mail_name", "Postfix", doc="The name of the mail system in Received headers and banners.", minimum_length=1
@@ -89,9 +89,6 @@ SENDER_DEPENDENT_DEFAULT_TRANSPORT_MAPS: Final = Tables(
 DEFAULT_DATABASE_TYPE: Final = String(
     "default_database_type", "lmdb", doc="The table type for newaliases, postalias and postmap.", minimum_length=1
 )
-DEFAULT_CACHE_DB_TYPE: Final = String(
-    "default_cache_db_type", "lmdb", doc="The table type for caches that daemons write.", minimum_length=1
-)
 ALIAS_MAPS: Final = Tables(
     "alias_maps", "$default_database_type:/etc/aliases", doc="The alias tables that local(8) searches."
 )
@@ -133,7 +130,6 @@ SOCKETMAP_MAX_QUERY_SIZE: Final = Integer(
 SOCKETMAP_MAX_REPLY_SIZE: Final = Integer(
     "socketmap_max_reply_size", "100000", doc="The longest socketmap reply in bytes; more is an error.", minimum=1
 )
-STRICT_8BITMIME: Final = Boolean("strict_8bitmime", "no", doc="Refuse 8-bit text where only 7 bits are legal.")
 MESSAGE_SIZE_LIMIT: Final = Size(
     "message_size_limit", "10240000", doc="The largest message in bytes, envelope included; 0: no limit."
 )
@@ -158,22 +154,10 @@ EMPTY_ADDRESS_RECIPIENT: Final = String(
 DOUBLE_BOUNCE_SENDER: Final = String(
     "double_bounce_sender", "double-bounce", doc="The sender of mail that must not be returned.", minimum_length=1
 )
-ADDRESS_VERIFY_SENDER: Final = String(
-    "address_verify_sender", "$double_bounce_sender", doc="The sender of address probes; empty or <>: the null sender."
-)
 BOUNCE_SIZE_LIMIT: Final = Integer(
     "bounce_size_limit", "50000", doc="How much of a returned message goes into the notification, in bytes.", minimum=1
 )
 NOTIFY_CLASSES: Final = NameList("notify_classes", "resource, software", doc="Which problems are mailed to postmaster.")
-INTERNAL_MAIL_FILTER_CLASSES: Final = NameList(
-    "internal_mail_filter_classes", "", doc="Which internally made mail passes content filters: bounce, notify."
-)
-INFO_LOG_ADDRESS_FORMAT: Final = Enum(
-    "info_log_address_format",
-    "external",
-    doc="Whether logged addresses are quoted as on the wire.",
-    choices=("external", "internal"),
-)
 SHOW_USER_UNKNOWN_TABLE_NAME: Final = Boolean(
     "show_user_unknown_table_name", "yes", doc='Whether "User unknown" replies tell in which table was searched.'
 )
@@ -204,7 +188,6 @@ MAIL_PARAMETERS: Final = (
     SENDER_DEPENDENT_RELAYHOST_MAPS,
     SENDER_DEPENDENT_DEFAULT_TRANSPORT_MAPS,
     DEFAULT_DATABASE_TYPE,
-    DEFAULT_CACHE_DB_TYPE,
     ALIAS_MAPS,
     ALIAS_DATABASE,
     LOCAL_RECIPIENT_MAPS,
@@ -219,7 +202,6 @@ MAIL_PARAMETERS: Final = (
     SMTPUTF8_ENABLE,
     SOCKETMAP_MAX_QUERY_SIZE,
     SOCKETMAP_MAX_REPLY_SIZE,
-    STRICT_8BITMIME,
     MESSAGE_SIZE_LIMIT,
     MAILBOX_SIZE_LIMIT,
     HEADER_SIZE_LIMIT,
@@ -227,10 +209,7 @@ MAIL_PARAMETERS: Final = (
     UNDISCLOSED_RECIPIENTS_HEADER,
     EMPTY_ADDRESS_RECIPIENT,
     DOUBLE_BOUNCE_SENDER,
-    ADDRESS_VERIFY_SENDER,
     BOUNCE_SIZE_LIMIT,
     NOTIFY_CLASSES,
-    INTERNAL_MAIL_FILTER_CLASSES,
-    INFO_LOG_ADDRESS_FORMAT,
     SHOW_USER_UNKNOWN_TABLE_NAME,
 )

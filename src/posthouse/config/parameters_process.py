@@ -44,6 +44,12 @@ MAILLOG_FILE_PREFIXES: Final = NameList(
 MAILLOG_FILE_PERMISSIONS: Final = String(
     "maillog_file_permissions", "0600", doc="The mode of a new maillog_file, octal.", minimum_length=1
 )
+MAILLOG_FILE_ROTATE_SUFFIX: Final = String(
+    "maillog_file_rotate_suffix",
+    "%Y%m%d-%H%M%S",
+    doc='The strftime(3) pattern of the suffix that "postfix logrotate" gives to the old log file.',
+    minimum_length=1,
+)
 MAILLOG_STDOUT: Final = Boolean(
     "maillog_stdout",
     "no",
@@ -55,13 +61,6 @@ LOG_FORMAT: Final = Enum(
     doc="Classic log lines, or the same events as JSON (ours, not Postfix's).",
     choices=("classic", "json"),
 )
-DELAY_LOGGING_RESOLUTION_LIMIT: Final = Integer(
-    "delay_logging_resolution_limit",
-    "2",
-    doc="Digits after the point of delay= and delays= in the log.",
-    minimum=0,
-    maximum=6,
-)
 
 DEFAULT_PROCESS_LIMIT: Final = Integer(
     "default_process_limit", "100", doc='How many clients a service serves at once when master.cf says "-".', minimum=1
@@ -70,9 +69,6 @@ MAX_USE: Final = Integer(
     "max_use", "100", doc="How many clients a process slot serves before it is renewed.", minimum=1
 )
 MAX_IDLE: Final = Time("max_idle", "100s", doc="How long a process waits for work before it ends.", minimum_s=1)
-APPLICATION_EVENT_DRAIN_TIME: Final = Time(
-    "application_event_drain_time", "100s", doc="How long a process that is to end may finish its work.", minimum_s=1
-)
 DAEMON_TIMEOUT: Final = Time(
     "daemon_timeout", "18000s", doc="After this long without progress a process gives up.", minimum_s=1
 )
@@ -85,24 +81,19 @@ WATCHDOG_TIMEOUT: Final = Time(
 SERVICE_THROTTLE_TIME: Final = Time(
     "service_throttle_time", "60s", doc="How long master waits before it starts a failing service again.", minimum_s=1
 )
-IPC_TIMEOUT: Final = Time("ipc_timeout", "3600s", doc="How long one daemon waits for another.", minimum_s=1)
-IPC_IDLE: Final = Time("ipc_idle", "5s", doc="How long an unused internal connection is kept.", minimum_s=1)
-IPC_TTL: Final = Time("ipc_ttl", "1000s", doc="How long an internal connection is used at all.", minimum_s=1)
-TRIGGER_TIMEOUT: Final = Time(
-    "trigger_timeout", "10s", doc="How long to wait while waking another service up.", minimum_s=1
+MASTER_SERVICE_DISABLE: Final = NameList(
+    "master_service_disable",
+    "",
+    doc='Services that master does not listen for: name/type, or type; the first that fits counts, "!" in front keeps.',
 )
+KNOWN_TCP_PORTS: Final = NameList(
+    "known_tcp_ports",
+    "lmtp=24, smtp=25, smtps=submissions=465, submission=587",
+    doc="Ports by name that need no look into /etc/services: name=port, or name=name=port.",
+)
+IPC_TIMEOUT: Final = Time("ipc_timeout", "3600s", doc="How long one daemon waits for another.", minimum_s=1)
 COMMAND_TIME_LIMIT: Final = Time(
     "command_time_limit", "1000s", doc="How long a command may take for one delivery.", minimum_s=1
-)
-IMPORT_ENVIRONMENT: Final = NameList(
-    "import_environment",
-    "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME XDG_RUNTIME_DIR",
-    doc="The environment that daemons keep, and name=value to set.",
-)
-EXPORT_ENVIRONMENT: Final = NameList(
-    "export_environment",
-    "TZ MAIL_CONFIG LANG",
-    doc="The environment that external commands get, and name=value to set.",
 )
 STRESS: Final = String("stress", "", doc="Not empty while a service is overloaded: ${stress?{10}:{300}}s.")
 AUTHORIZED_SUBMIT_USERS: Final = Patterns(
@@ -150,14 +141,7 @@ PROXY_READ_MAPS: Final = Patterns(
 _SERVICE_DOC: Final = "The name of a service in master.cf."
 REWRITE_SERVICE_NAME: Final = String("rewrite_service_name", "rewrite", doc=_SERVICE_DOC, minimum_length=1)
 CLEANUP_SERVICE_NAME: Final = String("cleanup_service_name", "cleanup", doc=_SERVICE_DOC, minimum_length=1)
-BOUNCE_SERVICE_NAME: Final = String("bounce_service_name", "bounce", doc=_SERVICE_DOC, minimum_length=1)
-DEFER_SERVICE_NAME: Final = String("defer_service_name", "defer", doc=_SERVICE_DOC, minimum_length=1)
-TRACE_SERVICE_NAME: Final = String("trace_service_name", "trace", doc=_SERVICE_DOC, minimum_length=1)
-ERROR_SERVICE_NAME: Final = String("error_service_name", "error", doc=_SERVICE_DOC, minimum_length=1)
 QUEUE_SERVICE_NAME: Final = String("queue_service_name", "qmgr", doc=_SERVICE_DOC, minimum_length=1)
-PICKUP_SERVICE_NAME: Final = String("pickup_service_name", "pickup", doc=_SERVICE_DOC, minimum_length=1)
-SHOWQ_SERVICE_NAME: Final = String("showq_service_name", "showq", doc=_SERVICE_DOC, minimum_length=1)
-POSTLOG_SERVICE_NAME: Final = String("postlog_service_name", "postlog", doc=_SERVICE_DOC, minimum_length=1)
 PROXYMAP_SERVICE_NAME: Final = String("proxymap_service_name", "proxymap", doc=_SERVICE_DOC, minimum_length=1)
 
 
@@ -172,23 +156,19 @@ PROCESS_PARAMETERS: Final = (
     MAILLOG_FILE,
     MAILLOG_FILE_PREFIXES,
     MAILLOG_FILE_PERMISSIONS,
+    MAILLOG_FILE_ROTATE_SUFFIX,
     MAILLOG_STDOUT,
     LOG_FORMAT,
-    DELAY_LOGGING_RESOLUTION_LIMIT,
     DEFAULT_PROCESS_LIMIT,
     MAX_USE,
     MAX_IDLE,
-    APPLICATION_EVENT_DRAIN_TIME,
     DAEMON_TIMEOUT,
     WATCHDOG_TIMEOUT,
     SERVICE_THROTTLE_TIME,
+    MASTER_SERVICE_DISABLE,
+    KNOWN_TCP_PORTS,
     IPC_TIMEOUT,
-    IPC_IDLE,
-    IPC_TTL,
-    TRIGGER_TIMEOUT,
     COMMAND_TIME_LIMIT,
-    IMPORT_ENVIRONMENT,
-    EXPORT_ENVIRONMENT,
     STRESS,
     AUTHORIZED_SUBMIT_USERS,
     AUTHORIZED_FLUSH_USERS,
@@ -196,13 +176,6 @@ PROCESS_PARAMETERS: Final = (
     PROXY_READ_MAPS,
     REWRITE_SERVICE_NAME,
     CLEANUP_SERVICE_NAME,
-    BOUNCE_SERVICE_NAME,
-    DEFER_SERVICE_NAME,
-    TRACE_SERVICE_NAME,
-    ERROR_SERVICE_NAME,
     QUEUE_SERVICE_NAME,
-    PICKUP_SERVICE_NAME,
-    SHOWQ_SERVICE_NAME,
-    POSTLOG_SERVICE_NAME,
     PROXYMAP_SERVICE_NAME,
 )

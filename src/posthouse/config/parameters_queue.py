@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from posthouse.config.parameter import Boolean, Family, Integer, Size, String, Time
+from posthouse.config.parameter import Boolean, Family, Integer, Size, Time
 from posthouse.config.settings import Settings
 
 LIFETIME_MAX_S: Final = 8_640_000  # 100 days, as in Postfix
@@ -61,49 +61,8 @@ DEFAULT_DESTINATION_CONCURRENCY_FAILED_COHORT_LIMIT: Final = Integer(
     "1",
     doc="A destination is dead after this many rounds of failures; 0: never.",
 )
-DEFAULT_DESTINATION_CONCURRENCY_NEGATIVE_FEEDBACK: Final = String(
-    "default_destination_concurrency_negative_feedback",
-    "1",
-    doc="How far concurrency goes down for a failure: number, number/concurrency or number/sqrt_concurrency.",
-    minimum_length=1,
-)
-DEFAULT_DESTINATION_CONCURRENCY_POSITIVE_FEEDBACK: Final = String(
-    "default_destination_concurrency_positive_feedback",
-    "1",
-    doc="How far concurrency goes up for a success: number, number/concurrency or number/sqrt_concurrency.",
-    minimum_length=1,
-)
 DEFAULT_DESTINATION_RATE_DELAY: Final = Time(
     "default_destination_rate_delay", "0s", doc="The pause between two deliveries to one destination."
-)
-DEFAULT_TRANSPORT_RATE_DELAY: Final = Time(
-    "default_transport_rate_delay", "0s", doc="The pause between two deliveries of one transport."
-)
-DEFAULT_DELIVERY_SLOT_COST: Final = Integer(
-    "default_delivery_slot_cost",
-    "5",
-    doc="How many recipients a message must have before another may overtake it once; 0: never.",
-)
-DEFAULT_DELIVERY_SLOT_LOAN: Final = Integer(
-    "default_delivery_slot_loan", "3", doc="How many slots a small message may borrow to overtake sooner."
-)
-DEFAULT_DELIVERY_SLOT_DISCOUNT: Final = Integer(
-    "default_delivery_slot_discount", "50", doc="The percentage of slots that is enough to overtake.", maximum=100
-)
-DEFAULT_MINIMUM_DELIVERY_SLOTS: Final = Integer(
-    "default_minimum_delivery_slots", "3", doc="Messages with fewer slots than this are not overtaken."
-)
-DEFAULT_RECIPIENT_LIMIT: Final = Integer(
-    "default_recipient_limit", "20000", doc="Recipients that the queue manager keeps in memory for one transport."
-)
-DEFAULT_EXTRA_RECIPIENT_LIMIT: Final = Integer(
-    "default_extra_recipient_limit", "1000", doc="Further recipients for messages that overtake others."
-)
-DEFAULT_RECIPIENT_REFILL_LIMIT: Final = Integer(
-    "default_recipient_refill_limit", "100", doc="How many recipients are read at once.", minimum=1
-)
-DEFAULT_RECIPIENT_REFILL_DELAY: Final = Time(
-    "default_recipient_refill_delay", "5s", doc="After this long fewer recipients are read at once.", minimum_s=1
 )
 
 QUEUE_PARAMETERS: Final = (
@@ -121,18 +80,7 @@ QUEUE_PARAMETERS: Final = (
     DEFAULT_DESTINATION_RECIPIENT_LIMIT,
     INITIAL_DESTINATION_CONCURRENCY,
     DEFAULT_DESTINATION_CONCURRENCY_FAILED_COHORT_LIMIT,
-    DEFAULT_DESTINATION_CONCURRENCY_NEGATIVE_FEEDBACK,
-    DEFAULT_DESTINATION_CONCURRENCY_POSITIVE_FEEDBACK,
     DEFAULT_DESTINATION_RATE_DELAY,
-    DEFAULT_TRANSPORT_RATE_DELAY,
-    DEFAULT_DELIVERY_SLOT_COST,
-    DEFAULT_DELIVERY_SLOT_LOAN,
-    DEFAULT_DELIVERY_SLOT_DISCOUNT,
-    DEFAULT_MINIMUM_DELIVERY_SLOTS,
-    DEFAULT_RECIPIENT_LIMIT,
-    DEFAULT_EXTRA_RECIPIENT_LIMIT,
-    DEFAULT_RECIPIENT_REFILL_LIMIT,
-    DEFAULT_RECIPIENT_REFILL_DELAY,
 )
 
 
@@ -145,10 +93,6 @@ def _of_time(row: Time) -> Family[float]:
     return Family(row.renamed(_suffix(row.name), f"${row.name}"))
 
 
-def _of_text(row: String) -> Family[str]:
-    return Family(row.renamed(_suffix(row.name), f"${row.name}"))
-
-
 def _suffix(name: str) -> str:
     return "_" + name.removeprefix("default_")
 
@@ -157,45 +101,14 @@ TRANSPORT_DESTINATION_CONCURRENCY_LIMIT: Final = _of_integer(DEFAULT_DESTINATION
 TRANSPORT_DESTINATION_RECIPIENT_LIMIT: Final = _of_integer(DEFAULT_DESTINATION_RECIPIENT_LIMIT, ("local", "1"))
 TRANSPORT_INITIAL_DESTINATION_CONCURRENCY: Final = _of_integer(INITIAL_DESTINATION_CONCURRENCY)
 TRANSPORT_FAILED_COHORT_LIMIT: Final = _of_integer(DEFAULT_DESTINATION_CONCURRENCY_FAILED_COHORT_LIMIT)
-TRANSPORT_NEGATIVE_FEEDBACK: Final = _of_text(DEFAULT_DESTINATION_CONCURRENCY_NEGATIVE_FEEDBACK)
-TRANSPORT_POSITIVE_FEEDBACK: Final = _of_text(DEFAULT_DESTINATION_CONCURRENCY_POSITIVE_FEEDBACK)
 TRANSPORT_DESTINATION_RATE_DELAY: Final = _of_time(DEFAULT_DESTINATION_RATE_DELAY)
-TRANSPORT_RATE_DELAY: Final = _of_time(DEFAULT_TRANSPORT_RATE_DELAY)
-TRANSPORT_DELIVERY_SLOT_COST: Final = _of_integer(DEFAULT_DELIVERY_SLOT_COST)
-TRANSPORT_DELIVERY_SLOT_LOAN: Final = _of_integer(DEFAULT_DELIVERY_SLOT_LOAN)
-TRANSPORT_DELIVERY_SLOT_DISCOUNT: Final = _of_integer(DEFAULT_DELIVERY_SLOT_DISCOUNT)
-TRANSPORT_MINIMUM_DELIVERY_SLOTS: Final = _of_integer(DEFAULT_MINIMUM_DELIVERY_SLOTS)
-TRANSPORT_RECIPIENT_LIMIT: Final = _of_integer(DEFAULT_RECIPIENT_LIMIT)
-TRANSPORT_EXTRA_RECIPIENT_LIMIT: Final = _of_integer(DEFAULT_EXTRA_RECIPIENT_LIMIT)
-TRANSPORT_RECIPIENT_REFILL_LIMIT: Final = _of_integer(DEFAULT_RECIPIENT_REFILL_LIMIT)
-TRANSPORT_RECIPIENT_REFILL_DELAY: Final = _of_time(DEFAULT_RECIPIENT_REFILL_DELAY)
-SERVICE_TIME_LIMIT: Final = Family(
-    Time(
-        "_time_limit",
-        "$command_time_limit",
-        doc="How long the command of this pipe or spawn service may take.",
-        minimum_s=1,
-    )
-)
 
 FAMILIES: Final = (
     TRANSPORT_DESTINATION_CONCURRENCY_LIMIT,
     TRANSPORT_DESTINATION_RECIPIENT_LIMIT,
     TRANSPORT_INITIAL_DESTINATION_CONCURRENCY,
     TRANSPORT_FAILED_COHORT_LIMIT,
-    TRANSPORT_NEGATIVE_FEEDBACK,
-    TRANSPORT_POSITIVE_FEEDBACK,
     TRANSPORT_DESTINATION_RATE_DELAY,
-    TRANSPORT_RATE_DELAY,
-    TRANSPORT_DELIVERY_SLOT_COST,
-    TRANSPORT_DELIVERY_SLOT_LOAN,
-    TRANSPORT_DELIVERY_SLOT_DISCOUNT,
-    TRANSPORT_MINIMUM_DELIVERY_SLOTS,
-    TRANSPORT_RECIPIENT_LIMIT,
-    TRANSPORT_EXTRA_RECIPIENT_LIMIT,
-    TRANSPORT_RECIPIENT_REFILL_LIMIT,
-    TRANSPORT_RECIPIENT_REFILL_DELAY,
-    SERVICE_TIME_LIMIT,
 )
 
 

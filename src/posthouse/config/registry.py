@@ -6,7 +6,7 @@ config knows no daemon; the commands layer fills this (commands/registry.py).
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from posthouse.config import parameters
+from posthouse.config import catalog, parameters
 from posthouse.config.parameter import Family, Parameter
 
 
@@ -38,6 +38,9 @@ class Registry:
         row = self.parameters.get(name)
         if row is not None:
             return row
+        entry = catalog.entries().get(name)
+        if entry is not None and entry.status != "instance":
+            return None  # extract_recipient_limit is no limit of a transport "extract"
         ends = [(family, family.template.name) for family in self.families]
         fitting = [family for family, end in ends if name.endswith(end) and name != end]
         if not fitting:

@@ -24,6 +24,7 @@ from posthouse.config.parameters import MYHOSTNAME
 from posthouse.config.registry import Registry
 from posthouse.config.rows import check_setting, row_of
 from posthouse.config.settings import Settings
+from posthouse.config.webhook import Webhook
 from posthouse.util.errors import ConfigError
 
 BUILT = commands_registry.registry()
@@ -117,6 +118,7 @@ def test_wrong_values_are_refused(name: str, value: str) -> None:
     [
         ("compatibility_level", "3.11"),
         ("smtpd_timeout", "$other"),
+        ("postscreen_dnsbl_allowlist_threshold", "-1"),
         ("forward_path", "$home/.forward"),
         ("postscreen_tls_security_level", ""),
     ],
@@ -146,6 +148,28 @@ def test_built_rows_agree_with_the_catalog(row: Parameter[object]) -> None:
     """A row's default is what postconf -d shows; a new parameter of ours must be put into the catalog."""
     assert catalog.default_of(row.name) == row.default
     assert row.doc.endswith(".")
+    ours, theirs = row_of(row.name), row
+    assert ours is not None
+    assert type(ours) in (type(theirs), *_WIDER.get(type(theirs), ()))
+    if isinstance(ours, Integer | Time) and isinstance(theirs, Integer | Time):
+        assert _lowest(theirs) >= _lowest(ours)
+
+
+# The class in the catalog may say less than the row: text that is a list, a number of another width.
+_WIDER: dict[type, tuple[type, ...]] = {
+    Enum: (String,), Integer: (Size,), NameList: (String,), Patterns: (String,), Webhook: (String,),
+    String: (type(row_of("compatibility_level")),),
+}  # fmt: skip
+
+
+def _lowest(row: Integer | Time) -> float:
+    return row.minimum if isinstance(row, Integer) else row.minimum_s
+
+
+def test_a_parameter_is_no_member_of_a_family_by_accident() -> None:
+    """extract_recipient_limit limits nothing of a transport "extract"; smtp_destination_recipient_limit is a member."""
+    assert BUILT.find("extract_recipient_limit") is None
+    assert BUILT.find("smtp_destination_recipient_limit") is not None
 
 
 def test_the_registry_finds_rows_and_families() -> None:

@@ -11,17 +11,11 @@ QMGR_MESSAGE_ACTIVE_LIMIT: Final = Integer(
     doc="How many messages may be in the active queue, and so in memory.",
     minimum=1,
 )
-QMGR_MESSAGE_RECIPIENT_LIMIT: Final = Integer(
-    "qmgr_message_recipient_limit", "20000", doc="How many recipients may be in memory.", minimum=1
-)
 TRANSPORT_RETRY_TIME: Final = Time(
     "transport_retry_time", "60s", doc="How long a transport that cannot be reached is left alone.", minimum_s=1
 )
 DEFER_TRANSPORTS: Final = NameList(
     "defer_transports", "", doc="Transports whose mail is deferred until a flush is asked for."
-)
-QMGR_CLOG_WARN_TIME: Final = Time(
-    "qmgr_clog_warn_time", "300s", doc="At most one warning in this time about a destination that clogs the queue."
 )
 QMGR_CONTENT_MEMORY: Final = Integer(
     "qmgr_content_memory",
@@ -31,10 +25,8 @@ QMGR_CONTENT_MEMORY: Final = Integer(
 
 PARAMETERS: Final = (
     QMGR_MESSAGE_ACTIVE_LIMIT,
-    QMGR_MESSAGE_RECIPIENT_LIMIT,
     TRANSPORT_RETRY_TIME,
     DEFER_TRANSPORTS,
-    QMGR_CLOG_WARN_TIME,
     QMGR_CONTENT_MEMORY,
     *QUEUE_PARAMETERS,
 )

@@ -6,7 +6,7 @@ names it once at start where it is set.
 
 from typing import Any, Final, TypeVar
 
-from posthouse.config.parameter import Boolean, Enum, Integer, NameList, Parameter, String, Time
+from posthouse.config.parameter import Boolean, Enum, Integer, NameList, Parameter, Patterns, String, Time
 
 SMTP_TCP_PORT: Final = String("smtp_tcp_port", "smtp", doc="The port to connect to where a destination names none.")
 SMTP_HELO_NAME: Final = String(
@@ -84,7 +84,7 @@ SMTP_QUIT_TIMEOUT: Final = Time("smtp_quit_timeout", "300s", doc="How long the r
 SMTP_CONNECTION_CACHE_ON_DEMAND: Final = Boolean(
     "smtp_connection_cache_on_demand", "yes", doc="Keep a session open while more mail for its destination waits."
 )
-SMTP_CONNECTION_CACHE_DESTINATIONS: Final = NameList(
+SMTP_CONNECTION_CACHE_DESTINATIONS: Final = Patterns(
     "smtp_connection_cache_destinations", "", doc="Destinations whose sessions are always kept open for a moment."
 )
 SMTP_CONNECTION_CACHE_TIME_LIMIT: Final = Time(
@@ -101,9 +101,6 @@ SMTP_LINE_LENGTH_LIMIT: Final = Integer(
 )
 LMTP_ASSUME_FINAL: Final = Boolean(
     "lmtp_assume_final", "no", doc="Report mail as delivered where the LMTP server offers no DSN."
-)
-BEST_MX_TRANSPORT: Final = String(
-    "best_mx_transport", "", doc="Where mail goes when this host is the best MX of the domain: only local is known."
 )
 
 SMTP_PARAMETERS: Final = (
@@ -169,6 +166,5 @@ PARAMETERS: Final = (
     *(lmtp_row(row) for row in SMTP_PARAMETERS if row.name not in _SMTP_ONLY),
     DISABLE_DNS_LOOKUPS,
     IGNORE_MX_LOOKUP_ERROR,
-    BEST_MX_TRANSPORT,
     LMTP_ASSUME_FINAL,
 )
