@@ -1,19 +1,28 @@
-"""Makes what is generated from the code and committed: manual pages, units, the tables in security.md and metrics.md.
+"""Makes what is generated from the code and committed: manual pages, units, parts of some documents.
 
 usage: generate.py [--check]     --check: change nothing, name what is stale, exit 1 when anything is
 """
 
+import contextlib
+import io
+import re
+import shlex
 import sys
+import tempfile
 from pathlib import Path
 from typing import Final
 
-from posthouse.commands import policies
+from posthouse.commands import explain, policies
 from posthouse.commands.policies.table import replaced
 from posthouse.daemons.metrics.families import FAMILIES
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 UNITS: Final = ("posthouse.service", "posthouse-rootless.service", "posthouse.socket")
 SECURITY, METRICS = "docs/security.md", "docs/metrics.md"
+EXPLAIN: Final = "docs/explain.md"
+_FILE: Final = re.compile(r"^```\w+ file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_EXAMPLE: Final = re.compile(r"^```console\n\$ posthouse explain ([^\n]*)\n.*?^```$", re.MULTILINE | re.DOTALL)
+_SHOWN: Final = "/etc/postfix"  # where the document says that its files are
 BEGIN, END = "<!-- begin: metrics (made by `make docs`) -->\n", "<!-- end: metrics -->\n"
 
 
@@ -26,7 +35,24 @@ def generated() -> dict[str, str]:
     files[SECURITY] = replaced(document, policies.security_table(system))
     before, _, rest = (ROOT / METRICS).read_text(encoding="utf-8").partition(BEGIN)
     files[METRICS] = before + BEGIN + metrics_table() + END + rest.partition(END)[2]
+    files[EXPLAIN] = with_examples((ROOT / EXPLAIN).read_text(encoding="utf-8"))
     return files
+
+
+def with_examples(document: str) -> str:
+    """Run each example of `posthouse explain` on the files that the document shows, and put in what it writes."""
+    with tempfile.TemporaryDirectory() as directory:
+        for name, text in _FILE.findall(document):
+            Path(directory, name).write_text(text.replace(_SHOWN, directory), encoding="utf-8")
+
+        def run(example: re.Match[str]) -> str:
+            written = io.StringIO()
+            with contextlib.redirect_stdout(written):
+                status = explain.main([*shlex.split(example[1]), "-c", directory])
+            assert status == 0, f"posthouse explain {example[1]}: status {status}"
+            return f"```console\n$ posthouse explain {example[1]}\n{written.getvalue().replace(directory, _SHOWN)}```"
+
+        return _EXAMPLE.sub(run, document)
 
 
 def metrics_table() -> str:

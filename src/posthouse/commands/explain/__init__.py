@@ -14,13 +14,14 @@ usage: posthouse explain COMMAND
 
   address RECIPIENT [--sender SENDER] [--dns]
                        how it is rewritten, its class, transport and next hop, and how it would be delivered
+  parameter NAME       the value in force, where it is set, what it may be, who reads it, who overrides it
   session --client IP --helo NAME --from SENDER --to RECIPIENT [--to ...]
           [--name NAME] [--reverse-name NAME] [--size N] [--sasl USER] [--service NAME] [--dns]
                        what a client would hear, and which restriction, table and key decided
 
   common options: -c DIR, --json
 """
-COMMANDS: Final = frozenset({"address", "session"})
+COMMANDS: Final = frozenset({"address", "parameter", "session"})
 
 
 def main(words: list[str]) -> int:
@@ -32,7 +33,7 @@ def main(words: list[str]) -> int:
         sys.stderr.write(f"posthouse explain: no such command: {words[0]}\n{USAGE}")
         return 64
     try:
-        status = int(import_module("posthouse.commands.explain.main").main(words[0], words[1:], USAGE))
+        status = int(import_module("posthouse.commands.explain.command").main(words[0], words[1:], USAGE))
         sys.stdout.flush()
     except BrokenPipeError:  # head(1) has seen enough; and there must be no second complaint at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

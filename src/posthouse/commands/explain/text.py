@@ -10,6 +10,8 @@ INDENT: Final = "  "
 COLUMN: Final = 46  # where results begin, if what is before leaves room
 ARROW: Final = "=> "
 GOOD, BAD, SOFT, DIM, BOLD, END = "\033[32m", "\033[31m", "\033[33m", "\033[2m", "\033[1m", "\033[0m"
+FACTS: Final = frozenset({"value", "fact"})  # steps that say of an empty result that it is empty
+EMPTY: Final = "(empty)"
 NOT_REACHED: Final = "not reached"
 COLOURS: Final = {"PERMIT": GOOD, "ok": GOOD, "REJECT": BAD, "DEFER": SOFT, "NOT ASKED": SOFT, NOT_REACHED: DIM}
 ON_ONE_LINE: Final = frozenset(
@@ -36,16 +38,17 @@ class Painter:
         for note in report.notes:
             yield f"{self._paint(SOFT, 'note')}  {note}"
         if report.decision:
-            yield from (self._paint(BOLD, f"{ARROW}{line}") for line in report.decision.split("\n"))
+            yield from (self._paint(BOLD, f"{ARROW}{line}".rstrip()) for line in report.decision.split("\n"))
 
     def _section(self, section: Section) -> Iterator[str]:
         yield self._paint(BOLD, section.title)
         for step in section.steps:
-            yield from self._step(step, 1)
+            yield from self._step(step, 1, "")
 
-    def _step(self, step: Step, depth: int) -> Iterator[str]:
+    def _step(self, step: Step, depth: int, said: str) -> Iterator[str]:
+        """Give a step's lines. said: the reply to the command that it belongs to, which need not be repeated."""
         head = INDENT * depth + (ARROW if step.decided else "") + _head(step)
-        result, texts = _result(step), step.text.split("\n") if step.text else []
+        result, texts = _result(step), step.text.split("\n") if step.text and step.text != said else []
         if step.kind in ON_ONE_LINE and texts:
             result, texts = f"{result}{texts[-1]}", []
         colour = COLOURS.get(step.result, "")
@@ -58,7 +61,7 @@ class Painter:
         yield from (self._paint(DIM, f"{inside}log: {line}") for line in step.log)
         for inner in step.steps:
             if step.kind != "list" or inner.result != NOT_REACHED:
-                yield from self._step(inner, depth + 1)
+                yield from self._step(inner, depth + 1, step.text if step.kind == "command" else said)
         if step.kind == "list":
             unreached = [_head(inner) for inner in step.steps if inner.result == NOT_REACHED]
             yield from (self._paint(DIM, f"{inside}{NOT_REACHED}: {', '.join(each)}") for each in [unreached] if each)
@@ -104,4 +107,6 @@ def _result(step: Step) -> str:
     """Give what stands before the text on the same line, or alone."""
     if step.kind == "command":
         return ""
+    if step.kind in FACTS and not step.result:
+        return EMPTY
     return f"{step.result}, " if step.kind == "resolve" and step.text else step.result

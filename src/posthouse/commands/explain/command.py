@@ -24,6 +24,7 @@ EX_CONFIG: Final = 78
 COMMON: Final = ("json",)
 OPTIONS: Final = {
     "address": ("sender=", "dns"),
+    "parameter": (),
     "session": ("client=", "name=", "reverse-name=", "helo=", "from=", "to=", "sasl=", "size=", "service=", "dns"),
 }
 NEEDED: Final = {"session": ("client", "helo", "from", "to")}
