@@ -23,13 +23,13 @@ from posthouse.config.parameters import (
 from posthouse.config.settings import Settings
 from posthouse.ipc.rewrite import CLASS_ALIAS, CLASS_DEFAULT, CLASS_LOCAL, CLASS_RELAY, CLASS_VIRTUAL
 from posthouse.rewriting.local import read_origin
-from posthouse.tables.cidr import parse_ip
 from posthouse.tables.matchlist import MatchList, open_domain_list, open_string_list
 from posthouse.tables.open import Opener
 from posthouse.tables.search_order import SearchRules
 from posthouse.tables.table import fold_key
 from posthouse.util import log
 from posthouse.util.errors import TableError
+from posthouse.util.netaddr import parse_ip
 
 PARAMETERS: Final = (
     MYDESTINATION,

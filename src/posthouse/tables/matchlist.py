@@ -16,13 +16,14 @@ from posthouse.config.lists import ListSyntaxError, parse_items
 from posthouse.config.parameter import Parameter
 from posthouse.config.parameters import PARENT_DOMAIN_MATCHES_SUBDOMAINS
 from posthouse.config.settings import Settings
-from posthouse.tables.cidr import Network, parse_ip, parse_network
+from posthouse.tables.cidr import Network, parse_network
 from posthouse.tables.fail import Fail
 from posthouse.tables.open import Opener
 from posthouse.tables.source import decode
 from posthouse.tables.table import Table, fold_key
 from posthouse.util import log
 from posthouse.util.errors import ConfigError, TableError
+from posthouse.util.netaddr import parse_ip
 
 MAX_NESTING: Final = 20  # files that name files
 
