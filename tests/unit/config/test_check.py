@@ -71,7 +71,12 @@ RELEASE = [  # what depends on what this release has
         "process_name = x\n",
         "[read-only-name] main.cf:5: warning: process_name cannot be set; it has no effect; take it out",
     ),
-    ("always_bcc = x\n", "[not-supported] main.cf:5: note: always_bcc is not built yet; it has no effect"),
+    ("always_bcc = x\n", "[not-supported] main.cf:5: warning: always_bcc is not built yet; it has no effect"),
+    (
+        "daemon_directory = /usr/lib/postfix/sbin\n",
+        "[without-effect] main.cf:5: note: daemon_directory has no effect; daemons are modules of the package",
+    ),
+    ("biff = no\n", ""),
     ("always_bcc =\n", ""),
     (
         "smtpd_helo_restrictions = reject\n",
@@ -120,7 +125,7 @@ def test_what_this_release_has_is_told(check: Checker, main: str, finding: str) 
 def test_files_of_parameters_that_nobody_reads_do_not_matter(check: Checker) -> None:
     """Debian's example names tables that are not there; an unknown type is a mistake all the same."""
     assert check.only("smtp_sasl_password_maps = texthash:/no/file\n").startswith(
-        "[not-supported] main.cf:5: note: smtp"
+        "[not-supported] main.cf:5: warning: smtp"
     )
     assert has_errors(check("smtp_sasl_password_maps = hasch:/no/file\n"))
 

@@ -39,6 +39,7 @@ SHOWN_ELSEWHERE = {
     "restriction-not-built": "test_check.py",
     "table-not-built": "test_check.py",
     "table-unreadable": "test_check.py",
+    "without-effect": "test_check.py",
     "not-checked": "test_check.py",
     "certificate-expires-soon": "test_check_host.py",
     "privileged-port": "test_check_host.py",

@@ -7,6 +7,7 @@ from typing import Final
 from posthouse.config import catalog, deprecated
 from posthouse.config.checks.context import Context
 from posthouse.config.checks.lists import DECISIVE, list_problems
+from posthouse.config.describe import reason_without_effect
 from posthouse.config.expand import expand_value
 from posthouse.config.findings import ERROR, NOTE, WARNING, Finding, Kind, Place
 from posthouse.config.lists import split_tokens
@@ -38,11 +39,18 @@ QUOTES = Kind(
 )
 NOT_SUPPORTED = Kind(
     "not-supported",
-    NOTE,
+    WARNING,
     "The parameter exists in Postfix, and this release has nothing that reads it. It is an error where mail would be "
     "decided wrongly without it.",
     "it has no effect",
 )
+NO_EFFECT = Kind(
+    "without-effect",
+    NOTE,
+    "The parameter means something in Postfix and nothing here, and never will: Posthouse does it in another way.",
+    "nothing follows from it",
+)
+NO_EFFECT_WORDS: Final = " has no effect"
 DEPRECATED = Kind(
     "deprecated", NOTE, "The parameter will be removed; another does its work.", "a later release will not know it"
 )
@@ -120,10 +128,15 @@ def _odd_text(place: Place, name: str, row: Parameter[object] | None, raw: str) 
 
 
 def _not_supported(settings: Settings, place: Place, name: str, row: Parameter[object]) -> Iterator[Finding]:
-    """Name a parameter of Postfix that nothing reads yet. A value that equals the default does no harm."""
-    if expand_value(row.default, settings.raw).text == settings.text(name):
+    """Name a parameter of Postfix that nothing reads. A value that equals the default does no harm."""
+    value = settings.text(name)
+    if value == expand_value(row.default, settings.raw).text:
         return
-    if name in DECISIVE:
+    reason = reason_without_effect(name)
+    if reason:
+        if value.lower() not in ("", "no"):  # what is switched off is off
+            yield NO_EFFECT.at(place, name + NO_EFFECT_WORDS, "", reason)
+    elif name in DECISIVE:
         consequence, fix = "without it mail would be decided wrongly", "take it out, or wait for it"
         yield NOT_SUPPORTED.at(place, f"{name} is not built yet", fix, consequence, ERROR)
     else:
