@@ -42,7 +42,7 @@ class Supervisor:
         self._run: OrdersRun | None = None  # the candidate's; None: only warm is replaced
         self._new: Orders | None = None  # what came of it
         self._stop: Stop | None = None
-        self._retry_s = 0.0
+        self._retry_s = self._asked = 0.0  # _asked: when the configuration began to be read, seconds since the epoch
         self._again = False  # a reload was asked for while one was under way
         self.exit_status = 0
         loop.on_signal(signal.SIGCHLD, self._reap)
@@ -56,7 +56,7 @@ class Supervisor:
     def prepare(self) -> None:
         """Begin to start, or to reload."""
         self._abandon()
-        self._new = None
+        self._new, self._asked = None, time.time()
         self._warm = Warm(self._loop, self._launch, self._complete, self._lost)
         self._warm.import_daemons(_packages(self._orders) or self._launch.early.split(), last=False)
         self._run = OrdersRun(self._loop, self._launch, self._config_directory, self._ordered)
@@ -99,6 +99,8 @@ class Supervisor:
         path = log.SYSTEM if settings.log is LogKind.SYSLOG else f"{settings.queue_directory}/public/postlog"
         log.LOG.open(f"{settings.syslog_name}/master", path, settings.facility, json=settings.log_json)
         self._herd.follow(orders, sockets)
+        with contextlib.suppress(OSError):  # how old the configuration in force is, for `posthouse status`
+            os.utime("pid/master.pid", (self._asked, self._asked))
         log.write("info", f"{what} -- version {settings.version}, configuration {settings.config_directory}")
         for note in orders.notes:
             log.warning(note)

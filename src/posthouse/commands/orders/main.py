@@ -5,6 +5,7 @@ import os
 import syslog
 from typing import Final
 
+from posthouse.commands.check.probe import TableProbe
 from posthouse.commands.orders.accounts import denied_groups, find_owners
 from posthouse.commands.orders.begin import Files, give_root_up, read_files
 from posthouse.commands.orders.confinement import chroot_notes, confinement_notes
@@ -65,7 +66,8 @@ def make_orders(files: Files, built: Registry, *, as_root: bool) -> Orders:
     settings = configuration.settings("master")
     owners = find_owners(settings) if as_root else ()
     builder = Builder(configuration, settings, as_root, owners)
-    notes = (*confinement_notes(settings), *notes_of(check_configuration(configuration, built, as_root=as_root)))
+    findings = check_configuration(configuration, built, as_root=as_root, probe=TableProbe())
+    notes = (*confinement_notes(settings), *notes_of(findings))
     services = builder.build()
     missed = chroot_notes(settings, services) if as_root else ()
     return Orders(_global(settings, owners), tuple(services), (*builder.notes, *notes, *missed))

@@ -1,7 +1,8 @@
 """postfix(1): the command line, and what each command says and exits with.
 
 Texts and exit status are those of Postfix's postfix-script: "postfix/postfix-script: fatal: ...", 1 for failure.
-Unlike there, standard error gets them also when it is no terminal.
+Unlike there, standard error gets them also when it is no terminal. Where main.cf has multi_instance_directories, the
+command goes to multi_instance_wrapper, which calls this one with --one for each mail system.
 """
 
 import getopt
@@ -22,6 +23,7 @@ from posthouse.commands.postfix.layout import (
     problems_of,
     set_permissions,
 )
+from posthouse.commands.postfix.wrapper import call_wrapper, wrapper_of
 from posthouse.config.load import config_directory, load_settings
 from posthouse.config.parameters import MAILLOG_FILE, MYHOSTNAME, QUEUE_DIRECTORY, SYSLOG_NAME
 from posthouse.config.settings import Settings
@@ -41,7 +43,7 @@ class Failed(Exception):
 def main() -> int:
     """Run one command; returns the exit status."""
     try:
-        options, words = getopt.gnu_getopt(sys.argv[1:], "c:Dv")
+        options, words = getopt.gnu_getopt(sys.argv[1:], "c:Dv", ["one"])
     except getopt.GetoptError as error:
         sys.stderr.write(f"postfix: fatal: {error}\n{USAGE}\n")
         return 1
@@ -51,6 +53,8 @@ def main() -> int:
     try:
         directory = os.path.abspath(config_directory(dict(options).get("-c")))
         settings = load_settings(directory, "postfix")
+        if "--one" not in dict(options) and (wrapper := wrapper_of(settings)):
+            return call_wrapper(wrapper, directory, words)
         _open_log(settings)
         _command(words[0])(settings)
     except (ConfigError, LayoutError, Failed) as error:
@@ -164,8 +168,17 @@ def _check(settings: Settings) -> None:
     orders = control.check_orders(settings)
     if isinstance(orders, str):
         raise Failed(orders)
-    for note in orders.notes:
+    said = dict.fromkeys(orders.notes)
+    said |= dict.fromkeys(_own_findings(settings.config_directory))  # what only who may read keys can find
+    for note in said:
         _say("warning", note)
+
+
+def _own_findings(directory: str) -> list[str]:
+    from posthouse.commands.check import check
+    from posthouse.commands.orders.notes import notes_of
+
+    return notes_of(check(directory))
 
 
 def _warn_of_writable(directory: str) -> None:

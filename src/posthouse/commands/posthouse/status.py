@@ -21,6 +21,7 @@ from posthouse.commands.queue_client import (
     RefusedError,
     is_served,
 )
+from posthouse.config.load import config_directory, load_settings
 from posthouse.config.parameters import QUEUE_DIRECTORY
 from posthouse.config.settings import Settings
 from posthouse.governor.conditions import title
@@ -67,6 +68,8 @@ def _show(values: dict[str, str]) -> int:
         return EX_UNAVAILABLE
     if "--json" in values:
         found: dict[str, object] = {"running": is_running, "queues": counts}
+        if is_running and (loaded := loaded_at(values.get("-c", ""))):
+            found["configuration"] = {"loaded": loaded[0], "changed_since": loaded[1]}
         if picture is not None:
             found["resources"] = as_json(picture)
         sys.stdout.write(json.dumps(found) + "\n")
@@ -74,22 +77,49 @@ def _show(values: dict[str, str]) -> int:
         sys.stdout.write("running\n" if is_running else "not running\n")
         for name, number in counts.items():
             sys.stdout.write(f"  {name:<10} {number:>9}\n")
+        sys.stdout.write(_configuration_line(values.get("-c", "")) if is_running else "")
         sys.stdout.write("".join(f"{line}\n" for line in lines_of(picture, time.time())) if picture is not None else "")
     return 0 if is_running else EX_UNAVAILABLE
 
 
-def _probe(config_directory: str, *, is_ready: bool) -> int:
+def loaded_at(option: str) -> tuple[float, list[str]] | None:
+    """Tell when the configuration in force began to be read, and which of its files have changed since.
+
+    master(8) writes the time onto its lock file. None: it cannot be seen. Raises ConfigError.
+    """
+    directory = os.path.abspath(config_directory(option))
+    try:
+        queue = load_settings(directory, "posthouse")[QUEUE_DIRECTORY]
+        loaded = os.stat(f"{queue}/pid/master.pid").st_mtime
+        files = [f"{directory}/{name}" for name in ("main.cf", "master.cf")]
+        return loaded, [path for path in files if os.path.exists(path) and os.stat(path).st_mtime > loaded]
+    except OSError:
+        return None
+
+
+def _configuration_line(option: str) -> str:
+    """Say when what runs is older than what is written."""
+    loaded = loaded_at(option)
+    if loaded is None or not loaded[1]:
+        return ""
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(loaded[0]))
+    names = " and ".join(os.path.basename(path) for path in loaded[1])
+    advice = 'run "posthouse check", then "postfix reload"'
+    return f"configuration: {names} changed after it was loaded ({since}), and does not count yet; {advice}\n"
+
+
+def _probe(directory: str, *, is_ready: bool) -> int:
     """Say in one line how it is: 0 well, 69 not running, 75 running and taking no mail, 77 it cannot be told."""
     try:
-        status, said = asyncio.run(_health(config_directory, is_ready=is_ready))
+        status, said = asyncio.run(_health(directory, is_ready=is_ready))
     except (QueueUnavailableError, RefusedError) as error:
         status, said = EX_UNAVAILABLE, f"not running: {error}"
     sys.stdout.write(f"{said}\n")
     return status
 
 
-async def _health(config_directory: str, *, is_ready: bool) -> tuple[int, str]:
-    client = QueueClient(config_directory)
+async def _health(directory: str, *, is_ready: bool) -> tuple[int, str]:
+    client = QueueClient(directory)
     queue = client.settings[QUEUE_DIRECTORY]
     try:
         if not client.is_served:
@@ -113,12 +143,12 @@ async def _health(config_directory: str, *, is_ready: bool) -> tuple[int, str]:
     return (EX_TEMPFAIL, "; ".join(reasons)) if reasons else (0, "ready")
 
 
-async def look(config_directory: str) -> tuple[bool, dict[str, int], Picture | None]:
+async def look(directory: str) -> tuple[bool, dict[str, int], Picture | None]:
     """Ask the queue manager, or the store when nobody runs; and the governor. Whether somebody runs, and what they say.
 
     The picture is None for who may not reach the governor (only root and the daemons may), and when nobody runs.
     """
-    client = QueueClient(config_directory)
+    client = QueueClient(directory)
     answer = await client.ask(Count(client.next_id()))
     await client.close()
     assert isinstance(answer, Counts)
