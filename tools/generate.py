@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from posthouse.commands import explain, policies
+from posthouse.commands import explain, parameter_table, policies
 from posthouse.commands.policies.table import replaced
 from posthouse.daemons.metrics.families import FAMILIES
 
@@ -31,6 +31,7 @@ def generated() -> dict[str, str]:
     system = policies.default_system()
     files = {f"docs/man/{name}": text for name, text in policies.manual_pages().items()}
     files |= {f"packaging/systemd/{name}": policies.FILES[f"systemd/{name}"](system) for name in UNITS}
+    files["docs/parameters.md"] = parameter_table.document()
     document = (ROOT / SECURITY).read_text(encoding="utf-8")
     files[SECURITY] = replaced(document, policies.security_table(system))
     before, _, rest = (ROOT / METRICS).read_text(encoding="utf-8").partition(BEGIN)

@@ -50,7 +50,7 @@ class Description(NamedTuple):
     default: str  # raw, as `postconf -d` shows it
     kind: str  # the class of the value
     choices: tuple[str, ...]
-    range: str  # "1..", "0..100", "1.. characters"
+    range: str  # "1..", "0..100", "not empty"
     unit: str  # "seconds" of a time without a letter; "bytes"
     since: str  # the release of Postfix; "posthouse" for our own
     area: str
@@ -115,7 +115,7 @@ def _since(text: str) -> str:
 
 
 def _range(row: Parameter[object]) -> str:
-    """Show the limits: "1..", "0..100", "1..20 characters"; "" when anything of the class is legal."""
+    """Show the limits: "1..", "0..100", "not empty"; "" when anything of the class is legal."""
     match row:
         case Integer():
             ends = (row.minimum, None if row.maximum in (MAX_INTEGER, MAX_SIZE) else row.maximum)
@@ -123,10 +123,10 @@ def _range(row: Parameter[object]) -> str:
         case Time():
             ends = (int(row.minimum_s), None if row.maximum_s is None else int(row.maximum_s))
             unit = " seconds" if any(ends) else ""
+        case String(minimum_length=1, maximum_length=0) | NameList(minimum_items=1):
+            return "not empty"
         case String() if row.minimum_length or row.maximum_length:
             ends, unit = (row.minimum_length, row.maximum_length or None), " characters"
-        case NameList() if row.minimum_items:
-            ends, unit = (row.minimum_items, None), " items"
         case _:
             return ""
     low, high = ends

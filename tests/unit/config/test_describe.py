@@ -80,7 +80,7 @@ def test_a_member_of_a_family() -> None:
         ("unverified_sender_defer_code", "SMTP reply code", "200..499"),
         ("postscreen_dnsbl_allowlist_threshold", "", ".."),
         ("postscreen_dnsbl_max_ttl", "hours", "1.. seconds"),
-        ("myhostname", "", "1.. characters"),
+        ("myhostname", "", "not empty"),
         ("smtpd_recipient_restrictions", "", ""),
     ],
 )

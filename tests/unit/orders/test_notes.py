@@ -16,8 +16,10 @@ def test_parameters_that_do_nothing_are_named_with_their_places() -> None:
         NOT_SUPPORTED.at(Place("/etc/master.cf", 9), "smtpd_milters is not built yet"),
     ]
     assert notes_of(findings) == [
-        "parameters that are not built yet have no effect: "
-        "header_checks (/etc/main.cf:3), smtpd_milters (/etc/master.cf:9)",
+        (
+            "parameters that are not built yet have no effect: "
+            "header_checks (/etc/main.cf:3), smtpd_milters (/etc/master.cf:9)"
+        ),
         "parameters that Posthouse has no use for: daemon_directory (/etc/main.cf:4)",
     ]
 
@@ -30,5 +32,5 @@ def test_nothing_is_said_about_nothing() -> None:
 def test_an_error_stops_the_start() -> None:
     """With place and reason; the notes can wait."""
     findings = [BAD_VALUE.at(Place("/etc/main.cf", 3), "max_use: no number", consequence="")]
-    with pytest.raises(ConfigError, match="main.cf:3: max_use: no number"):
+    with pytest.raises(ConfigError, match=r"main\.cf:3: max_use: no number"):
         notes_of(findings)
