@@ -1,17 +1,19 @@
 """cidr: tables: the first network that contains an address gives the value. Sources: cidr_table(5).
 
 Networks are kept by prefix length, so a lookup costs at most one dictionary access for each length in use, however
-many rules there are; rules with "!" or in if blocks are tried one by one.
+many rules there are. Only rules whose every condition is negated ("!") are tried one by one; hardly any address gets
+past the first of them.
 """
 
 import re
-import socket
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from posthouse.tables.file_table import FileTable, Origin
 from posthouse.tables.rules import Reporter, RuleError, inline_rules, is_keyword, result_of, rule_lines
 from posthouse.tables.source import BLANKS
 from posthouse.util.errors import ConfigError
+from posthouse.util.netaddr import format_ip, parse_ip
 
 _PATTERN: Final = re.compile(r"[!\s]*\S*", re.ASCII)
 _NUMBER: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -27,22 +29,6 @@ class Network(NamedTuple):
     def contains(self, bits: int, number: int) -> bool:
         """Whether an address is in the network."""
         return bits == self.bits and (number ^ self.number) >> (bits - self.length) == 0
-
-
-def parse_ip(text: str) -> tuple[int, int] | None:
-    """Read an IPv4 or IPv6 address as (bits, number); None: it is none."""
-    try:
-        if ":" in text:
-            return 128, int.from_bytes(socket.inet_pton(socket.AF_INET6, text), "big")
-        return 32, int.from_bytes(socket.inet_pton(socket.AF_INET, text), "big")
-    except (OSError, ValueError):
-        return None
-
-
-def format_ip(bits: int, number: int) -> str:
-    """Write an address."""
-    family = socket.AF_INET if bits == 32 else socket.AF_INET6
-    return socket.inet_ntop(family, number.to_bytes(bits // 8, "big"))
 
 
 def parse_network(pattern: str) -> Network:
@@ -81,44 +67,84 @@ class _Condition(NamedTuple):
     network: Network
     negated: bool
 
-    def holds(self, bits: int, number: int) -> bool:
-        return self.network.contains(bits, number) is not self.negated
 
+class _Exception(NamedTuple):
+    """A rule that does not hold in some networks."""
 
-class _Rule(NamedTuple):
-    conditions: tuple[_Condition, ...]
+    place: int
+    excluded: tuple[Network, ...]
     value: str
+
+    def holds(self, bits: int, number: int) -> bool:
+        return not any(network.contains(bits, number) for network in self.excluded)
 
 
 class _Content:
-    """All rules of one file."""
+    """All rules of one file. `place` is a rule's number: the lowest that holds counts.
+
+    Conditions that are not negated are networks one within the other, so a rule within if blocks is a rule for the
+    narrowest of them. What is negated stays beside it as networks in which it does not hold.
+    """
 
     def __init__(self) -> None:
-        self.plain: dict[tuple[int, int], dict[int, tuple[int, str]]] = {}  # (bits, length) → network → rule
-        self.conditional: list[tuple[int, _Rule]] = []
+        # family → length → the address's leading bits → the rule, for those that always hold, and for the others
+        self._plain: dict[int, dict[int, dict[int, tuple[int, str]]]] = {32: {}, 128: {}}
+        self._excepted: dict[int, dict[int, dict[int, list[_Exception]]]] = {32: {}, 128: {}}
+        self._anywhere: list[_Exception] = []  # negated conditions only
         self._next = 0
 
-    def add(self, outer: list[_Condition], own: _Condition, value: str) -> None:
+    def add(self, conditions: list[_Condition], value: str) -> None:
         self._next += 1
-        if outer or own.negated:
-            self.conditional.append((self._next, _Rule((*outer, own), value)))
+        network: Network | None = None
+        for condition in conditions:
+            if not condition.negated:
+                network = condition.network if network is None else _common(network, condition.network)
+                if network is None:
+                    return  # no address is in all of them
+        excluded = tuple(condition.network for condition in conditions if condition.negated)
+        if network is None:
+            self._anywhere.append(_Exception(self._next, excluded, value))
             return
-        bits, length, number = own.network
-        self.plain.setdefault((bits, length), {}).setdefault(number >> (bits - length), (self._next, value))
+        excluded = tuple(other for other in excluded if _common(other, network) is not None)
+        if any(_common(other, network) == network for other in excluded):
+            return
+        bits, length, number = network
+        shift = bits - length
+        if excluded:
+            rules = self._excepted[bits].setdefault(shift, {}).setdefault(number >> shift, [])
+            rules.append(_Exception(self._next, excluded, value))
+        else:
+            self._plain[bits].setdefault(shift, {}).setdefault(number >> shift, (self._next, value))
 
     def find(self, bits: int, number: int) -> str | None:
         best: tuple[int, str] | None = None
-        for (of_bits, length), networks in self.plain.items():
-            if of_bits == bits:
-                rule = networks.get(number >> (bits - length))
-                if rule is not None and (best is None or rule[0] < best[0]):
-                    best = rule
-        for place, conditional in self.conditional:
-            if best is not None and place > best[0]:
-                break
-            if all(condition.holds(bits, number) for condition in conditional.conditions):
-                return conditional.value
+        for shift, networks in self._plain[bits].items():
+            rule = networks.get(number >> shift)
+            if rule is not None and (best is None or rule[0] < best[0]):
+                best = rule
+        for shift, others in self._excepted[bits].items():
+            best = _better(best, others.get(number >> shift, ()), bits, number)
+        if self._anywhere:
+            best = _better(best, self._anywhere, bits, number)
         return None if best is None else best[1]
+
+
+def _better(
+    best: tuple[int, str] | None, rules: Iterable[_Exception], bits: int, number: int
+) -> tuple[int, str] | None:
+    """Give the first of some rules that holds, if it comes before the best so far."""
+    for rule in rules:
+        if best is not None and rule.place > best[0]:
+            break
+        if rule.holds(bits, number):
+            return rule.place, rule.value
+    return best
+
+
+def _common(one: Network, other: Network) -> Network | None:
+    """Give the addresses that are in both networks: the narrower one, or none."""
+    wide, narrow = (one, other) if one.length <= other.length else (other, one)
+    return narrow if wide.contains(narrow.bits, narrow.number) else None
 
 
 class Cidr(FileTable):
@@ -138,7 +164,7 @@ class Cidr(FileTable):
                 else:
                     own, value = _rule(line)
                     value = result_of(value, self.flags, self.origin.base_dir)
-                    content.add([block for _, block in blocks], own, value)
+                    content.add([*(block for _, block in blocks), own], value)
             except (RuleError, ValueError) as error:
                 report(f"{error}: skipping this rule")
         for number, _ in reversed(blocks):

@@ -6,6 +6,7 @@ jumps, so a block whose condition fails costs one test. Sources: regexp_table(5)
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, NamedTuple, Protocol
 
@@ -53,11 +54,14 @@ class Expression:
         return self.excluded is None or not self.excluded.test(text)
 
 
-class _Rule(NamedTuple):
+class Rule(NamedTuple):
+    """A rule, or an if statement."""
+
     expression: Expression
     template: "tuple[str | int, ...] | None"  # None: an if statement
     jump: int  # the rule to go on with when an if statement does not hold
     text: str = ""  # the result, when nothing is to be replaced
+    block: int = -1  # the if statement around it; -1: none
 
 
 class PatternTable(FileTable, ABC):
@@ -67,7 +71,7 @@ class PatternTable(FileTable, ABC):
     options: ClassVar[str]  # the letters that may follow a pattern
 
     def _load(self, text: str) -> None:
-        rules, blocks = list[_Rule](), list[tuple[int, int]]()
+        rules, blocks = list[Rule](), list[tuple[int, int]]()
         report = Reporter(self.origin)
         for number, line in rule_lines(text, report):
             try:
@@ -80,9 +84,13 @@ class PatternTable(FileTable, ABC):
             report.at(number)
             report("IF has no matching ENDIF")
             rules[place] = rules[place]._replace(jump=len(rules))
+        self._install(rules)
+
+    def _install(self, rules: Sequence[Rule]) -> None:
+        """Take the rules of a file, all at once."""
         self._rules = rules
 
-    def _add(self, line: str, number: int, rules: list[_Rule], blocks: list[tuple[int, int]], report: Reporter) -> None:
+    def _add(self, line: str, number: int, rules: list[Rule], blocks: list[tuple[int, int]], report: Reporter) -> None:
         """Take one line. Raises RuleError, ValueError."""
         if is_keyword(line, "endif"):
             if line[5:].strip(BLANKS):
@@ -97,30 +105,30 @@ class PatternTable(FileTable, ABC):
             if rest:
                 report(f'ignoring extra text after IF statement: "{rest}"')
                 report("do not prepend whitespace to statements between IF and ENDIF")
-            blocks.append((number, len(rules)))
-            rules.append(_Rule(expression, None, 0))
+            rules.append(Rule(expression, None, 0, block=blocks[-1][1] if blocks else -1))
+            blocks.append((number, len(rules) - 1))
         elif line[:1].isalnum():
             report("ignoring unrecognized request")
         else:
             expression, rest = self._expression(line)
             if not rest:
                 report("no replacement text: using empty string")
-            rules.append(self._rule(expression, rest))
+            rules.append(self._rule(expression, rest)._replace(block=blocks[-1][1] if blocks else -1))
 
-    def _rule(self, expression: Expression, text: str) -> _Rule:
+    def _rule(self, expression: Expression, text: str) -> Rule:
         if self.flags.value_is_file:
-            return _Rule(expression, (), 0, result_of(text, self.flags, self.origin.base_dir))
+            return Rule(expression, (), 0, result_of(text, self.flags, self.origin.base_dir))
         template = _template(text)
         numbers = [part for part in template if isinstance(part, int)]
         if not numbers:
-            return _Rule(expression, (), 0, "".join(str(part) for part in template))
+            return Rule(expression, (), 0, "".join(str(part) for part in template))
         if not self.flags.substitution:
             raise RuleError("regular expression substitution is not allowed")
         if expression.negated:
             raise RuleError("$number found in negative match replacement text")
         if max(numbers) > expression.engine.groups:
             raise RuleError(f'out of range replacement index "{max(numbers)}"')
-        return _Rule(expression, template, 0)
+        return Rule(expression, template, 0)
 
     def _expression(self, text: str) -> tuple[Expression, str]:
         """Read the condition at the start of a line. Raises RuleError, ValueError."""
@@ -151,6 +159,26 @@ class PatternTable(FileTable, ABC):
             elif rule.template is not None:
                 return _result(rule, text) if rule.template else rule.text
         return None
+
+
+def find_among(rules: Sequence[Rule], candidates: Iterable[int], text: bytes) -> str | None:
+    """Give the result of the first of some rules that applies. Raises TableError.
+
+    candidates: the places of all rules, but if statements, that may match; in order.
+    """
+    holds = {-1: True}  # of if statements, as far as anybody wanted to know
+    for at in candidates:
+        rule = rules[at]
+        if _block_holds(rules, rule.block, text, holds) and rule.expression.holds(text):
+            return _result(rule, text) if rule.template else rule.text
+    return None
+
+
+def _block_holds(rules: Sequence[Rule], block: int, text: bytes, holds: dict[int, bool]) -> bool:
+    if block not in holds:
+        rule = rules[block]
+        holds[block] = _block_holds(rules, rule.block, text, holds) and rule.expression.holds(text)
+    return holds[block]
 
 
 def split_pattern(text: str, options: str) -> Parsed:
@@ -193,7 +221,7 @@ def _template(text: str) -> tuple[str | int, ...]:
     return tuple(part for part in parts if part != "")
 
 
-def _result(rule: _Rule, text: bytes) -> str | None:
+def _result(rule: Rule, text: bytes) -> str | None:
     groups = rule.expression.engine.search(text)
     assert groups is not None, "a rule that applied does not match"
     assert rule.template is not None, "an if statement has no result"

@@ -6,13 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posthouse.tables.cidr import format_ip, parse_ip, parse_network
-from posthouse.tables.table import Table
+from posthouse.tables.cidr import Cidr, parse_network
+from posthouse.tables.table import LocalTable
+from posthouse.util.netaddr import format_ip, parse_ip
 from tests.support.lookups import logged, now, opener
 
 
-def _table(*rules: str) -> Table:
-    return opener().open("cidr:{" + ", ".join(f"{{{rule}}}" for rule in rules) + "}")
+def _table(*rules: str) -> LocalTable:
+    table = opener().open("cidr:{" + ", ".join(f"{{{rule}}}" for rule in rules) + "}")
+    assert isinstance(table, LocalTable)
+    return table
 
 
 def test_the_first_rule_wins_whatever_its_length() -> None:
@@ -90,3 +93,63 @@ def test_addresses_survive_reading_and_writing(address: ipaddress.IPv4Address | 
     parsed = parse_ip(str(address))
     assert parsed is not None
     assert ipaddress.ip_address(format_ip(*parsed)) == address
+
+
+CONDITIONS = st.tuples(st.booleans(), NETWORKS)
+
+
+@st.composite
+def rule_files(draw: st.DrawFn) -> list[str]:
+    """Rules, some negated, and if blocks around some of them."""
+    lines, depth = list[str](), 0
+    for place in range(draw(st.integers(1, 14))):
+        negated, network = draw(CONDITIONS)
+        pattern = ("!" if negated else "") + str(network)
+        kind = draw(st.sampled_from(["rule", "rule", "rule", "if", "endif"]))
+        if kind == "if" and depth < 3:
+            depth += 1
+            lines.append(f"if {pattern}")
+        elif kind == "endif" and depth:
+            depth -= 1
+            lines.append("endif")
+        else:
+            lines.append(f"{pattern} {place}")
+    return lines + ["endif"] * depth
+
+
+def _by_the_book(lines: list[str], address: ipaddress.IPv4Address) -> str | None:
+    """Try one line after the other, as the manual tells it."""
+    holds = [True]
+    for line in lines:
+        if line == "endif":
+            holds.pop()
+            continue
+        pattern, _, value = line.removeprefix("if ").partition(" ")
+        inside = (address in ipaddress.ip_network(pattern.lstrip("!"))) is not pattern.startswith("!")
+        if line.startswith("if "):
+            holds.append(holds[-1] and inside)
+        elif holds[-1] and inside:
+            return value
+    return None
+
+
+@settings(max_examples=200)
+@given(rule_files(), st.integers(0, 2**32 - 1), st.data())
+def test_blocks_and_negation_are_what_the_manual_says(lines: list[str], number: int, data: st.DataObject) -> None:
+    """The index against rules tried one by one."""
+    patterns = [line.removeprefix("if ").split(" ")[0].lstrip("!") for line in lines if line != "endif"]
+    near = ipaddress.ip_network(data.draw(st.sampled_from(patterns)))
+    address = ipaddress.IPv4Address(int(near.network_address) | (number & int(near.hostmask)))
+    assert _table(*lines).get(str(address)) == _by_the_book(lines, address)
+
+
+def test_a_hundred_thousand_rules_cost_no_more_than_their_lengths() -> None:
+    """Counted, not timed: a lookup looks into one dictionary for each length of prefix, and tries no list."""
+    rules = [f"{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}.0/24 {number}" for number in range(100_000)]
+    table = _table("if 0.0.0.0/0", *rules, "endif", "::/0 six")
+    assert isinstance(table, Cidr)
+    content = table._content
+    assert {bits: list(lengths) for bits, lengths in content._plain.items()} == {32: [8], 128: [128]}
+    assert not content._anywhere
+    assert not any(content._excepted.values())
+    assert (table.get("1.134.159.7"), table.get("1.134.160.7"), table.get("::1")) == ("99999", None, "six")
