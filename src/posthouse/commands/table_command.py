@@ -9,7 +9,7 @@ import base64
 import getopt
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -17,6 +17,7 @@ from posthouse.commands.table_text import StderrSink, format_entry, input_lines,
 from posthouse.commands.table_writer import SourceKind, TableWriter, WriteOptions
 from posthouse.config.load import config_directory, load_settings
 from posthouse.config.parameters import DEFAULT_DATABASE_TYPE
+from posthouse.tables.blocking import BlockingLookups
 from posthouse.tables.open import Opener
 from posthouse.tables.table import LocalTable, Table, TableFlags, WritableTable
 from posthouse.util import log
@@ -113,7 +114,11 @@ def _run(command: Command, arguments: Arguments) -> int:
     opener = Opener(settings)
     tables = [opener.open(spec, TableFlags(flags.fold, flags.utf8)) for spec in specs]
     if arguments.mode == "q":
-        return _query(command, arguments, tables)
+        with BlockingLookups() as lookups:
+            try:
+                return _query(command, arguments, tables, lookups)
+            finally:
+                opener.close()
     if arguments.mode == "d":
         return _delete(arguments, tables)
     for table in tables:
@@ -130,20 +135,10 @@ def _guarded(name: str, what: str, action: Callable[[], T]) -> T:
             raise CommandError(f"table {name}: {what} error: Application error") from None
         if "not supported" in str(error):
             raise CommandError(f"table {error}") from None
-        raise CommandError(f"table {name}: {what} error: {error}") from None
+        raise CommandError(f"table {name}: {what} error: {str(error).removeprefix(f'{name}: ')}") from None
 
 
-def _now(coroutine: Coroutine[object, None, T]) -> T:
-    """Run a lookup: the tables of a command answer without waiting."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        value: T = stop.value
-        return value
-    raise AssertionError("a local table made the command wait")
-
-
-def _query(command: Command, arguments: Arguments, tables: list[Table]) -> int:
+def _query(command: Command, arguments: Arguments, tables: list[Table], lookups: BlockingLookups) -> int:
     """Look up one key, or all keys of standard input; 0 when any was found."""
     if arguments.has("h") or arguments.has("b"):
         if arguments.key != "-":
@@ -152,7 +147,7 @@ def _query(command: Command, arguments: Arguments, tables: list[Table]) -> int:
     elif arguments.key == "-":
         keys = input_lines()
     else:
-        value = _find(tables, arguments.key)
+        value = _find(lookups, tables, arguments.key)
         if value is None:
             return 1
         shown = _decoded(value) if arguments.has("F") else value
@@ -160,7 +155,7 @@ def _query(command: Command, arguments: Arguments, tables: list[Table]) -> int:
         return 0
     found = False
     for key in keys:
-        value = _find(tables, key)
+        value = _find(lookups, tables, key)
         if value is not None:
             found = True
             shown = _decoded(value) if arguments.has("F") else value
@@ -168,9 +163,9 @@ def _query(command: Command, arguments: Arguments, tables: list[Table]) -> int:
     return 0 if found else 1
 
 
-def _find(tables: list[Table], key: str) -> str | None:
+def _find(lookups: BlockingLookups, tables: list[Table], key: str) -> str | None:
     for table in tables:
-        value: str | None = _guarded(table.name, "query", lambda table=table: _now(table.lookup(key)))  # type: ignore[misc]
+        value: str | None = _guarded(table.name, "query", lambda table=table: lookups.ask(table, key))  # type: ignore[misc]
         if value is not None:
             if not value:
                 log.warning(f"table {table.name}: key {key}: empty string result is not allowed")

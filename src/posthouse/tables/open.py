@@ -162,7 +162,7 @@ class Opener:
 
     def close(self) -> None:
         """Close all tables."""
-        for table in self._open.values():
+        for table in dict.fromkeys(self._open.values()):  # one may be there under two names
             table.close()
         self._open.clear()
 

@@ -50,7 +50,8 @@ class Sqlite(SqlTable):
         """End the thread, and the query that it runs."""
         super().close()
         self._deadline = 0.0
-        self._thread.submit(self._disconnect)
+        if self._connection is not None:
+            self._thread.submit(self._disconnect)
         self._thread.shutdown(wait=False)
 
     def _run(self, query: str) -> Sequence[Row]:
@@ -81,9 +82,9 @@ class Sqlite(SqlTable):
         return self._connection
 
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _is_too_late(self) -> bool:
         return time.monotonic() > self._deadline
