@@ -23,6 +23,7 @@ MODES: Final = ("p", "M", "F", "P", "a", "A", "b", "l", "m", "t", "T")
 ACTIONS: Final = ("d", "n", "e", "X", "#")
 _WITH_MASTER: Final = {"M": "enX#fjxoqvc", "F": "efjhHxoqvc", "P": "eXfjhHxoqvc"}
 PUBLIC_KEY_ALGORITHMS: Final = ("dsa", "ecdsa", "ed25519", "ed448", "rsa")  # of keys that Python's ssl module loads
+FORCE: Final = "-force"  # -e sets names that nothing reads, too
 LOCK_METHODS: Final = ("flock", "fcntl", "dotlock")
 USAGE: Final = (
     "usage: postconf [-a (server SASL types)] [-A (client SASL types)] [-b (bounce templates)] [-c config_dir] "
@@ -85,14 +86,14 @@ def _message(error: ConfigError) -> str:
 
 def _options(argv: list[str]) -> Options:
     try:
-        options, names = getopt.getopt(argv, OPTIONS, ["json"])
+        options, names = getopt.getopt(argv, OPTIONS, ["json", "force"])
     except getopt.GetoptError as error:
         sys.stderr.write(f"postconf: {error.msg}\n")
         raise UsageError(USAGE) from None
     directory, tls_fact = None, ""
     classes: set[str] = set()
     overrides: dict[str, str] = {}
-    given = ["j" if option == "--json" else option[1:] for option, _ in options]
+    given = [{"--json": "j", "--force": FORCE}.get(option, option[1:]) for option, _ in options]
     for option, value in options:
         match option:
             case "-c":
@@ -192,7 +193,7 @@ def _tls_fact(what: str) -> None:
 
 def _main_cf(options: Options) -> None:
     if "e" in options.flags:
-        postconf_main.set_parameters(options.directory, options.names)
+        _edit(options)
         return
     for flag, change in (("X", Change.REMOVE), ("#", Change.COMMENT)):
         if flag in options.flags:
@@ -210,6 +211,19 @@ def _main_cf(options: Options) -> None:
     listing.show(options.names)
     if "q" not in options.flags:
         postconf_main.warn_of_use(configuration, usage, with_main=True)
+
+
+def _edit(options: Options) -> None:
+    """Set parameters, but no name that nothing would read; at a terminal, say what is wrong with the new values."""
+    from posthouse.commands.check.edited import findings_about, names_in, refuse_unknown
+
+    new = names_in(options.names)
+    if FORCE not in options.flags:
+        refuse_unknown(options.directory, new)
+    postconf_main.set_parameters(options.directory, options.names)
+    if sys.stderr.isatty():
+        for finding in findings_about(options.directory, new):
+            warn(str(finding))
 
 
 def _master_cf(options: Options) -> None:
