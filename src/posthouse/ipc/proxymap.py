@@ -1,4 +1,8 @@
-"""The protocol of proxymap(8): lookups in tables that the asking daemon cannot open itself. Both ends' records."""
+"""The protocol of proxymap(8): lookups in tables that the asking daemon cannot open itself. Both ends' records.
+
+proxywrite, the same program under another name, also changes tables and gives their entries: for caches that several
+processes share.
+"""
 
 from typing import Final
 
@@ -22,6 +26,31 @@ class Lookup(Request, frozen=True, tag=1):
     flags: int = AS_USUAL
 
 
+class Update(Request, frozen=True, tag=2):
+    """Store an entry, replacing an old one. Answered with LookupResult: FOUND, RETRY or DENIED."""
+
+    table: str
+    key: str
+    value: str
+    flags: int = AS_USUAL
+
+
+class Delete(Request, frozen=True, tag=3):
+    """Take an entry out. Answered with LookupResult: FOUND (it was there), NOT_FOUND, RETRY or DENIED."""
+
+    table: str
+    key: str
+    flags: int = AS_USUAL
+
+
+class Sequence(Request, frozen=True, tag=4):
+    """Give the entries from the one with this number on. 0 begins anew: later numbers count in the list made then."""
+
+    table: str
+    start: int
+    flags: int = AS_USUAL
+
+
 class LookupResult(Request, frozen=True, tag=11):
     """status: FOUND, NOT_FOUND, RETRY (with the reason in value) or DENIED (not in proxy_read_maps)."""
 
@@ -29,5 +58,15 @@ class LookupResult(Request, frozen=True, tag=11):
     value: str
 
 
-SERVER: Final[Protocol[Lookup]] = Protocol(NAME, VERSION, Lookup)
-CLIENT: Final[Protocol[LookupResult]] = Protocol(NAME, VERSION, LookupResult)
+class Entries(Request, frozen=True, tag=12):
+    """Keys and values; none when the end is reached. status: FOUND, RETRY (with the reason in why) or DENIED."""
+
+    status: int
+    why: str
+    entries: list[tuple[str, str]]
+
+
+ToProxymap = Lookup | Update | Delete | Sequence
+FromProxymap = LookupResult | Entries
+SERVER: Final[Protocol[ToProxymap]] = Protocol(NAME, VERSION, ToProxymap)
+CLIENT: Final[Protocol[FromProxymap]] = Protocol(NAME, VERSION, FromProxymap)

@@ -37,6 +37,7 @@ RESOLVER_FILES: Final = ("/run/systemd/resolve", "/usr/share/ca-certificates", "
 # Delivery agents open what decides about rights without "proxy:"; what is remote of it is proxymap's all the same.
 DELIVERY_AGENTS: Final = frozenset({"local", "virtual"})
 SENSITIVE_MAPS: Final = frozenset({"alias_maps", "virtual_gid_maps", "virtual_mailbox_maps", "virtual_uid_maps"})
+PROXY_WRITE_MAPS: Final = "proxy_write_maps"
 REMOTE_TABLES: Final = "posthouse_remote_tables"  # among proxymap's settings: those that services name (orders)
 ACCOUNT_FILES: Final = ("/etc", "/var/lib/sss/mc", "/run/systemd/userdb")  # "/etc": passwd is replaced by a new file
 OWN_SOURCE: Final = os.path.dirname(os.path.dirname(__file__))  # so that a traceback shows lines; no secret is in it
@@ -63,7 +64,12 @@ def compute_rules(
         user=user,
         root_directory=queue if chroot else "",
         reads=_unique([*reads, *(ACCOUNT_FILES if accounts else ())]),
-        writes=_unique(_expanded((*wanted.writes, *(wanted.mailboxes if acts_itself else ())), settings)),
+        writes=_unique(
+            [
+                *_expanded((*wanted.writes, *(wanted.mailboxes if acts_itself else ())), settings),
+                *(_cache_directories(settings, queue) if wanted.remote_tables else ()),
+            ]
+        ),
         appends=_unique(path for path in _expanded(wanted.appends, settings) if path != "/dev/stdout"),
         sockets=_unique([*_sockets(daemon, queue), *remote.sockets, f"{queue}/public/postlog" if log else "/dev/log"]),
         tcp_connect=ANY_PORT if remote.network else _connect_ports(wanted.network, settings),
@@ -142,6 +148,11 @@ def _named_tables(daemon: Daemon, settings: Settings) -> Iterator[tuple[str, str
 def _items(parameter: Parameter[Any], settings: Settings) -> Iterator[str]:
     if not isinstance(parameter, (NameList, String)) or not parameter.expanded:
         return
+    if parameter.name == PROXY_WRITE_MAPS:
+        yield from sorted(_changed_tables(settings))
+        return
+    if parameter is PROXY_READ_MAPS and _is_proxywrite(settings):
+        return
     if parameter is PROXY_READ_MAPS:
         approved = settings[PROXY_READ_MAPS]
         yield from (*(item for item in approved if item.startswith("/")), *sorted(served_tables(approved)))
@@ -156,6 +167,27 @@ def _items(parameter: Parameter[Any], settings: Settings) -> Iterator[str]:
                 yield from parse_items(text)
             except ListSyntaxError:
                 continue  # the check of the configuration has said so
+
+
+def _is_proxywrite(settings: Settings) -> bool:
+    return settings.service_name == (settings.text("proxywrite_service_name") or "proxywrite")
+
+
+def _changed_tables(settings: Settings) -> frozenset[str]:
+    """Name the tables that this service may change: those of proxywrite, and nobody else's."""
+    if not _is_proxywrite(settings):
+        return frozenset()
+    try:
+        return served_tables(parse_items(settings.text(PROXY_WRITE_MAPS)))
+    except ListSyntaxError:
+        return frozenset()
+
+
+def _cache_directories(settings: Settings, queue: str) -> Iterator[str]:
+    """Name the directories in which proxywrite changes tables, and makes them: such as hold nothing else."""
+    for kind, name in tables_in(tuple(_changed_tables(settings))):
+        if kind in INDEX_SUFFIXES and name.startswith("/") and (directory := _own_directory(name, queue)):
+            yield directory
 
 
 def _paths(specs: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -41,6 +41,8 @@ def writes(daemon: Daemon) -> str:
     found += [f"`{path}` (appends)" for path in daemon.privileges.appends]
     if daemon.privileges.asks_runas:
         found.append("by way of runas")
+    if daemon.privileges.remote_tables:
+        found.append("as proxywrite: caches that `$proxy_write_maps` names")
     return ", ".join(found) or NOTHING
 
 

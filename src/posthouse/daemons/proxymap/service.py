@@ -6,7 +6,25 @@ from typing import Final
 
 from posthouse.config.lists import parse_items
 from posthouse.config.parameters import PROXY_READ_MAPS
-from posthouse.ipc.proxymap import AS_USUAL, DENIED, FOLD, FOUND, NOT_FOUND, RETRY, SERVER, UTF8, Lookup, LookupResult
+from posthouse.config.settings import Settings
+from posthouse.daemons.proxymap.changes import Changes
+from posthouse.daemons.proxymap.parameters import PROXY_WRITE_MAPS, PROXYWRITE_SERVICE_NAME
+from posthouse.ipc.proxymap import (
+    AS_USUAL,
+    DENIED,
+    FOLD,
+    FOUND,
+    NOT_FOUND,
+    RETRY,
+    SERVER,
+    UTF8,
+    Entries,
+    FromProxymap,
+    Lookup,
+    LookupResult,
+    Sequence,
+    ToProxymap,
+)
 from posthouse.ipc.stream import Channel
 from posthouse.skeleton.daemon import Context, Service
 from posthouse.skeleton.rules import REMOTE_TABLES
@@ -21,17 +39,20 @@ ACCOUNTS: Final = frozenset({"unix:passwd.byname"})
 
 
 class ProxymapService(Service):
-    """See the module's docstring."""
+    """See the module's docstring. As the service proxywrite it also changes tables, and serves no others."""
 
     def __init__(self, context: Context) -> None:
         """Open the approved tables; one that cannot be opened answers "try again"."""
         self._context = context
         settings = context.settings
-        remote = parse_items(settings.text(REMOTE_TABLES))
-        self._approved = served_tables(settings[PROXY_READ_MAPS]) | ACCOUNTS | frozenset(remote)
+        self._writes = settings.service_name == settings[PROXYWRITE_SERVICE_NAME]
+        self._approved = _may_change(settings) if self._writes else _may_read(settings)
         self._opener = Opener(settings)
+        self._changes = Changes(self._opener)
+        if self._writes:
+            self._changes.make_missing(self._approved)
         self._tables = {(name, AS_USUAL): self._opener.open_or_fail(name) for name in sorted(self._approved)}
-        self._channels: set[Channel[Lookup]] = set()
+        self._channels: set[Channel[ToProxymap]] = set()
 
     def accept(self, sock: socket.socket, listener: int) -> None:
         """Take a client."""
@@ -48,12 +69,25 @@ class ProxymapService(Service):
         """Close the tables."""
         self._opener.close()
 
-    def _on_close(self, channel: Channel[Lookup]) -> None:
+    def _on_close(self, channel: Channel[ToProxymap]) -> None:
         self._channels.discard(channel)
+        self._changes.forget(channel)
         self._context.session_ended()
 
-    def _on_record(self, channel: Channel[Lookup], record: Lookup) -> None:
-        eager.start(self._look_up(record), partial(self._answered, channel))
+    def _on_record(self, channel: Channel[ToProxymap], record: ToProxymap) -> None:
+        eager.start(self._answer(channel, record), partial(self._answered, channel))
+
+    async def _answer(self, channel: Channel[ToProxymap], record: ToProxymap) -> FromProxymap:
+        table = self._table(record.table, record.flags & AS_USUAL)
+        if table is None or not (self._writes or isinstance(record, Lookup)):
+            self._deny(record)
+            return _failed(record, DENIED, "")
+        try:
+            if isinstance(record, Lookup):
+                return await _look_up(table, record)
+            return await self._changes.answer(table, channel, record)
+        except TableError as error:
+            return _failed(record, RETRY, str(error))
 
     def _table(self, name: str, flags: int) -> Table | None:
         """Give an approved table, as a client uses it; None: it is not approved."""
@@ -63,22 +97,37 @@ class ProxymapService(Service):
             table = self._tables[name, flags] = self._opener.open_or_fail(name, wanted)
         return table
 
-    async def _look_up(self, record: Lookup) -> LookupResult:
-        table = self._table(record.table, record.flags & AS_USUAL)
-        if table is None:
-            log.warning(f'request for unapproved table: "{record.table}"')
-            log.warning(f"to approve this table for read-only access, list proxy:{record.table} in proxy_read_maps")
-            return LookupResult(record.id, DENIED, "")
-        try:
-            value = await table.lookup(record.key)
-        except TableError as error:
-            return LookupResult(record.id, RETRY, str(error))
-        if value is None:
-            return LookupResult(record.id, NOT_FOUND, "")
-        if not is_utf8(value):  # the records between daemons are UTF-8
-            return LookupResult(record.id, RETRY, f"{record.table}: the value is not UTF-8")
-        return LookupResult(record.id, FOUND, value)
+    def _deny(self, record: ToProxymap) -> None:
+        how = "read-only" if isinstance(record, Lookup) and not self._writes else "read-write"
+        where = "proxy_read_maps" if how == "read-only" else "proxy_write_maps"
+        log.warning(f'request for unapproved table: "{record.table}"')
+        log.warning(f"to approve this table for {how} access, list proxy:{record.table} in {where}")
 
-    def _answered(self, channel: Channel[Lookup], outcome: "eager.Outcome[LookupResult]") -> None:
+    def _answered(self, channel: Channel[ToProxymap], outcome: "eager.Outcome[FromProxymap]") -> None:
+        answer = outcome.result()
         if channel in self._channels:
-            channel.send(outcome.result())
+            channel.send(answer)
+
+
+def _may_read(settings: Settings) -> frozenset[str]:
+    remote = parse_items(settings.text(REMOTE_TABLES))  # what other services name without "proxy:"
+    return served_tables(settings[PROXY_READ_MAPS]) | ACCOUNTS | frozenset(remote)
+
+
+def _may_change(settings: Settings) -> frozenset[str]:
+    return served_tables(settings[PROXY_WRITE_MAPS])
+
+
+async def _look_up(table: Table, record: Lookup) -> LookupResult:
+    value = await table.lookup(record.key)
+    if value is None:
+        return LookupResult(record.id, NOT_FOUND, "")
+    if not is_utf8(value):  # the records between daemons are UTF-8
+        raise TableError(f"{record.table}: the value is not UTF-8")
+    return LookupResult(record.id, FOUND, value)
+
+
+def _failed(record: ToProxymap, status: int, why: str) -> FromProxymap:
+    if isinstance(record, Sequence):
+        return Entries(record.id, status, why, [])
+    return LookupResult(record.id, status, why)
