@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -250,31 +251,40 @@ class SlapdRig(Rig):
     more_config: ClassVar[str] = ""
     more_entries: ClassVar[str] = ""
 
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.home = Path(tempfile.mkdtemp(prefix="slapd-"))  # pytest's directories are root's
+        self.local_url = f"ldapi://{str(self.home / 'ldapi').replace('/', '%2F')}"
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End it and remove its files."""
+        super().__exit__(kind, error, traceback)
+        shutil.rmtree(self.home, ignore_errors=True)
+
     @staticmethod
     def why_not() -> str:
         """Say whether it is here."""
-        try:
-            import bonsai  # noqa: F401, PLC0415
-        except ImportError:
-            return "the Python package bonsai is not here: make peers"
         if not find_peer("slapd"):
             return "Debian's package slapd is not installed"
         return "" if os.path.isdir("/etc/ldap/schema") else "slapd's schemas are not in /etc/ldap"
 
     def command(self) -> list[str]:
         """Make the database, and run it in the foreground, as nobody where we are root."""
-        config = self.directory / "slapd.conf"
+        config = self.home / "slapd.conf"
         if not config.exists():
-            config.write_text(SLAPD.format(directory=self.directory, more=self.more_config))
-            (self.directory / "db").mkdir()
-            (self.directory / "entries.ldif").write_text(_ldif() + self.more_entries)
-            slapadd = [find_peer("slapadd"), "-f", str(config), "-l", str(self.directory / "entries.ldif"), "-q"]
-            subprocess.run(slapadd, check=True, timeout=60, capture_output=True)
+            config.write_text(SLAPD.format(directory=self.home, more=self.more_config))
+            (self.home / "db").mkdir()
+            (self.home / "entries.ldif").write_text(_ldif() + self.more_entries)
+            slapadd = [find_peer("slapadd"), "-f", str(config), "-l", str(self.home / "entries.ldif"), "-q"]
+            done = subprocess.run(slapadd, check=False, timeout=60, capture_output=True)
+            assert done.returncode == 0, done.stderr.decode()
             if os.geteuid() == 0:
-                for path in (self.directory, *self.directory.rglob("*")):
+                for path in (self.home, *self.home.rglob("*")):
                     shutil.chown(path, "nobody")
         user = ["-u", "nobody", "-g", "nogroup"] if os.geteuid() == 0 else []
-        urls = f"ldap://127.0.0.1:{self.port}/ ldapi://{str(self.directory / 'ldapi').replace('/', '%2F')}"
+        urls = f"ldap://127.0.0.1:{self.port}/ {self.local_url}"
         return [find_peer("slapd"), "-f", str(config), "-h", urls, "-d", "0", *user]
 
     def spec(self, timeout_s: int) -> str:

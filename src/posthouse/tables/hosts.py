@@ -78,12 +78,13 @@ class Connector(Generic[C]):
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """Times in seconds; connections to one server."""
+    """Times in seconds; connections to one server. in_order: servers are tried as they are written."""
 
     attempt_s: float = ATTEMPT_S
     retry_s: float = RETRY_S
     idle_s: float = IDLE_S
     connections: int = CONNECTIONS
+    in_order: bool = False
 
 
 @dataclass(slots=True)
@@ -146,6 +147,8 @@ class Pool(Generic[C]):
             return self._servers
         now = asyncio.get_running_loop().time()
         usable = [server for server in self._servers if server.down_until <= now]
+        if self._limits.in_order:
+            return usable
         secrets.SystemRandom().shuffle(usable)
         return sorted(usable, key=lambda server: not server.host.path)
 

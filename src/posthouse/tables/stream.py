@@ -75,6 +75,12 @@ class Stream(asyncio.Protocol):
         finally:
             self._feed = None
 
+    async def start_tls(self, context: ssl.SSLContext, name: str) -> None:
+        """Go on over TLS, now that the server waits for it. Raises OSError: no handshake, or not this server."""
+        if self._broken or self._transport is None:
+            raise ServerError(self._broken or "not connected")
+        self._transport = await self._loop.start_tls(self._transport, self, context, server_hostname=name)
+
     def retire(self) -> None:
         """Use it no more after the exchange that has just ended."""
         self._break("the server ends the connection after each reply")
