@@ -137,6 +137,7 @@ class _Kind:
         self.sender_transports = _Senders(
             rows.sender_transports, parameters.EMPTY_ADDRESS_DEFAULT_TRANSPORT_MAPS_LOOKUP_KEY, settings, opener, rules
         )
+        self.asks_sender = bool(self.sender_relayhosts or self.sender_transports)
 
 
 class _Senders:
@@ -246,7 +247,8 @@ class Resolver:
                 except TableError:
                     log.warning("transport_maps lookup failure")
                     raise
-                self._told(which.rows.transports, recipient, hop)
+                if self._trace is not None:
+                    self._told(which.rows.transports, recipient, hop)
         if self._relocated:
             hop = await self._relocate(recipient) or hop
             self._told(RELOCATED_MAPS, recipient, hop)
@@ -268,23 +270,29 @@ class Resolver:
         """Give transport and nexthop as main.cf says: a nexthop written with the transport wins, then relayhost."""
         rows, nexthop = which.rows, domain
         if address_class == CLASS_LOCAL:
-            hop = self._told(rows.local, domain, which.local)
+            row, hop = rows.local, which.local
         elif address_class == CLASS_VIRTUAL:
-            hop = self._told(rows.virtual, domain, which.virtual)
+            row, hop = rows.virtual, which.virtual
         else:
-            if address_class == CLASS_RELAY:
-                hop = self._told(rows.relay, domain, which.relay)
-            else:
-                hop = self._told(rows.default, domain, which.default)
-                if which.sender_transports:
-                    text = await which.sender_transports.find(sender)
-                    hop = self._told(rows.sender_transports, sender, hop if text is None else split_transport(text))
+            row, hop = (rows.relay, which.relay) if address_class == CLASS_RELAY else (rows.default, which.default)
             nexthop = which.relayhost or domain
-            if which.relayhost:
-                self._told(rows.relayhost, domain, Hop(hop.transport, nexthop))
-            if which.sender_relayhosts:
-                nexthop = await which.sender_relayhosts.find(sender) or nexthop
-                self._told(rows.sender_relayhosts, sender, Hop(hop.transport, nexthop))
+        if self._trace is not None:
+            self._told(row, domain, hop)
+            if nexthop is not domain:
+                self._told(rows.relayhost, domain, Hop(hop.transport, hop.nexthop or nexthop))
+        if which.asks_sender and address_class not in (CLASS_LOCAL, CLASS_VIRTUAL):
+            return await self._by_sender(hop, nexthop, sender, which, address_class)
+        return Hop(hop.transport, hop.nexthop or nexthop)
+
+    async def _by_sender(self, hop: Hop, nexthop: str, sender: str, which: _Kind, address_class: int) -> Hop:
+        """Let the sender change the transport (of the default class) and the relayhost."""
+        rows = which.rows
+        if which.sender_transports and address_class != CLASS_RELAY:
+            text = await which.sender_transports.find(sender)
+            hop = self._told(rows.sender_transports, sender, hop if text is None else split_transport(text))
+        if which.sender_relayhosts:
+            nexthop = await which.sender_relayhosts.find(sender) or nexthop
+            self._told(rows.sender_relayhosts, sender, Hop(hop.transport, hop.nexthop or nexthop))
         return Hop(hop.transport, hop.nexthop or nexthop)
 
     def _told(self, rule: Parameter[object], subject: str, hop: Hop) -> Hop:
