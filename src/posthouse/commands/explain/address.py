@@ -15,7 +15,6 @@ from posthouse.commands.explain.explainer import EXPLAINERS, Explainer
 from posthouse.commands.explain.model import Report, Section, Step
 from posthouse.commands.explain.neighbours import QUEUE_ID
 from posthouse.commands.explain.patterns import matching_pattern
-from posthouse.commands.explain.record import RecordingOpener
 from posthouse.commands.explain.situation import Narrator, Situation
 from posthouse.commands.explain.words import CLASSES, class_of
 from posthouse.config.parameter import Parameter
@@ -107,7 +106,7 @@ class _Way:
         self.ends: list[str] = []
         self._cleanup = self._make_cleanup()
         settings = situation.settings("trivial-rewrite")
-        self._opener = RecordingOpener(settings, situation.recorder)
+        self._opener = situation.opener(settings)
         self._routes = Listener(situation.recorder, settings, situation.place)
         self._routes.kind = "route"
         self._resolver = Resolver(settings, self._opener, trace=self._routes)
@@ -117,7 +116,7 @@ class _Way:
         """Put cleanup(8)'s parts together, as its service does. Raises ConfigError."""
         situation = self._situation
         settings = situation.settings("cleanup")
-        opener = RecordingOpener(settings, situation.recorder)
+        opener = situation.opener(settings)
         listener = Listener(situation.recorder, settings, situation.place)
         rewriter = Rewriter(settings, listener)
         rules = search_rules(settings, LocalDomains(settings, opener))

@@ -71,15 +71,19 @@ async def explain(subject: str, options: dict[str, list[str]], arguments: list[s
     configuration = read_configuration(options["c"][-1] if options.get("c") else None)
     situation = Situation(configuration, {**options, "argument": arguments or []}, asks_dns="dns" in options)
     LOG.open("posthouse", situation.recorder)
-    asked = {
-        name: values[-1] if name != "to" else values for name, values in options.items() if name not in ("c", "json")
-    }
-    report = Report(subject, {**asked, **({"argument": arguments[-1]} if arguments else {})}, configuration.directory)
+    report = Report(subject, _asked(options, arguments or []), configuration.directory)
     if user := situation.word("sasl"):
         report.note(NO_SASL.format(user))
     for explainer in EXPLAINERS.of(subject):
         await explainer.explain(situation, report)
     return report
+
+
+def _asked(options: dict[str, list[str]], arguments: list[str]) -> dict[str, object]:
+    """Give the question as the report shows it: recipients are a list, an option without value is true."""
+    shown = {name: values for name, values in options.items() if name not in ("c", "json")}
+    asked = {name: values if name == "to" else values[-1] or name != "dns" for name, values in shown.items()}
+    return asked | ({"argument": arguments[-1]} if arguments else {})
 
 
 def read_configuration(option: str | None) -> Configuration:

@@ -13,7 +13,6 @@ from typing import Final
 
 from posthouse.commands.explain.model import Report, Section, Step
 from posthouse.commands.explain.neighbours import AcceptingCleanup, AskingDns, KnownDns, NotAskedError
-from posthouse.commands.explain.record import RecordingOpener
 from posthouse.commands.explain.situation import Narrator, Situation
 from posthouse.config.master_cf import Service
 from posthouse.config.parameters import ALIAS_MAPS, QUEUE_DIRECTORY, VIRTUAL_MAILBOX_MAPS
@@ -97,7 +96,7 @@ class Deliveries:
 
     async def _local(self, narrator: Narrator, _service: Service, delivery: Delivery) -> Forwarded:
         settings = narrator.settings
-        opener = RecordingOpener(settings, self._situation.recorder)
+        opener = self._situation.opener(settings)
         tables = local.Tables(
             aliases=TellingMaps(open_maps(settings[ALIAS_MAPS], opener, SENSITIVE), ALIAS_MAPS.name, narrator),
             passwd=TellingMaps(open_maps(["unix:passwd.byname"], opener), "account", narrator),
@@ -109,7 +108,7 @@ class Deliveries:
 
     async def _virtual(self, narrator: Narrator, _service: Service, delivery: Delivery) -> Forwarded:
         settings = narrator.settings
-        opener = RecordingOpener(settings, self._situation.recorder)
+        opener = self._situation.opener(settings)
         tables = virtual.Tables(
             *(
                 open_maps(settings[row], opener, SENSITIVE)

@@ -4,14 +4,19 @@ Tables are watched from outside: RecordingOpener gives each of them wrapped, so 
 was kept is taken by whoever makes the next step of the explanation, so each lookup stands with the step that did it.
 """
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from posthouse.commands.explain.model import Lookup
 from posthouse.commands.explain.source import Sources
+from posthouse.config.parameters import PROXY_READ_MAPS
 from posthouse.config.settings import Settings
+from posthouse.tables.fail import Fail
 from posthouse.tables.open import Opener
+from posthouse.tables.served import PREFIX, served_tables
 from posthouse.tables.table import DEFAULT_FLAGS, Table, TableFlags
 from posthouse.util.errors import TableError
 from posthouse.util.log import LOG
@@ -99,6 +104,8 @@ class RecordingTable(Table):
             lookup.value = await self._table.lookup(key)
         except TableError as error:
             lookup.error = str(error)
+            if os.geteuid() != 0 and os.strerror(errno.EACCES) in lookup.error:
+                lookup.note = "this user may not read it; the daemons perhaps may"
             raise
         if lookup.value is not None:
             self._sources.locate(lookup, self._flags)
@@ -108,21 +115,30 @@ class RecordingTable(Table):
 class RecordingOpener(Opener):
     """Opens tables as the daemons do, and gives them wrapped. "proxy:" tables are opened here."""
 
-    def __init__(self, settings: Settings, recorder: Recorder) -> None:
+    def __init__(self, settings: Settings, recorder: Recorder, *, proxied: Settings | None = None) -> None:
+        """proxied: proxymap's settings; without them every table is taken for one that it serves."""
         super().__init__(settings)
+        self._approved = None if proxied is None else served_tables(proxied[PROXY_READ_MAPS])
         self._recorder = recorder
         self._sources = Sources(settings, recorder.muted)
         self._wrapped: dict[int, RecordingTable] = {}
 
     def open(self, spec: str, flags: TableFlags = DEFAULT_FLAGS) -> Table:
         """Open a table. Raises ConfigError."""
-        table = super().open(spec, flags)
+        table = self._refused(spec, flags) or super().open(spec, flags)
         if isinstance(table, RecordingTable):  # behind "proxy:"
             return table
         wrapped = self._wrapped.get(id(table))
         if wrapped is None:
             wrapped = self._wrapped[id(table)] = RecordingTable(table, flags, self._recorder, self._sources)
         return wrapped
+
+    def _refused(self, spec: str, flags: TableFlags) -> Table | None:
+        """Give what stands for a table that proxymap(8) would not give access to; None: it is none."""
+        name = spec.removeprefix(PREFIX)
+        if self._approved is None or name == spec or not flags.proxy or name in self._approved:
+            return None
+        return Fail(spec, f"{spec}: proxymap service is not configured for this table; see proxy_read_maps", flags)
 
     def open_or_fail(self, spec: str, flags: TableFlags = DEFAULT_FLAGS) -> Table:
         """Open a table; one that cannot be opened fails its lookups, and tells."""

@@ -29,10 +29,12 @@ from posthouse.daemons.smtpd import parameters as p
 from posthouse.daemons.smtpd.client import UNKNOWN, Client, plain_address
 from posthouse.daemons.smtpd.conversation import Shared
 from posthouse.daemons.smtpd.service import Neighbours, make_shared
+from posthouse.governor.drain import read_drain
 from posthouse.protocol.address import POSTMASTER
 from posthouse.rewriting.resolve import Resolver
 from posthouse.skeleton.daemon import UNLIMITED, Context
 from posthouse.skeleton.lifetime import Lifetime
+from posthouse.skeleton.resources import Resources
 
 OWN_STAGE: Final = {
     p.SMTPD_CLIENT_RESTRICTIONS.name: "CONNECT",
@@ -62,10 +64,11 @@ class SessionExplainer(Explainer):
 
 
 def _service(situation: Situation) -> Service:
-    """Find the service whose settings hold: --service, else smtp, else the first smtpd of the network."""
+    """Find the service whose settings hold: --service, else smtp, else the one behind postscreen, else the first."""
     wanted = situation.word("service")
-    for name in (wanted,) if wanted else ("smtp", ""):
-        service = situation.service("smtpd", name, "inet") or situation.service("smtpd", name)
+    usual = [("smtp", "inet"), ("smtpd", "pass"), ("", "inet"), ("", "")]
+    for name, kind in [(wanted, "inet"), (wanted, "")] if wanted else usual:
+        service = situation.service("smtpd", name, kind)
         if service is not None:
             return service
     raise missing(f"smtpd under the name {wanted}" if wanted else "smtpd")
@@ -79,8 +82,8 @@ class _Session:
         loop = asyncio.get_running_loop()
         recorder = situation.recorder
         rewriting = situation.settings("trivial-rewrite")
-        opener = RecordingOpener(rewriting, recorder)
-        self._opener = RecordingOpener(settings, recorder)
+        opener = situation.opener(rewriting)
+        self._opener = situation.opener(settings)
         resolver = TellingResolver(Resolver(rewriting, opener), recorder)
         self._watcher = Watcher(recorder, resolver)
         self._names = _names(situation)
@@ -143,7 +146,7 @@ class _Session:
         step = Step("command", verb, argument, text=reply)
         step.result = "REJECT" if reply >= "500" else "DEFER" if reply >= "400" else "ok"
         step.steps = watcher.finish(list(self._plan.get(stage, ())))
-        step.log = self._situation.recorder.take_log()
+        step.lookups, step.log = self._situation.recorder.take_lookups(), self._situation.recorder.take_log()
         for each in step.steps:
             await self._complete(each, stage)
         _mark_decision(step)
@@ -188,7 +191,8 @@ def _share(settings: Settings, opener: RecordingOpener, asked: Neighbours, watch
     ours, masters = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, masters:
         lifetime = Lifetime(loop, ours, client_limit=UNLIMITED)
-        context = Context(settings, loop, lifetime, settings[QUEUE_DIRECTORY], UNLIMITED)
+        resources = Resources(read_drain(settings[QUEUE_DIRECTORY]))
+        context = Context(settings, loop, lifetime, settings[QUEUE_DIRECTORY], UNLIMITED, resources=resources)
         return make_shared(context, opener, asked, watcher)
 
 

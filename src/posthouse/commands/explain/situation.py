@@ -6,7 +6,7 @@ from functools import cache
 from typing import Final
 
 from posthouse.commands.explain.model import Place, Step
-from posthouse.commands.explain.record import Recorder
+from posthouse.commands.explain.record import Recorder, RecordingOpener
 from posthouse.commands.orders.programs import INTERNAL_MASTER_CF
 from posthouse.config.load import Configuration
 from posthouse.config.master_cf import Service, parse_master_cf
@@ -53,6 +53,10 @@ class Situation:
     def settings(self, program: str, name: str = "") -> Settings:
         """Give the settings of a daemon, with what its service in master.cf overrides."""
         return self.configuration.settings(program, self.service(program, name))
+
+    def opener(self, settings: Settings) -> RecordingOpener:
+        """Make what opens a daemon's tables; what proxymap(8) would refuse is refused."""
+        return RecordingOpener(settings, self.recorder, proxied=self.settings("proxymap"))
 
     def place_of(self, service: Service) -> Place:
         """Say where a service is written."""

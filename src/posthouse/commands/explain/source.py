@@ -23,6 +23,7 @@ from posthouse.util.errors import ConfigError, TableError
 INDEXED: Final = frozenset({"btree", "cdb", "dbm", "hash", "lmdb", "sdbm", "texthash"})
 PATTERNS: Final = frozenset({"cidr", "pcre", "regexp"})
 MAX_SOURCE: Final = 64 * 1024 * 1024  # bytes of a text that is read for this
+UNREAD: Final = "the source text cannot be read here"
 STALE: Final = "the source text says something else; run postmap (or postalias)"
 
 
@@ -50,6 +51,7 @@ class Sources:
         if path not in self._entries:
             known = self._entries[path] = _read_entries(path)
         if known is None:
+            lookup.note = UNREAD if os.path.exists(path) else ""
             return
         key = fold_key(lookup.key, utf8=flags.utf8)
         entry = known.get(key)
