@@ -59,6 +59,7 @@ def test_defaults_by_name(name: str, default: str | None) -> None:
 def test_misspelled_names_are_guessed() -> None:
     """The nearest parameter or macro, or nothing."""
     assert catalog.did_you_mean("mydestinaton") == "mydestination"
+    assert catalog.did_you_mean("smtp_destination_concurency_limit") == "smtp_destination_concurrency_limit"
     assert catalog.did_you_mean("my_netwrks_x", ["my_networks_x"]) == "my_networks_x"
     assert catalog.did_you_mean("zzzzzzzz") is None
 
