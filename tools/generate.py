@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from posthouse.commands import explain, parameter_table, policies
+from posthouse.commands.check import document as check_document
 from posthouse.commands.policies.table import replaced
 from posthouse.daemons.metrics.families import FAMILIES
 
@@ -20,6 +21,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 UNITS: Final = ("posthouse.service", "posthouse-rootless.service", "posthouse.socket")
 SECURITY, METRICS = "docs/security.md", "docs/metrics.md"
 EXPLAIN: Final = "docs/explain.md"
+CHECKS: Final = "docs/checks.md"
 _FILE: Final = re.compile(r"^```\w+ file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _EXAMPLE: Final = re.compile(r"^```console\n\$ posthouse explain ([^\n]*)\n.*?^```$", re.MULTILINE | re.DOTALL)
 _SHOWN: Final = "/etc/postfix"  # where the document says that its files are
@@ -31,6 +33,7 @@ def generated() -> dict[str, str]:
     system = policies.default_system()
     files = {f"docs/man/{name}": text for name, text in policies.manual_pages().items()}
     files |= {f"packaging/systemd/{name}": policies.FILES[f"systemd/{name}"](system) for name in UNITS}
+    files[CHECKS] = with_findings((ROOT / CHECKS).read_text(encoding="utf-8"))
     files["docs/parameters.md"] = parameter_table.document()
     document = (ROOT / SECURITY).read_text(encoding="utf-8")
     files[SECURITY] = replaced(document, policies.security_table(system))
@@ -54,6 +57,13 @@ def with_examples(document: str) -> str:
             return f"```console\n$ posthouse explain {example[1]}\n{written.getvalue().replace(directory, _SHOWN)}```"
 
         return _EXAMPLE.sub(run, document)
+
+
+def with_findings(document: str) -> str:
+    """Put the tables of findings between their marks."""
+    begin, end = "<!-- begin: findings (made by `make docs`) -->\n", "<!-- end: findings -->\n"
+    before, _, rest = document.partition(begin)
+    return before + begin + check_document.tables() + end + rest.partition(end)[2]
 
 
 def metrics_table() -> str:

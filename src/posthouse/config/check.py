@@ -94,10 +94,11 @@ def _check_by_itself(directory: str, registry: Registry, error: ConfigError) -> 
     """Check what can be checked when a value is wrong that the defaults of others are computed from."""
     main, master = read_main_cf(directory), read_master_cf(directory)
     context = Context(Configuration(directory, main, master, level_facts(main)), registry)
-    found = [values.bad_value(error)]
-    for check in (values.check_values, form.check_files, form.check_lines, names.check_names):
-        found += check(context)
-    return _sorted(found)
+    checks = (values.check_values, form.check_files, form.check_lines, names.check_names)
+    found = [finding for check in checks for finding in check(context)]
+    first = values.bad_value(error)
+    is_said = any(finding[1:4] == first[1:4] for finding in found)  # severity and place
+    return _sorted(found if is_said else [first, *found])
 
 
 def check_configuration(

@@ -12,7 +12,11 @@ from posthouse.util.errors import ConfigError
 
 UNKNOWN = Kind("unknown-program", ERROR, "master.cf has a service with a program that does not exist.")
 NOT_BUILT = Kind(
-    "program-not-built", NOTE, "Postfix has the program, and this release does not.", "the service is left out"
+    "program-not-built",
+    NOTE,
+    "Postfix has the program, and this release does not.",
+    "the service is left out",
+    "no need; or take the service out",
 )
 ONE = Kind(
     "limit-must-be-one", ERROR, "A service that there is once has another process limit.", "", "write 1 in column 7"
@@ -27,7 +31,13 @@ NO_LIMIT = Kind(
 CHROOT = Kind(
     "cannot-chroot", ERROR, "A program that needs the whole file system is chrooted.", "", "write n in column 5"
 )
-OUTSIDE = Kind("chroot-not-used", NOTE, "A service is chrooted in Postfix, and not here.")
+OUTSIDE = Kind(
+    "chroot-not-used",
+    NOTE,
+    "A service is chrooted in Postfix, and not here.",
+    "it has the same walls by Landlock",
+    "no need; or write n in column 5",
+)
 PRIVILEGES = Kind(
     "needless-privileges",
     WARNING,
@@ -36,7 +46,10 @@ PRIVILEGES = Kind(
     "write y or - in column 4",
 )
 ENDPOINT = Kind(
-    "bad-endpoint", ERROR, "The first column of an inet service is no address and port where one can listen."
+    "bad-endpoint",
+    ERROR,
+    "The first column of an inet service is no address and port where one can listen.",
+    fix="write port, host:port or [address]:port",
 )
 TAKEN = Kind(
     "port-twice",
@@ -76,7 +89,7 @@ def check_programs(context: Context) -> Iterator[Finding]:
     outside = [service.name for service in context.services() if service.chroot and service.program in OUTSIDE_CHROOT]
     if outside:
         listed = ", ".join(dict.fromkeys(outside))
-        what = f"{listed}: not chrooted, since accounts are looked up; Landlock has the same walls"
+        what = f"{listed}: not chrooted, since accounts are looked up"
         yield OUTSIDE.at(Place(context.master_path), what)
 
 
@@ -122,7 +135,8 @@ def check_addresses(context: Context) -> Iterator[Finding]:
         try:
             addresses = service_addresses(service, context.view(service), context.master_path)
         except ConfigError as error:
-            yield ENDPOINT.at(Place(error.file, error.line), error.why)
+            why, _, advice = error.why.partition("; ")
+            yield ENDPOINT.at(Place(error.file, error.line), why, advice or None)
             continue
         others = (_holder(taken, address) for address in addresses)
         other = next((other for other in others if other is not None), None)

@@ -22,11 +22,13 @@ def test_exactly_these_findings(case: Path, open_directory: Path) -> None:
     directory = open_directory
     expected = unpack(case, directory)
     assert expected, "a wrong configuration with nothing to find"
-    found = lines_of(found_in(directory, REGISTRY), directory)
+    findings = found_in(directory, REGISTRY)
+    found = lines_of(findings, directory)
     if os.environ.get("WRITE_CASES"):
         head = case.read_text(encoding="utf-8").partition("=== findings\n")[0]
         case.write_text(head + "=== findings\n" + "".join(line + "\n" for line in found), encoding="utf-8")
     assert found == expected
+    assert all(finding.consequence and finding.fix for finding in findings), "each says what follows and what to do"
     assert f"[{case.stem.partition('@')[0]}]" in " ".join(found)
 
 

@@ -15,6 +15,7 @@ BAD_LINE = Kind(
     WARNING,
     "A line of a table is wrong: no value, a pattern that cannot be compiled, a network with host bits.",
     "the line has no effect",
+    "correct the line",
 )
 LOOP = Kind(
     "alias-loop",

@@ -14,7 +14,8 @@ SYNTAX = Kind(
     "syntax",
     ERROR,
     "main.cf or master.cf cannot be read: a line is no setting or no service.",
-    "nothing of this file is used",
+    "nothing of this file is used, and the mail system does not start",
+    "correct the line",
 )
 STRAY_LINE = Kind(
     "stray-line",
@@ -25,7 +26,11 @@ STRAY_LINE = Kind(
 )
 SET_TWICE = Kind("set-twice", WARNING, "main.cf sets a name twice, with different values.", "the later one counts")
 MASTER_LINE = Kind(
-    "master-line", WARNING, "An entry of master.cf is odd: braces that do not match, or the same service twice."
+    "master-line",
+    WARNING,
+    "An entry of master.cf is odd: braces that do not match, or the same service twice.",
+    "the service may be another one than was meant",
+    "correct the entry, or take one out",
 )
 FILE_OWNER = Kind(
     "file-owner",

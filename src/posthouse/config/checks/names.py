@@ -76,9 +76,9 @@ def _undefined(context: Context, usage: Usage) -> Iterator[Finding]:
 
 
 def guess_name(name: str, more: tuple[str, ...] = ()) -> str:
-    """Ask whether another parameter was meant; "" when none is like it."""
+    """Ask whether another parameter was meant, when there is one like it."""
     guess = catalog.did_you_mean(name, more)
-    return f'did you mean "{guess}"?' if guess and guess != name else ""
+    return f'did you mean "{guess}"?' if guess and guess != name else "correct the name, or take it out"
 
 
 def _guess_transport(context: Context, transport: str) -> str:

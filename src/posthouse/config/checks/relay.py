@@ -43,10 +43,12 @@ _MAX_DEPTH: Final = 10  # classes in classes
 
 
 def check_relay(context: Context) -> Iterator[Finding]:
-    """Check each service that runs smtpd(8); with none in master.cf, or no master.cf, main.cf alone."""
+    """Check each service that runs smtpd(8); without any master.cf the stock one runs, with what main.cf says."""
     services: list[Service | None] = list(context.services("smtpd"))
+    if not context.configuration.master.exists:
+        services = [None]
     told: set[tuple[object, ...]] = set()
-    for service in services or [None]:
+    for service in services:
         settings = context.view(service) if service else context.settings
         if context.bad.intersection(LISTS):
             continue

@@ -19,7 +19,11 @@ from posthouse.config.settings import Settings
 _NO_TLS: Final = "this key and certificate are not used, so peers find no TLS or the wrong one"
 MISSING = Kind("tls-file-missing", WARNING, "A file of keys or certificates is not there or cannot be read.", _NO_TLS)
 EMPTY = Kind(
-    "tls-file-empty", WARNING, "A file of keys or certificates has no key or certificate (PEM) in it.", _NO_TLS
+    "tls-file-empty",
+    WARNING,
+    "A file of keys or certificates has no key or certificate (PEM) in it.",
+    _NO_TLS,
+    "name files in PEM form, with the key and the certificates that belong to it",
 )
 MISMATCH = Kind(
     "key-mismatch", WARNING, "A private key does not belong to its certificate, or cannot be used.", _NO_TLS

@@ -84,14 +84,20 @@ def uses(context: Context) -> Iterator[Use]:
     for service, settings in context.readers():
         own = {name for name, _ in service.overrides} if service else set(context.configuration.main.values)
         for name, domains in _VALUES.items():
-            matters = service is None and domains != "-" and (not domains or bool(context.items(domains)))
-            if name in own or matters:
+            if name in own or (service is None and _has_domains(context, domains)):
                 yield from _use(context.text(name, settings), context.place(name, settings), name)
     for name in _MAPS:
         for kind, table in tables_in(context.items(name)):
             for entry in context.probe.entries(kind, table, aliases=False):
                 place = Place(table, entry.line) if table.startswith("/") else context.place(name)
                 yield from _use(entry.value, place, f"{name}: {entry.key}")
+
+
+def _has_domains(context: Context, domains: str) -> bool:
+    """Tell whether a class has domains; the old default of relay_domains, mydestination, does not count."""
+    if domains in ("", "-"):
+        return domains == ""
+    return bool(context.items(domains)) and (domains != "relay_domains" or context.is_set(domains))
 
 
 def _use(value: str, place: Place, shown: str) -> Iterator[Use]:

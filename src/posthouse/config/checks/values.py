@@ -21,7 +21,7 @@ BAD_VALUE = Kind(
     "bad-value",
     ERROR,
     "A value has the wrong type, is out of range, or cannot be expanded.",
-    "the system does not start",
+    fix="correct it; posthouse explain parameter NAME shows what it may be",
 )
 COMMENT = Kind(
     "comment-in-value",
@@ -75,7 +75,8 @@ def check_values(context: Context) -> Iterator[Finding]:
 
 def bad_value(error: ConfigError) -> Finding:
     """Make the finding of a value that cannot be read."""
-    return BAD_VALUE.at(Place(error.file, error.line), f"{error.parameter}: {error.why}")
+    why, _, advice = error.why.partition("; ")
+    return BAD_VALUE.at(Place(error.file, error.line), f"{error.parameter}: {why}", advice or None)
 
 
 def check_setting(context: Context, settings: Settings, name: str) -> Iterator[Finding]:
@@ -101,7 +102,7 @@ def check_setting(context: Context, settings: Settings, name: str) -> Iterator[F
                 continue  # a file that nothing reads yet
             yield problem.at(place, name)
     if name in deprecated.REPLACEMENTS:
-        yield DEPRECATED.at(place, f"{name} will be removed", f"instead, {deprecated.advice(name)}", "")
+        yield DEPRECATED.at(place, f"{name} will be removed", f"instead, {deprecated.advice(name)}")
     elif built is None and row is not None:
         yield from _not_supported(settings, place, name, row)
 
@@ -153,7 +154,8 @@ def check_defaults(context: Context) -> Iterator[Finding]:
         except ConfigError as error:
             causes = [name for name in _reached_from(context, row.default) if context.is_set(name)]
             if not context.bad.intersection(causes):
-                yield BAD_VALUE.at(context.place(causes[0] if causes else ""), f"{row.name}: {error.why}")
+                why, _, advice = error.why.partition("; ")
+                yield BAD_VALUE.at(context.place(causes[0] if causes else ""), f"{row.name}: {why}", advice or None)
 
 
 def _reached_from(context: Context, text: str) -> list[str]:
@@ -170,7 +172,7 @@ def check_restriction_classes(context: Context) -> Iterator[Finding]:
         row = Restrictions(name, "", doc="A restriction class.")
         if not context.is_set(name):
             what = f"smtpd_restriction_classes: there is no list {name}"
-            yield NO_CLASS.at(context.place("smtpd_restriction_classes"), what, f"set {name}, or take it out", "")
+            yield NO_CLASS.at(context.place("smtpd_restriction_classes"), what, f"set {name}, or take it out")
             continue
         try:
             value = context.settings[row]
