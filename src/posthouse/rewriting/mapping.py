@@ -51,8 +51,15 @@ async def map_address(
 
 async def map_generic(maps: Maps, address: str, rules: SearchRules, origin: str) -> str | None:
     """Map one address once, as smtp_generic_maps does; None: no match. A bare user gets origin. Raises TableError."""
-    results = await map_address(maps, address, rules, lambda one: one if "@" in one else f"{one}@{origin}")
+    results = await map_address(maps, address, rules, lambda one: with_origin(one, origin))
+    if len(results) > 1:
+        log.warning(f"multi-valued smtp_generic_maps entry for {printable(address)}")
     return results[0] if results else None
+
+
+def with_origin(address: str, origin: str) -> str:
+    """Complete an address (external form) that has no domain."""
+    return address if split_address(address).domain is not None else f"{address}@{origin}"
 
 
 class CanonicalMapping:
@@ -104,7 +111,7 @@ class Masquerade:
 
     def __init__(self, domains: Iterable[str], exceptions: MatchList | None = None) -> None:
         """domains: in order, "!domain" leaves its addresses alone. exceptions: users who keep their host."""
-        self._domains = [domain.lower() for domain in domains]
+        self._domains = [(fold_key(text.lstrip("!"), utf8=True), _is_negated(text)) for text in domains]
         self._exceptions = exceptions
 
     def __bool__(self) -> bool:
@@ -117,10 +124,13 @@ class Masquerade:
             return address
         if self._exceptions and await self._exceptions.matches(unquote_address(local_part)):
             return address
-        folded = domain.lower()
-        for pattern in self._domains:
-            parent = pattern.removeprefix("!")
-            if folded != parent and not folded.endswith("." + parent):
-                continue
-            return address if pattern.startswith("!") or folded == parent else f"{local_part}@{parent}"
+        folded = fold_key(domain, utf8=True)
+        for parent, keeps in self._domains:
+            if folded == parent or folded.endswith("." + parent):
+                return address if keeps or folded == parent else f"{local_part}@{parent}"
         return address
+
+
+def _is_negated(pattern: str) -> bool:
+    """Whether an odd number of "!" stands before a pattern."""
+    return (len(pattern) - len(pattern.lstrip("!"))) % 2 == 1

@@ -1,7 +1,7 @@
 """The order in which an address is looked up: whole, without extension, by user, by domain.
 
 Each derived key is tried in all tables before the next key. Pattern tables see the whole address only. Addresses come
-in external form, which is looked up first; the internal form is tried where it differs, for tables made by hand before
+in external form; each key is looked up in that form, then, where it differs, in internal form, for tables from before
 Postfix 3.2. Sources: canonical(5), virtual(5), transport(5); facts/tables.tsv "address lookup order".
 """
 
@@ -65,25 +65,39 @@ class SearchRules:
 
 
 class _Keys(NamedTuple):
-    """The parts of one address, in one of the two forms."""
+    """The parts of one address. Where its two forms differ a part has two keys, external before internal."""
 
-    full: str
-    local_part: str
+    full: tuple[str, ...]
+    local_part: tuple[str, ...]
+    bare: tuple[str, ...]  # the whole without extension; empty when there is none
+    user: tuple[str, ...]  # local part without extension
     domain: str | None
-    user: str | None  # local part without extension, when it has one
-    extension: str | None
+    extension: str | None  # with its delimiter
 
 
-def _parts(address: str, rules: SearchRules, *, internal: bool) -> _Keys:
+def _quoted(local_part: str) -> str:
+    return quote_address(local_part, bare_local_part=True)
+
+
+def _parts(address: str, rules: SearchRules) -> _Keys:
     local_part, domain = split_address(unquote_address(address))
     user, extension, delimiter = split_extension(
         local_part, rules.delimiters, owner_request_special=rules.owner_request_special
     )
-    if not internal:
-        local_part, user = quote_address(local_part, bare_local_part=True), quote_address(user, bare_local_part=True)
-    if extension is None:
-        return _Keys(join_address(local_part, domain), local_part, domain, None, None)
-    return _Keys(join_address(local_part, domain), local_part, domain, user, delimiter + extension)
+
+    def forms(internal: str) -> tuple[str, ...]:
+        chosen = (_quoted(internal),) if rules.external else ()
+        return tuple(dict.fromkeys((*chosen, internal))) if rules.internal else chosen
+
+    locals_, users = forms(local_part), forms(user) if extension is not None else ()
+    return _Keys(
+        tuple(join_address(key, domain) for key in locals_),
+        locals_,
+        tuple(join_address(key, domain) for key in users),
+        users,
+        domain,
+        None if extension is None else delimiter + extension,
+    )
 
 
 async def find_address(
@@ -97,47 +111,46 @@ async def find_address(
         return None
     if '"' not in address and "\\" not in address and address.count("@") < 2:
         return await _find(maps, _plain_parts(address, rules), rules, strategy)
-    found = None
-    if rules.external:
-        found = await _find(maps, _parts(address, rules, internal=False), rules, strategy)
-    if rules.internal and found is None:
-        found = await _find(maps, _parts(address, rules, internal=True), rules, strategy)
-    return found
+    return await _find(maps, _parts(address, rules), rules, strategy)
 
 
 def _plain_parts(address: str, rules: SearchRules) -> _Keys:
     """The same for an address whose two forms are equal."""
-    local_part, at, domain = address.partition("@")
+    local_part, at, name = address.partition("@")
+    domain = name if at else None
     if rules.delimiters:
         user, extension, delimiter = split_extension(
             local_part, rules.delimiters, owner_request_special=rules.owner_request_special
         )
         if extension is not None:
-            return _Keys(address, local_part, domain if at else None, user, delimiter + extension)
-    return _Keys(address, local_part, domain if at else None, None, None)
+            bare = join_address(user, domain)
+            return _Keys((address,), (local_part,), (bare,), (user,), domain, delimiter + extension)
+    return _Keys((address,), (local_part,), (), (), domain, None)
 
 
 async def _find(maps: Maps, keys: _Keys, rules: SearchRules, strategy: int) -> Found | None:
-    if strategy & Try.FULL and (value := await maps.find(keys.full)) is not None:
-        return Found(value, None)
-    if not maps.has_fixed:
-        return None
-    extension = keys.extension
-    if strategy & Try.NO_EXTENSION and keys.user is not None:
-        value = await maps.find_partial(join_address(keys.user, keys.domain))
-        if value is not None:
-            return Found(value, extension)
-    if keys.domain is None:
-        return None
+    found = await _find_address(maps, keys, strategy)
+    if found is not None or keys.domain is None or not maps.has_fixed:
+        return found
     found = await _find_local(maps, keys, rules, strategy)
     if found is not None:
         return found
     for key in _domain_keys(keys.domain, strategy):
-        value = await maps.find_partial(key)
-        if value is not None:
+        if (value := await maps.find_partial(key)) is not None:
             return Found(value, None)
-    if strategy & Try.LOCAL_PART_AT:
-        return await _find_user(maps, keys, "@")
+    return await _find_user(maps, keys, "@") if strategy & Try.LOCAL_PART_AT else None
+
+
+async def _find_address(maps: Maps, keys: _Keys, strategy: int) -> Found | None:
+    """Look up the address itself, and without its extension."""
+    if strategy & Try.FULL:
+        for key in keys.full:
+            if (value := await maps.find(key)) is not None:
+                return Found(value, None)
+    if strategy & Try.NO_EXTENSION:
+        for key in keys.bare:
+            if (value := await maps.find_partial(key)) is not None:
+                return Found(value, keys.extension)
     return None
 
 
@@ -146,16 +159,17 @@ async def _find_local(maps: Maps, keys: _Keys, rules: SearchRules, strategy: int
     wanted = strategy & (Try.LOCAL_PART_IF_LOCAL | Try.LOCAL_PART_AT_IF_LOCAL)
     if not wanted or keys.domain is None or not await rules.is_local(keys.domain):
         return None
-    return await _find_user(maps, keys, "" if wanted & Try.LOCAL_PART_IF_LOCAL else "@")
+    if wanted & Try.LOCAL_PART_IF_LOCAL and (found := await _find_user(maps, keys, "")) is not None:
+        return found
+    return await _find_user(maps, keys, "@") if wanted & Try.LOCAL_PART_AT_IF_LOCAL else None
 
 
 async def _find_user(maps: Maps, keys: _Keys, end: str) -> Found | None:
-    value = await maps.find_partial(keys.local_part + end)
-    if value is not None:
-        return Found(value, None)
-    if keys.user is not None:
-        value = await maps.find_partial(keys.user + end)
-        if value is not None:
+    for key in keys.local_part:
+        if (value := await maps.find_partial(key + end)) is not None:
+            return Found(value, None)
+    for key in keys.user:
+        if (value := await maps.find_partial(key + end)) is not None:
             return Found(value, keys.extension)
     return None
 

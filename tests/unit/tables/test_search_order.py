@@ -6,7 +6,8 @@ from posthouse.tables.maps import Maps
 from posthouse.tables.open import open_maps
 from posthouse.tables.search_order import DEFAULT, Found, SearchRules, Try, find_address
 from posthouse.tables.table import LocalTable
-from tests.support.lookups import now, opener
+from posthouse.util.errors import TableError
+from tests.support.lookups import logged, now, opener
 
 
 class Recorder(LocalTable):
@@ -56,9 +57,8 @@ def _asked(address: str, strategy: int = DEFAULT) -> list[str]:
             '"a b+x"@remote.example',
             [
                 '"a b+x"@remote.example',
-                '"a b"@remote.example',
-                "@remote.example",
                 "a b+x@remote.example",
+                '"a b"@remote.example',
                 "a b@remote.example",
                 "@remote.example",
             ],
@@ -92,6 +92,39 @@ def test_the_dropped_extension_is_told() -> None:
     assert now(find_address(maps, "x+y@a.example", RULES)) == Found("2", None)
     assert now(find_address(maps, "u+v@b.example", RULES)) == Found("3", None)
     assert now(find_address(maps, "bob-z@local.example", RULES)) == Found("4", "-z")
+
+
+def test_the_internal_form_of_a_key_comes_before_the_next_key() -> None:
+    """A catch-all does not hide an entry from before Postfix 3.2, nor does that hide one in external form."""
+    maps = open_maps(['inline:{a@b@x.example=inner, {"c@d"@x.example = outer}, @x.example=all}'], opener())
+    assert now(find_address(maps, '"a@b"@x.example', RULES)) == Found("inner", None)
+    assert now(find_address(maps, '"c@d"@x.example', RULES)) == Found("outer", None)
+    both = open_maps(['inline:{a@b@x.example=inner, {"a@b"@x.example = outer}}'], opener())
+    assert now(find_address(both, '"a@b"@x.example', RULES)) == Found("outer", None)
+    local = open_maps(["inline:{a@b=inner, @local.example=all}"], opener())
+    assert now(find_address(local, '"a@b+x"@local.example', RULES)) == Found("inner", "+x")
+
+
+def test_an_error_ends_the_search() -> None:
+    """What stands in later tables, or under later keys, must not answer instead; an answer before it counts."""
+    for spec in ("fail:a", "inline:{other=x}, fail:a"):
+        maps = open_maps([*spec.split(", "), "inline:{user@remote.example=wrong}"], opener())
+        with logged() as lines, pytest.raises(TableError):
+            now(find_address(maps, "user@remote.example", RULES))
+        assert lines[-1] == 'warning: fail:a lookup error for "user@remote.example"'
+    first = open_maps(["inline:{user@remote.example=right}", "fail:a"], opener())
+    assert now(find_address(first, "user@remote.example", RULES)) == Found("right", None)
+
+
+def test_a_domain_that_may_be_local_is_an_error() -> None:
+    """When mydestination cannot be asked nobody knows whether the bare name is to be looked up."""
+
+    async def is_local(domain: str) -> bool:
+        raise TableError(domain)
+
+    maps = open_maps(["inline:{user=x, @d.example=y}"], opener())
+    with pytest.raises(TableError):
+        now(find_address(maps, "user@d.example", SearchRules("+", is_local)))
 
 
 def test_patterns_see_the_whole_address_only() -> None:

@@ -94,6 +94,14 @@ def oversized(element: Sequence[Node]) -> bool:
     return octets - len(_external_last_address(element).encode("utf-8", "surrogateescape")) > MAX_PHRASE
 
 
+def oversized_texts(nodes: Sequence[Node]) -> Iterator[str]:
+    """Give the whole text (external form) of each element that format_external cuts down to its address."""
+    if not _is_one_address(nodes):
+        for element in _elements(nodes):
+            if oversized(element):
+                yield "".join(_join(element, external=True, comma=","))
+
+
 def _scan(text: str, max_tokens: int | None) -> Iterator[Node]:
     position, count, end = 0, 0, len(text)
     while position < end and (max_tokens is None or count < max_tokens):
