@@ -45,9 +45,14 @@ BUILT: Final = {
 # type → module whose open_table takes an Origin and the Opener and returns a RemoteTable. A table with a connection or
 # a library of its own: proxymap(8) alone opens it, whether main.cf says "proxy:" or not; daemons ask there (ADR 12).
 REMOTE: Final[dict[str, str]] = {
+    "http-json": "http_json",
+    "https-json": "http_json",
+    "ldap": "ldap",
     "memcache": "memcache",
+    "mongodb": "mongodb",
     "mysql": "mysql",
     "pgsql": "pgsql",
+    "redis": "redis",
     "socketmap": "socketmap",
     "sqlite": "sqlite",
     "tcp": "tcp",
