@@ -61,6 +61,8 @@ def test_every_row_in_the_code_is_in_the_registry(every_module: list[Module]) ->
     made = [(place, name) for module in every_module for place, name in rows_made(module)]
     assert len(made) > 200
     assert [row for row in made if row[1] not in BUILT.parameters and row[1] not in families] == []
+    names = [name for _, name in made]
+    assert [row for row in made if names.count(row[1]) > 1] == [], "rows of one name may come to differ"
 
 
 def test_every_name_in_the_code_is_in_the_catalog(every_module: list[Module]) -> None:

@@ -1,5 +1,8 @@
 """What is known about parameters: complete, in one place each, and true about support."""
 
+import subprocess
+import sys
+
 import pytest
 
 from posthouse.commands import registry as commands_registry
@@ -106,6 +109,15 @@ def test_names_that_come_from_outside_main_cf_are_used() -> None:
         found = describe.describe(name, BUILT)
         assert found is not None
         assert found.support is Support.USED
+
+
+def test_no_daemon_and_no_quick_command_loads_the_texts() -> None:
+    """They are for people; a process that only works pays nothing for them."""
+    code = (
+        "import sys, posthouse.skeleton.child, posthouse.commands.postconf, posthouse.commands.postqueue\n"
+        "sys.exit('posthouse.config.describe' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_what_is_no_parameter_is_not_described() -> None:

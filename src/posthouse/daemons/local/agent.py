@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from posthouse.config.parameters import (
+    COMMAND_TIME_LIMIT,
     DEFAULT_PRIVS,
     MAIL_SPOOL_DIRECTORY,
     MAILBOX_SIZE_LIMIT,
@@ -91,7 +92,7 @@ class LocalAgent:
         self._home_mailbox = settings[parameters.HOME_MAILBOX]
         self._spool = settings[MAIL_SPOOL_DIRECTORY]
         self._forward_path = settings[parameters.FORWARD_PATH]
-        self._time_limit_s = settings[parameters.LOCAL_COMMAND_TIME_LIMIT]
+        self._time_limit_s = settings[COMMAND_TIME_LIMIT]
         self._default_user = settings[DEFAULT_PRIVS]
         self._luser_relay = settings[parameters.LUSER_RELAY]
         self._mailbox_command = settings[parameters.MAILBOX_COMMAND]

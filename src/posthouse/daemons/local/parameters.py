@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from posthouse.config.parameter import Boolean, NameList, Raw, String, Time
+from posthouse.config.parameter import Boolean, NameList, Raw, String
 from posthouse.config.parameters import (
     ALIAS_MAPS,
+    COMMAND_TIME_LIMIT,
     DEFAULT_PRIVS,
     MAIL_SPOOL_DIRECTORY,
     MAILBOX_SIZE_LIMIT,
@@ -31,9 +32,6 @@ MAILBOX_DELIVERY_LOCK: Final = NameList(
 STRICT_MAILBOX_OWNERSHIP: Final = Boolean(
     "strict_mailbox_ownership", "yes", doc="Defer mail to a mailbox that does not belong to the recipient."
 )
-LOCAL_COMMAND_TIME_LIMIT: Final = Time(
-    "command_time_limit", "1000s", doc="How long a command that gets mail may take.", minimum_s=1
-)
 
 PARAMETERS: Final = (
     *LOCK_PARAMETERS,
@@ -51,5 +49,5 @@ PARAMETERS: Final = (
     LUSER_RELAY,
     MAILBOX_DELIVERY_LOCK,
     STRICT_MAILBOX_OWNERSHIP,
-    LOCAL_COMMAND_TIME_LIMIT,
+    COMMAND_TIME_LIMIT,
 )
