@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fake_dns import FakeDns
 from tests.unit.explain.conftest import Json, Place
 
 MAIL: dict[str, str] = {
@@ -235,3 +236,21 @@ def test_a_transport_that_is_not_in_master(mail: Place) -> None:
     """Mail would wait, and the reason is named."""
     mail.write({**MAIL, "default_transport": "uucp:hub"}, **FILES)
     assert "master.cf has no service uucp" in mail.json("address", "u@elsewhere.test")["decision"]
+
+
+def test_dns_is_asked_when_wanted(mail: Place) -> None:
+    """Questions, answers, and the addresses in the order in which they would be tried."""
+    zone = {("elsewhere.test", "MX"): ["20 b.elsewhere.test.", "10 a.elsewhere.test."]}
+    zone |= {("a.elsewhere.test", "A"): ["192.0.2.11"], ("b.elsewhere.test", "A"): ["192.0.2.12"]}
+    with FakeDns(zone) as names:
+        mail.write({**MAIL, "dns_nameservers": names.address}, **FILES)
+        (mail.directory / "master.cf").write_text("smtp unix - - n - - smtp\nerror unix - - n - - error\n")
+        report = mail.json("address", "u@elsewhere.test", "--dns")
+        missing = mail.json("address", "u@nowhere.test", "--dns")
+    found = steps(report)
+    assert (found["elsewhere.test"]["argument"], found["elsewhere.test"]["kind"]) == ("MX", "dns")
+    assert found["a.elsewhere.test"]["result"] == "192.0.2.11"
+    order = "a.elsewhere.test[192.0.2.11]:25, b.elsewhere.test[192.0.2.12]:25"
+    assert found["tried in this order"]["result"] == order
+    assert report["decision"] == f"u@elsewhere.test: goes to {order} by smtp"
+    assert missing["decision"].startswith("u@nowhere.test: bounced: 5.4.4 Host or domain name not found.")

@@ -6,7 +6,7 @@ local and virtual get users that write nothing, smtp and lmtp go as far as the r
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Final
@@ -19,8 +19,8 @@ from posthouse.config.parameters import ALIAS_MAPS, QUEUE_DIRECTORY, VIRTUAL_MAI
 from posthouse.daemons.discard.daemon import deliver as discard
 from posthouse.daemons.error.daemon import deliver as refuse
 from posthouse.daemons.local import agent as local
-from posthouse.daemons.smtp.destination import parse_destinations
-from posthouse.daemons.smtp.options import read_options
+from posthouse.daemons.smtp.destination import Destination, parse_destinations
+from posthouse.daemons.smtp.options import Options, read_options
 from posthouse.daemons.smtp.route import NoRoute, Router, arrange
 from posthouse.daemons.virtual import agent as virtual
 from posthouse.daemons.virtual.parameters import VIRTUAL_GID_MAPS, VIRTUAL_UID_MAPS
@@ -31,7 +31,7 @@ from posthouse.delivery.status import STATUS_WORD
 from posthouse.delivery.users import Child, Identity, Users
 from posthouse.ipc.as_user import NOT_FOUND, OK, Finished, ReadFile, RunCommand, ToChild, WriteMaildir
 from posthouse.ipc.delivery import Deliver, DeliverTo, Results
-from posthouse.ipc.message import BOUNCED, DEFERRED, Envelope, RecipientResult
+from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, Envelope, RecipientResult
 from posthouse.ipc.runas_wire import JobKind
 from posthouse.net.hosts import HostsFile
 from posthouse.tables.maps import Maps
@@ -137,9 +137,21 @@ class Deliveries:
             dsn = "4.7.4" if options.why_not else "4.3.5"
             delivery.finish([finish(DEFERRED, dsn, options.why_not or f"bad destination: {nexthop}")])
             return []
+        ends, refused = await self._routes(narrator, destinations, options)
+        if refused is not None and not ends:
+            delivery.finish([RecipientResult(rcpt.rcpt_id, refused.outcome, refused.dsn, refused.text, "none")])
+        else:
+            delivery.finish([finish(SENT, "2.0.0", f"goes to {'; else '.join(ends)} by {service.name}")])
+        return []
+
+    async def _routes(
+        self, narrator: Narrator, destinations: Sequence[Destination], options: Options
+    ) -> tuple[list[str], NoRoute | None]:
+        """Give the way to each destination, and why there is none to the last that has none."""
         dns = AskingDns(self._loop, self._situation.settings("dns")) if self._situation.asks_dns else KnownDns()
         router = Router(self._loop, options.lookup, dns, HostsFile())
         ends: list[str] = []
+        refused: NoRoute | None = None
         for destination in destinations:
             try:
                 route = await router.find(destination)
@@ -151,13 +163,13 @@ class Deliveries:
                 narrator.tell("dns", question.name, question.answer, argument=question.rrtype)
             dns.questions.clear()
             if isinstance(route, NoRoute):
-                ends.append(f"{STATUS_WORD[route.outcome]}: {route.dsn} {route.text}")
+                refused = route
+                narrator.tell("route", destination.host, f"{STATUS_WORD[route.outcome]}: {route.dsn} {route.text}")
                 continue
-            endpoints = [endpoint.relay for endpoint in arrange(route, options.choice)]
-            narrator.tell("route", "tried in this order", ", ".join(endpoints))
-            ends.append(", ".join(endpoints))
-        delivery.finish([finish(0, "2.0.0", f"goes to {'; else '.join(ends)} by {service.name}")])
-        return []
+            endpoints = ", ".join(endpoint.relay for endpoint in arrange(route, options.choice))
+            narrator.tell("route", "tried in this order", endpoints)
+            ends.append(endpoints)
+        return ends, refused
 
 
 class _Delivery(Delivery):
