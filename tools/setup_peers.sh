@@ -2,25 +2,27 @@
 # Gets the programs that the tests talk to: Debian's Postfix with smtp-source and smtp-sink and its lmdb, cdb and pcre
 # tables, db5.3_load for Berkeley DB files that Postfix does not write, swaks, Dovecot's LMTP; and mkfs.xfs, for the power
 # cuts, systemd-analyze, for the units, strace, for the profiles, nft, for lost packets, tcc, for the clock that jumps, and
-# memcached, redis-server and slapd, for tables that ask them, and what setup_policy_tools.sh gets.
+# memcached, redis-server, slapd, PostgreSQL and MariaDB, for tables that ask them, and what setup_policy_tools.sh gets.
 #
 # As root they are installed by apt, and no service is started. Without root, or where another mail server is installed
 # that apt would remove, the packages are unpacked below var/peers: clients and sinks run from there, a whole Postfix does
 # not (it wants root and its users), and the tests that need one skip and say so.
 set -eu
 cd "$(dirname "$0")/.."
-packages="postfix postfix-lmdb postfix-pcre postfix-cdb postfix-ldap db5.3-util swaks dovecot-lmtpd xfsprogs systemd strace nftables tcc memcached redis-server slapd"
+packages="postfix postfix-lmdb postfix-pcre postfix-cdb postfix-ldap db5.3-util swaks dovecot-lmtpd xfsprogs systemd strace nftables tcc memcached redis-server slapd postgresql mariadb-server postfix-pgsql postfix-mysql postfix-sqlite"
 
 complete() {
-    for program in postfix smtp-source smtp-sink swaks mkfs.xfs systemd-analyze strace nft tcc db5.3_load memcached redis-server slapd; do
+    for program in postfix smtp-source smtp-sink swaks mkfs.xfs systemd-analyze strace nft tcc db5.3_load memcached redis-server slapd mariadbd mariadb-install-db; do
         found=no
         for place in "$1/usr/sbin" "$1/usr/bin" "$1/sbin"; do
             [ -x "$place/$program" ] && found=yes
         done
         [ "$found" = yes ] || return 1
     done
-    [ -x "$1/usr/lib/dovecot/lmtp" ] && [ -e "$1/usr/lib/postfix/postfix-cdb.so" ] && [ -e "$1/usr/lib/postfix/postfix-pcre.so" ] &&
-        [ -e "$1/usr/lib/postfix/postfix-ldap.so" ]
+    for type in cdb pcre ldap pgsql mysql sqlite; do
+        [ -e "$1/usr/lib/postfix/postfix-$type.so" ] || return 1
+    done
+    [ -x "$1/usr/lib/dovecot/lmtp" ] && ls "$1"/usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
 }
 
 # Tells whether installing Postfix would throw another mail server out.
