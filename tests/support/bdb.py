@@ -19,6 +19,7 @@ def postmap(directory: Path, *arguments: str, text: str = "") -> subprocess.Comp
     """Run Debian's postmap in a directory, which gets a main.cf."""
     if not (directory / "main.cf").exists():
         (directory / "main.cf").write_text(MAIN_CF + "inet_interfaces = 127.0.0.1\nmyhostname = mail.example\n")
+        os.utime(directory / "main.cf", (1_000_000_000, 1_000_000_000))  # Postfix waits for one that is quite new
     return subprocess.run(
         [POSTMAP, *arguments],
         cwd=directory,

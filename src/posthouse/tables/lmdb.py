@@ -170,11 +170,11 @@ class Lmdb(WritableTable):
             value = None
             if self._ends_in_nul is not False:
                 value = self._environment.get(octets + b"\0")
-            if value is None and self._ends_in_nul is not True:
+            if value is None and self._ends_in_nul is not True and "\0" not in key:
                 value = self._environment.get(octets)
                 if value is not None:
                     self._ends_in_nul = False
-            elif self._ends_in_nul is None:
+            elif value is not None and self._ends_in_nul is None:
                 self._ends_in_nul = True
         except lmdb.BadValsizeError:
             return None  # empty, or longer than LMDB's keys can be: so it is not there
@@ -206,6 +206,8 @@ class Lmdb(WritableTable):
         return found
 
     def _write(self, changes: list[tuple[str, str | None]]) -> None:
+        if self._ends_in_nul is None:  # a file must not hold both forms: what is there decides
+            self._ends_in_nul = next((key.endswith(b"\0") for key, _ in self._environment.entries()), None)
         try:
             update(self._path, changes, nul=self._ends_in_nul is not False)
         except OSError as error:
@@ -245,11 +247,16 @@ def _is_out_of_reach(path: str) -> bool:
 def table_path(origin: Origin) -> str:
     """Give the file of a table. Raises ConfigError: hash: or btree:, and there is none."""
     path = origin.path + SUFFIX
-    if origin.type != "lmdb" and not os.path.exists(path):
+    if origin.type == "lmdb":
+        return path
+    try:
+        os.stat(path)
+    except OSError as error:
         command = "postalias" if os.path.basename(origin.name) == "aliases" else "postmap"
         # Postfix's words: it names the file of that type, and so do its users' scripts.
-        why = f"open database {origin.name}{OLD_SUFFIX}: No such file or directory"
-        raise ConfigError(why, file=path, remedy=f"run: {command} {origin.full_name}")
+        why = f"open database {origin.name}{OLD_SUFFIX}: {error.strerror}"
+        remedy = f"run: {command} {origin.full_name}" if isinstance(error, FileNotFoundError) else ""
+        raise ConfigError(why, file=path, remedy=remedy) from None
     return path
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from posthouse.tables import lmdb
+from posthouse.tables import cdb, lmdb
 from posthouse.tables.table import LocalTable, Table, TableFlags
 from posthouse.util.errors import ConfigError
 from tests.support.lookups import now, opener
@@ -32,6 +32,11 @@ def _lmdb(kind: str, *, nul: bool = True) -> Make:
     return make
 
 
+def _cdb(directory: Path, flags: TableFlags) -> Table:
+    cdb.write_all(str(directory / "map.cdb"), {"alpha": "one", '"b c"': "two words", "ünï@exämple.org": "drei"})
+    return opener(str(directory)).open("cdb:map", flags)
+
+
 def _spec(spec: str) -> Make:
     return lambda directory, flags: opener(str(directory)).open(spec, flags)
 
@@ -42,6 +47,7 @@ FIXED: dict[str, Make] = {
     "lmdb without NUL": _lmdb("lmdb", nul=False),
     "hash": _lmdb("hash"),
     "btree": _lmdb("btree"),
+    "cdb": _cdb,
     "inline": _spec(INLINE),
     "unionmap": _spec(f"unionmap:{{{INLINE}}}"),
     "debug": _spec(f"debug:{INLINE}"),
@@ -119,7 +125,7 @@ def test_polling_an_unchanged_table_changes_nothing(make_fixed: Make, tmp_path: 
     assert table.generation == before
 
 
-@pytest.mark.parametrize("kind", ["texthash", "lmdb", "hash", "btree", "cidr", "regexp", "pcre"])
+@pytest.mark.parametrize("kind", ["texthash", "lmdb", "hash", "btree", "cdb", "cidr", "regexp", "pcre"])
 def test_a_missing_file_is_a_configuration_error(kind: str, tmp_path: Path) -> None:
     """It names the file and says that it is not there."""
     with pytest.raises(ConfigError, match="No such file"):
@@ -127,10 +133,10 @@ def test_a_missing_file_is_a_configuration_error(kind: str, tmp_path: Path) -> N
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("kind", ["texthash", "cidr", "regexp", "pcre", "lmdb"])
+@pytest.mark.parametrize("kind", ["texthash", "cidr", "regexp", "pcre", "lmdb", "cdb", "hash"])
 def test_an_unreadable_file_is_a_configuration_error(kind: str, tmp_path: Path) -> None:
     """Opened as somebody else, without the right to read."""
-    for name in ("map", "map.lmdb"):
+    for name in ("map", "map.lmdb", "map.cdb", "map.db"):
         (tmp_path / name).write_text("x y\n")
         (tmp_path / name).chmod(0)
     os.seteuid(65534)
@@ -143,7 +149,7 @@ def test_an_unreadable_file_is_a_configuration_error(kind: str, tmp_path: Path) 
 
 def test_tables_that_list_their_entries(tmp_path: Path) -> None:
     """What can be dumped gives just what is in it."""
-    for make in (_texthash, _lmdb("lmdb"), _spec(INLINE)):
+    for make in (_texthash, _lmdb("lmdb"), _cdb, _spec(INLINE), _spec(f"debug:{INLINE}")):
         table = make(tmp_path, TableFlags())
         assert isinstance(table, LocalTable)
         assert sorted(table.items()) == [('"b c"', "two words"), ("alpha", "one"), ("ünï@exämple.org", "drei")]
