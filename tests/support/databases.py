@@ -125,7 +125,8 @@ class Database(ABC):
             **self._account,
         )
         assert done.returncode == 0, f"{command}: {done.stdout.decode()}{done.stderr.decode()}"
-        return done.stdout.decode()
+        output: str = done.stdout.decode()
+        return output
 
     def _signal(self, number: int) -> None:
         if self._process is None:

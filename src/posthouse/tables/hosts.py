@@ -13,7 +13,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from posthouse.util import log
 from posthouse.util.errors import TableError
@@ -107,7 +107,7 @@ class Pool(Generic[C]):
         self._servers = [_Server[C](host) for host in hosts]
         self._connector = connector
         self._limits = limits
-        self._abandoned: set[asyncio.Future[object]] = set()  # attempts whose time was over, until they end
+        self._abandoned: set[asyncio.Future[Any]] = set()  # attempts whose time was over, until they end
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -218,12 +218,12 @@ class Pool(Generic[C]):
                 return task.result()
         finally:
             if not task.done():
-                self._abandoned.add(task)  # type: ignore[arg-type]  # of any result
+                self._abandoned.add(task)
                 task.add_done_callback(self._forget)
                 task.cancel()
         raise TimeoutError
 
-    def _forget(self, task: "asyncio.Future[object]") -> None:
+    def _forget(self, task: "asyncio.Future[Any]") -> None:
         self._abandoned.discard(task)
         if not task.cancelled():
             task.exception()  # it has been seen

@@ -60,7 +60,7 @@ class MysqlConnector(Connector[Connection]):
         """Connect and log in. Raises ServerError."""
         login = self._login
         where: dict[str, Any] = {"unix_socket": host.path} if host.path else {"host": host.name, "port": host.port}
-        connection = Connection(
+        connection = Connection(  # type: ignore[no-untyped-call]
             **where,
             user=login.user,
             password=login.password,

@@ -78,7 +78,7 @@ class Pgsql(SqlTable):
         escaping = pq.Escaping(connection.pgconn)
         query = self._query.fill(key, lambda text: escaping.escape_string(text.encode(encoding)).decode(encoding))
         try:
-            cursor = await connection.execute(query.encode(encoding))  # type: ignore[arg-type]  # the administrator's SQL
+            cursor = await connection.execute(query.encode(encoding))  # the administrator's SQL
         except psycopg.Error as error:
             if connection.closed or connection.broken:
                 raise ServerError(_message(error)) from None
