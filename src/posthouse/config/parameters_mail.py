@@ -8,7 +8,10 @@ MAIL_NAME: Final = String(
     "mail_name", "Postfix", doc="The name of the mail system in Received headers and banners.", minimum_length=1
 )
 MAIL_VERSION: Final = String(
-    "mail_version", "3.11.0", doc="The release of Postfix that we behave like.", minimum_length=1
+    "mail_version",
+    "3.11.0",
+    doc="The release of Postfix that Posthouse behaves like; for use in your own texts.",
+    minimum_length=1,
 )
 
 RECIPIENT_DELIMITER: Final = String(
@@ -21,13 +24,16 @@ DEFAULT_TRANSPORT: Final = String(
     "default_transport", "smtp", doc="transport:nexthop for domains that are not ours.", minimum_length=1
 )
 LOCAL_TRANSPORT: Final = String(
-    "local_transport", "local:$myhostname", doc="transport:nexthop for domains in mydestination.", minimum_length=1
+    "local_transport",
+    "local:$myhostname",
+    doc="transport:nexthop for domains in mydestination and addresses user@[address of this host].",
+    minimum_length=1,
 )
 RELAY_TRANSPORT: Final = String(
-    "relay_transport", "relay", doc="transport:nexthop for relay_domains.", minimum_length=1
+    "relay_transport", "relay", doc="transport:nexthop for domains in relay_domains.", minimum_length=1
 )
 VIRTUAL_TRANSPORT: Final = String(
-    "virtual_transport", "virtual", doc="transport:nexthop for virtual_mailbox_domains.", minimum_length=1
+    "virtual_transport", "virtual", doc="transport:nexthop for domains in virtual_mailbox_domains.", minimum_length=1
 )
 RELAY_DOMAINS: Final = Patterns(
     "relay_domains",
@@ -61,19 +67,19 @@ RECIPIENT_CANONICAL_MAPS: Final = Tables(
 CANONICAL_CLASSES: Final = NameList(
     "canonical_classes",
     "envelope_sender, envelope_recipient, header_sender, header_recipient",
-    doc="Which addresses canonical_maps rewrites.",
+    doc="Which addresses canonical_maps rewrites: those of envelope or header, of sender or recipient.",
     minimum_items=1,
 )
 SENDER_CANONICAL_CLASSES: Final = NameList(
     "sender_canonical_classes",
     "envelope_sender, header_sender",
-    doc="Which addresses sender_canonical_maps rewrites.",
+    doc="Which addresses sender_canonical_maps rewrites: envelope_sender, header_sender.",
     minimum_items=1,
 )
 RECIPIENT_CANONICAL_CLASSES: Final = NameList(
     "recipient_canonical_classes",
     "envelope_recipient, header_recipient",
-    doc="Which addresses recipient_canonical_maps rewrites.",
+    doc="Which addresses recipient_canonical_maps rewrites: envelope_recipient, header_recipient.",
     minimum_items=1,
 )
 RELOCATED_MAPS: Final = Tables("relocated_maps", "", doc="Tables of people who moved, with their new address.")
@@ -90,10 +96,14 @@ DEFAULT_DATABASE_TYPE: Final = String(
     "default_database_type", "lmdb", doc="The table type for newaliases, postalias and postmap.", minimum_length=1
 )
 ALIAS_MAPS: Final = Tables(
-    "alias_maps", "$default_database_type:/etc/aliases", doc="The alias tables that local(8) searches."
+    "alias_maps",
+    "$default_database_type:/etc/aliases",
+    doc="The alias tables that local(8) searches for each local recipient.",
 )
 ALIAS_DATABASE: Final = Tables(
-    "alias_database", "$default_database_type:/etc/aliases", doc="The alias tables that newaliases builds."
+    "alias_database",
+    "$default_database_type:/etc/aliases",
+    doc="The alias tables that newaliases and sendmail -bi build; often the same as alias_maps.",
 )
 LOCAL_RECIPIENT_MAPS: Final = Tables(
     "local_recipient_maps",
@@ -109,20 +119,28 @@ PARENT_DOMAIN_MATCHES_SUBDOMAINS: Final = NameList(
 PROPAGATE_UNMATCHED_EXTENSIONS: Final = NameList(
     "propagate_unmatched_extensions", "canonical, virtual", doc="The tables whose result gets the extension of the key."
 )
-SWAP_BANGPATH: Final = Boolean("swap_bangpath", "yes", doc="Rewrite host!user as user@host.")
-APPEND_AT_MYORIGIN: Final = Boolean("append_at_myorigin", "yes", doc="Rewrite user as user@$myorigin.")
+SWAP_BANGPATH: Final = Boolean("swap_bangpath", "yes", doc="Rewrite host!user, as UUCP had it, as user@host.")
+APPEND_AT_MYORIGIN: Final = Boolean(
+    "append_at_myorigin", "yes", doc="Rewrite an address without a domain, user, as user@$myorigin."
+)
 APPEND_DOT_MYDOMAIN: Final = Boolean(
     "append_dot_mydomain",
     "${{$compatibility_level} <level {1} ? {yes} : {no}}",
-    doc="Rewrite user@host as user@host.$mydomain.",
+    doc="Rewrite a domain without a dot: user@host becomes user@host.$mydomain.",
 )
-ALLOW_PERCENT_HACK: Final = Boolean("allow_percent_hack", "yes", doc="Rewrite user%domain as user@domain.")
-ALLOW_MIN_USER: Final = Boolean("allow_min_user", "no", doc='Allow a recipient that begins with "-".')
+ALLOW_PERCENT_HACK: Final = Boolean(
+    "allow_percent_hack", "yes", doc="Rewrite user%domain as user@domain, an old way to ask for relaying."
+)
+ALLOW_MIN_USER: Final = Boolean(
+    "allow_min_user", "no", doc='Allow a recipient that begins with "-", which a command could take for an option.'
+)
 OWNER_REQUEST_SPECIAL: Final = Boolean(
     "owner_request_special", "yes", doc="Do not split owner-list and list-request at the recipient delimiter."
 )
 SMTPUTF8_ENABLE: Final = Boolean(
-    "smtputf8_enable", "${{$compatibility_level} <level {1} ? {no} : {yes}}", doc="Internationalized mail (RFC 6531)."
+    "smtputf8_enable",
+    "${{$compatibility_level} <level {1} ? {no} : {yes}}",
+    doc="Take and send internationalized mail (SMTPUTF8, RFC 6531).",
 )
 SOCKETMAP_MAX_QUERY_SIZE: Final = Integer(
     "socketmap_max_query_size", "10000", doc="The longest socketmap query in bytes; more is not found.", minimum=1
@@ -152,12 +170,19 @@ EMPTY_ADDRESS_RECIPIENT: Final = String(
     minimum_length=1,
 )
 DOUBLE_BOUNCE_SENDER: Final = String(
-    "double_bounce_sender", "double-bounce", doc="The sender of mail that must not be returned.", minimum_length=1
+    "double_bounce_sender",
+    "double-bounce",
+    doc="The sender of mail that is never returned: notices to postmaster, probes. Mail to it is discarded.",
+    minimum_length=1,
 )
 BOUNCE_SIZE_LIMIT: Final = Integer(
     "bounce_size_limit", "50000", doc="How much of a returned message goes into the notification, in bytes.", minimum=1
 )
-NOTIFY_CLASSES: Final = NameList("notify_classes", "resource, software", doc="Which problems are mailed to postmaster.")
+NOTIFY_CLASSES: Final = NameList(
+    "notify_classes",
+    "resource, software",
+    doc="Which problems are mailed to postmaster: bounce, 2bounce, data, delay, policy, protocol, resource, software.",
+)
 SHOW_USER_UNKNOWN_TABLE_NAME: Final = Boolean(
     "show_user_unknown_table_name", "yes", doc='Whether "User unknown" replies tell in which table was searched.'
 )

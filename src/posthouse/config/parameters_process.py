@@ -34,15 +34,26 @@ SYSLOG_NAME: Final = String(
     doc="The first part of the log tag: name/process.",
     minimum_length=1,
 )
-SYSLOG_FACILITY: Final = Enum("syslog_facility", "mail", doc="The syslog facility.", choices=SYSLOG_FACILITIES)
+SYSLOG_FACILITY: Final = Enum(
+    "syslog_facility",
+    "mail",
+    doc="The syslog facility of all lines that daemons and commands log.",
+    choices=SYSLOG_FACILITIES,
+)
 MAILLOG_FILE: Final = String(
     "maillog_file", "", doc="Log to this file, or to /dev/stdout with start-fg; empty: to syslog."
 )
 MAILLOG_FILE_PREFIXES: Final = NameList(
-    "maillog_file_prefixes", "/var, /dev/stdout", doc="Where maillog_file may be.", minimum_items=1
+    "maillog_file_prefixes",
+    "/var, /dev/stdout",
+    doc="The directories and files that maillog_file must be below, or one of.",
+    minimum_items=1,
 )
 MAILLOG_FILE_PERMISSIONS: Final = String(
-    "maillog_file_permissions", "0600", doc="The mode of a new maillog_file, octal.", minimum_length=1
+    "maillog_file_permissions",
+    "0600",
+    doc="The mode of a new maillog_file, octal: 0600, 0640 or 0644.",
+    minimum_length=1,
 )
 MAILLOG_FILE_ROTATE_SUFFIX: Final = String(
     "maillog_file_rotate_suffix",
@@ -91,16 +102,26 @@ KNOWN_TCP_PORTS: Final = NameList(
     "lmtp=24, smtp=25, smtps=submissions=465, submission=587",
     doc="Ports by name that need no look into /etc/services: name=port, or name=name=port.",
 )
-IPC_TIMEOUT: Final = Time("ipc_timeout", "3600s", doc="How long one daemon waits for another.", minimum_s=1)
+IPC_TIMEOUT: Final = Time(
+    "ipc_timeout", "3600s", doc="How long one daemon waits for another before it gives a request up.", minimum_s=1
+)
 COMMAND_TIME_LIMIT: Final = Time(
     "command_time_limit", "1000s", doc="How long a command may take for one delivery.", minimum_s=1
 )
 STRESS: Final = String("stress", "", doc="Not empty while a service is overloaded: ${stress?{10}:{300}}s.")
 AUTHORIZED_SUBMIT_USERS: Final = Patterns(
-    "authorized_submit_users", "static:anyone", doc="Who may submit mail with sendmail."
+    "authorized_submit_users", "static:anyone", doc="The users of this host who may submit mail with sendmail."
 )
-AUTHORIZED_FLUSH_USERS: Final = Patterns("authorized_flush_users", "static:anyone", doc="Who may flush the queue.")
-AUTHORIZED_MAILQ_USERS: Final = Patterns("authorized_mailq_users", "static:anyone", doc="Who may list the queue.")
+AUTHORIZED_FLUSH_USERS: Final = Patterns(
+    "authorized_flush_users",
+    "static:anyone",
+    doc="The users of this host who may ask for delivery of what waits (postqueue -f, -i, -s).",
+)
+AUTHORIZED_MAILQ_USERS: Final = Patterns(
+    "authorized_mailq_users",
+    "static:anyone",
+    doc="The users of this host who may list the queue (mailq, postqueue -p).",
+)
 _PROXY_READ_MAPS: Final = (
     "$local_recipient_maps $mydestination $virtual_alias_maps $virtual_alias_domains $virtual_mailbox_maps "
     "$virtual_mailbox_domains $relay_recipient_maps $relay_domains $canonical_maps $sender_canonical_maps "
@@ -138,11 +159,27 @@ PROXY_READ_MAPS: Final = Patterns(
     "proxy_read_maps", _PROXY_READ_MAPS, doc="The tables that proxymap may read for other daemons."
 )
 
-_SERVICE_DOC: Final = "The name of a service in master.cf."
-REWRITE_SERVICE_NAME: Final = String("rewrite_service_name", "rewrite", doc=_SERVICE_DOC, minimum_length=1)
-CLEANUP_SERVICE_NAME: Final = String("cleanup_service_name", "cleanup", doc=_SERVICE_DOC, minimum_length=1)
-QUEUE_SERVICE_NAME: Final = String("queue_service_name", "qmgr", doc=_SERVICE_DOC, minimum_length=1)
-PROXYMAP_SERVICE_NAME: Final = String("proxymap_service_name", "proxymap", doc=_SERVICE_DOC, minimum_length=1)
+REWRITE_SERVICE_NAME: Final = String(
+    "rewrite_service_name",
+    "rewrite",
+    doc="The name in master.cf of the service that rewrites addresses and says where they go.",
+    minimum_length=1,
+)
+CLEANUP_SERVICE_NAME: Final = String(
+    "cleanup_service_name",
+    "cleanup",
+    doc="The name in master.cf of the service that takes new messages.",
+    minimum_length=1,
+)
+QUEUE_SERVICE_NAME: Final = String(
+    "queue_service_name", "qmgr", doc="The name in master.cf of the service that owns the queue.", minimum_length=1
+)
+PROXYMAP_SERVICE_NAME: Final = String(
+    "proxymap_service_name",
+    "proxymap",
+    doc="The name in master.cf of the service that reads tables for other daemons.",
+    minimum_length=1,
+)
 
 
 def stress_variants(settings: Settings) -> tuple[Settings, Settings]:

@@ -17,7 +17,10 @@ MAXIMAL_QUEUE_LIFETIME: Final = Time(
     maximum_s=LIFETIME_MAX_S,
 )
 BOUNCE_QUEUE_LIFETIME: Final = Time(
-    "bounce_queue_lifetime", "5d", doc="The same for mail with the null sender.", maximum_s=LIFETIME_MAX_S
+    "bounce_queue_lifetime",
+    "5d",
+    doc="After this long a message with the null sender that cannot be delivered is dropped or given to postmaster.",
+    maximum_s=LIFETIME_MAX_S,
 )
 DELAY_WARNING_TIME: Final = Time(
     "delay_warning_time", "0h", doc="After this long the sender is told that mail is delayed; 0: never."
@@ -29,7 +32,10 @@ MAXIMAL_BACKOFF_TIME: Final = Time(
     "maximal_backoff_time", "4000s", doc="The longest time between two attempts to deliver.", minimum_s=1
 )
 QUEUE_RUN_DELAY: Final = Time(
-    "queue_run_delay", "300s", doc="The time between two looks at deferred mail.", minimum_s=1
+    "queue_run_delay",
+    "300s",
+    doc="The time between two looks at deferred mail, and so the precision of all back-off times.",
+    minimum_s=1,
 )
 IN_FLOW_DELAY: Final = Time(
     "in_flow_delay", "1s", doc="How long receiving pauses when mail comes in faster than it goes out.", maximum_s=10

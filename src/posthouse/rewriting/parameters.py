@@ -7,7 +7,9 @@ from posthouse.config.parameter import Boolean, String, Tables
 RESOLVE_DEQUOTED_ADDRESS: Final = Boolean(
     "resolve_dequoted_address", "yes", doc='Look for "@", "%" and "!" in quoted local parts, too.'
 )
-RESOLVE_NULL_DOMAIN: Final = Boolean("resolve_null_domain", "no", doc='Take "user@" for a local address.')
+RESOLVE_NULL_DOMAIN: Final = Boolean(
+    "resolve_null_domain", "no", doc='Take "user@" for a local address, in place of an error.'
+)
 RESOLVE_NUMERIC_DOMAIN: Final = Boolean(
     "resolve_numeric_domain", "no", doc="Take user@1.2.3.4 for user@[1.2.3.4] instead of an error."
 )

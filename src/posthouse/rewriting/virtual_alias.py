@@ -24,7 +24,10 @@ VIRTUAL_ALIAS_EXPANSION_LIMIT: Final = Integer(
     "virtual_alias_expansion_limit", "1000", doc="How many recipients one recipient may become.", minimum=1
 )
 VIRTUAL_ALIAS_ADDRESS_LENGTH_LIMIT: Final = Integer(
-    "virtual_alias_address_length_limit", "1000", doc="How long an address may become by aliases.", minimum=1
+    "virtual_alias_address_length_limit",
+    "1000",
+    doc="How many characters long an address may become by aliases that refer to themselves.",
+    minimum=1,
 )
 PARAMETERS: Final = (
     VIRTUAL_ALIAS_RECURSION_LIMIT,

@@ -25,7 +25,11 @@ FORWARD_PATH: Final = Raw(
     doc="Where a user's forwarding instructions are looked for; the first file that is there counts.",
 )
 MAILBOX_COMMAND: Final = Raw("mailbox_command", "", doc="Command that delivers to mailboxes in place of local(8).")
-LUSER_RELAY: Final = Raw("luser_relay", "", doc="Address for recipients that are no local users.")
+LUSER_RELAY: Final = Raw(
+    "luser_relay",
+    "",
+    doc="Where mail for recipients that are no local users goes: an address, with $user, $local, $domain and others.",
+)
 MAILBOX_DELIVERY_LOCK: Final = NameList(
     "mailbox_delivery_lock", "fcntl, dotlock", doc="How mbox files are locked: fcntl, flock, dotlock."
 )

@@ -10,7 +10,10 @@ from posthouse.config.parameter import Boolean, Enum, Integer, NameList, Paramet
 
 SMTP_TCP_PORT: Final = String("smtp_tcp_port", "smtp", doc="The port to connect to where a destination names none.")
 SMTP_HELO_NAME: Final = String(
-    "smtp_helo_name", "$myhostname", doc="The name given with HELO, EHLO or LHLO.", minimum_length=1
+    "smtp_helo_name",
+    "$myhostname",
+    doc="The name given with HELO, EHLO or LHLO; one that leads back to the address of this host.",
+    minimum_length=1,
 )
 SMTP_HOST_LOOKUP: Final = NameList(
     "smtp_host_lookup", "dns", doc="Where hosts are looked up: dns, native (the hosts file first), or both."
@@ -28,14 +31,19 @@ SMTP_FALLBACK_RELAY: Final = NameList(
     "smtp_fallback_relay", "$fallback_relay", doc="Destinations to try when the recipient's own do not work."
 )
 SMTP_ADDRESS_PREFERENCE: Final = Enum(
-    "smtp_address_preference", "any", doc="Which of IPv6 and IPv4 is tried first.", choices=("any", "ipv4", "ipv6")
+    "smtp_address_preference",
+    "any",
+    doc="Which of IPv6 and IPv4 addresses of a destination are tried first: any, ipv4, ipv6.",
+    choices=("any", "ipv4", "ipv6"),
 )
 SMTP_BALANCE_INET_PROTOCOLS: Final = Boolean(
     "smtp_balance_inet_protocols", "yes", doc="Keep addresses of both families within smtp_mx_address_limit."
 )
-SMTP_RANDOMIZE_ADDRESSES: Final = Boolean("smtp_randomize_addresses", "yes", doc="Shuffle servers of equal preference.")
+SMTP_RANDOMIZE_ADDRESSES: Final = Boolean(
+    "smtp_randomize_addresses", "yes", doc="Shuffle servers of equal preference, so that they share the load."
+)
 SMTP_MX_ADDRESS_LIMIT: Final = Integer(
-    "smtp_mx_address_limit", "5", doc="How many addresses are tried at most; 0: all."
+    "smtp_mx_address_limit", "5", doc="How many addresses of a destination's servers are tried at most; 0: all."
 )
 SMTP_MX_SESSION_LIMIT: Final = Integer(
     "smtp_mx_session_limit", "2", doc="How many sessions one delivery may begin before it is put off; 0: any."
@@ -46,19 +54,27 @@ SMTP_DEFER_IF_NO_MX_ADDRESS_FOUND: Final = Boolean(
 IGNORE_MX_LOOKUP_ERROR: Final = Boolean(
     "ignore_mx_lookup_error", "no", doc="Look up the address of the domain when its MX lookup fails."
 )
-SMTP_BIND_ADDRESS: Final = String("smtp_bind_address", "", doc="Source address of IPv4 connections.")
-SMTP_BIND_ADDRESS6: Final = String("smtp_bind_address6", "", doc="Source address of IPv6 connections.")
+SMTP_BIND_ADDRESS: Final = String(
+    "smtp_bind_address", "", doc="The source address of IPv4 connections; empty: the kernel's choice."
+)
+SMTP_BIND_ADDRESS6: Final = String(
+    "smtp_bind_address6", "", doc="The source address of IPv6 connections; empty: the kernel's choice."
+)
 SMTP_BIND_ADDRESS_ENFORCE: Final = Boolean(
     "smtp_bind_address_enforce", "no", doc="Put mail off when the source address cannot be used."
 )
 SMTP_ALWAYS_SEND_EHLO: Final = Boolean(
     "smtp_always_send_ehlo", "yes", doc="Send EHLO even to a server that does not say ESMTP."
 )
-SMTP_NEVER_SEND_EHLO: Final = Boolean("smtp_never_send_ehlo", "no", doc="Never send EHLO.")
-SMTP_SKIP_5XX_GREETING: Final = Boolean(
-    "smtp_skip_5xx_greeting", "yes", doc="Try the next server when one greets with 5xx."
+SMTP_NEVER_SEND_EHLO: Final = Boolean(
+    "smtp_never_send_ehlo", "no", doc="Never send EHLO, only HELO: no extension of SMTP is used."
 )
-SMTP_SKIP_QUIT_RESPONSE: Final = Boolean("smtp_skip_quit_response", "yes", doc="Do not wait for the reply to QUIT.")
+SMTP_SKIP_5XX_GREETING: Final = Boolean(
+    "smtp_skip_5xx_greeting", "yes", doc="Try the next server when one greets with 5xx, in place of returning the mail."
+)
+SMTP_SKIP_QUIT_RESPONSE: Final = Boolean(
+    "smtp_skip_quit_response", "yes", doc="Hang up after QUIT without waiting for the reply."
+)
 SMTP_DISCARD_EHLO_KEYWORDS: Final = NameList(
     "smtp_discard_ehlo_keywords", "", doc="EHLO keywords to take no notice of."
 )

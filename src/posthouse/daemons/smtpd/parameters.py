@@ -61,7 +61,10 @@ SMTPD_SOFT_ERROR_LIMIT: Final = Integer(
     "smtpd_soft_error_limit", "10", doc="Errors without a delivered message before replies slow down.", minimum=1
 )
 SMTPD_HARD_ERROR_LIMIT: Final = Integer(
-    "smtpd_hard_error_limit", "${stress?{1}:{20}}", doc="Errors before the server hangs up.", minimum=1
+    "smtpd_hard_error_limit",
+    "${stress?{1}:{20}}",
+    doc="Errors without a delivered message before the server hangs up.",
+    minimum=1,
 )
 SMTPD_JUNK_COMMAND_LIMIT: Final = Integer(
     "smtpd_junk_command_limit",
@@ -78,21 +81,31 @@ SMTPD_RECIPIENT_OVERSHOOT_LIMIT: Final = Integer(
     doc="Recipients over smtpd_recipient_limit before each counts as an error.",
     minimum=1,
 )
-SMTPD_HELO_REQUIRED: Final = Boolean("smtpd_helo_required", "no", doc="Refuse MAIL before HELO or EHLO.")
-DISABLE_VRFY_COMMAND: Final = Boolean("disable_vrfy_command", "no", doc="Do not answer VRFY.")
+SMTPD_HELO_REQUIRED: Final = Boolean(
+    "smtpd_helo_required", "no", doc="Refuse MAIL from a client that has not said HELO or EHLO."
+)
+DISABLE_VRFY_COMMAND: Final = Boolean(
+    "disable_vrfy_command", "no", doc="Do not answer VRFY, with which strangers collect addresses."
+)
 STRICT_RFC821_ENVELOPES: Final = Boolean(
     "strict_rfc821_envelopes", "no", doc="Accept only addresses in angle brackets, without comments."
 )
-SMTPD_NOOP_COMMANDS: Final = NameList("smtpd_noop_commands", "", doc="Commands that do nothing and get 250.")
+SMTPD_NOOP_COMMANDS: Final = NameList(
+    "smtpd_noop_commands", "", doc="Commands that do nothing and get 250, for clients that need them."
+)
 SMTPD_FORBIDDEN_COMMANDS: Final = Patterns(
     "smtpd_forbidden_commands",
     "CONNECT GET POST regexp:{{/^[^A-Z]/ Bogus}}",
     doc="Words that show that the client speaks another protocol: the session ends.",
 )
-SMTPD_PEERNAME_LOOKUP: Final = Boolean("smtpd_peername_lookup", "yes", doc="Look the client's name up.")
-SMTPD_CLIENT_PORT_LOGGING: Final = Boolean("smtpd_client_port_logging", "no", doc="Log the client's port, too.")
+SMTPD_PEERNAME_LOOKUP: Final = Boolean(
+    "smtpd_peername_lookup", "yes", doc="Look the client's name up; no: every client counts as unknown."
+)
+SMTPD_CLIENT_PORT_LOGGING: Final = Boolean(
+    "smtpd_client_port_logging", "no", doc="Log the client's port after its address, too."
+)
 SMTPD_HIDE_CLIENT_SESSION: Final = Boolean(
-    "smtpd_hide_client_session", "no", doc="Leave the client out of the Received header."
+    "smtpd_hide_client_session", "no", doc="Leave the client's name, address and protocol out of the Received header."
 )
 SMTPD_DISCARD_EHLO_KEYWORDS: Final = NameList(
     "smtpd_discard_ehlo_keywords", "", doc="EHLO keywords (any case) that are not offered."
@@ -125,10 +138,14 @@ SMTPD_DELAY_REJECT: Final = Boolean(
     "smtpd_delay_reject", "yes", doc="Decide about client, HELO and sender when the recipient comes."
 )
 SMTPD_CLIENT_RESTRICTIONS: Final = Restrictions(
-    "smtpd_client_restrictions", "", doc="Restrictions on the client's connection."
+    "smtpd_client_restrictions", "", doc="Restrictions on the client's address and name, in order."
 )
-SMTPD_HELO_RESTRICTIONS: Final = Restrictions("smtpd_helo_restrictions", "", doc="Restrictions on HELO and EHLO.")
-SMTPD_SENDER_RESTRICTIONS: Final = Restrictions("smtpd_sender_restrictions", "", doc="Restrictions on MAIL FROM.")
+SMTPD_HELO_RESTRICTIONS: Final = Restrictions(
+    "smtpd_helo_restrictions", "", doc="Restrictions on the name in HELO or EHLO, in order."
+)
+SMTPD_SENDER_RESTRICTIONS: Final = Restrictions(
+    "smtpd_sender_restrictions", "", doc="Restrictions on the sender in MAIL FROM, in order."
+)
 SMTPD_RELAY_RESTRICTIONS: Final = Restrictions(
     "smtpd_relay_restrictions",
     "${{$compatibility_level} <level {1} ? {} : "
@@ -138,9 +155,13 @@ SMTPD_RELAY_RESTRICTIONS: Final = Restrictions(
 SMTPD_RECIPIENT_RESTRICTIONS: Final = Restrictions(
     "smtpd_recipient_restrictions", "", doc="Restrictions on RCPT TO that decide what mail we want."
 )
-SMTPD_DATA_RESTRICTIONS: Final = Restrictions("smtpd_data_restrictions", "", doc="Restrictions on DATA.")
+SMTPD_DATA_RESTRICTIONS: Final = Restrictions(
+    "smtpd_data_restrictions", "", doc="Restrictions on DATA, in order, when all recipients are known."
+)
 SMTPD_END_OF_DATA_RESTRICTIONS: Final = Restrictions(
-    "smtpd_end_of_data_restrictions", "", doc="Restrictions at the end of the content."
+    "smtpd_end_of_data_restrictions",
+    "",
+    doc="Restrictions at the end of the content, in order, when its size is known.",
 )
 SMTPD_RELAY_BEFORE_RECIPIENT_RESTRICTIONS: Final = Boolean(
     "smtpd_relay_before_recipient_restrictions",
@@ -156,7 +177,7 @@ LOCAL_HEADER_REWRITE_CLIENTS: Final = Restrictions(
     doc="Clients whose headers are completed as if the mail came from this host.",
 )
 SMTPD_REJECT_UNLISTED_RECIPIENT: Final = Boolean(
-    "smtpd_reject_unlisted_recipient", "yes", doc="Refuse recipients that do not exist here."
+    "smtpd_reject_unlisted_recipient", "yes", doc="Refuse recipients that no table of their domain's class has."
 )
 SMTPD_REJECT_UNLISTED_SENDER: Final = Boolean(
     "smtpd_reject_unlisted_sender", "no", doc="Refuse senders that do not exist here though their domain is ours."
@@ -167,7 +188,11 @@ SMTPD_NULL_ACCESS_LOOKUP_KEY: Final = String(
 ALLOW_UNTRUSTED_ROUTING: Final = Boolean(
     "allow_untrusted_routing", "no", doc="Relay user@elsewhere@ours and its like for strangers."
 )
-SOFT_BOUNCE: Final = Boolean("soft_bounce", "no", doc="Make every permanent refusal a temporary one.")
+SOFT_BOUNCE: Final = Boolean(
+    "soft_bounce",
+    "no",
+    doc="Make every permanent refusal a temporary one: no mail is lost while a configuration is tried.",
+)
 UNKNOWN_ADDRESS_TEMPFAIL_ACTION: Final = Enum(
     "unknown_address_tempfail_action",
     "$reject_tempfail_action",

@@ -12,7 +12,11 @@ from posthouse.config.parameters import (
 )
 from posthouse.config.parameters_lock import LOCK_PARAMETERS
 
-VIRTUAL_MAILBOX_BASE: Final = String("virtual_mailbox_base", "", doc="What every mailbox path begins with.")
+VIRTUAL_MAILBOX_BASE: Final = String(
+    "virtual_mailbox_base",
+    "",
+    doc="The directory that every mailbox path of virtual_mailbox_maps is below; must be set for virtual(8).",
+)
 VIRTUAL_UID_MAPS: Final = Tables("virtual_uid_maps", "", doc="Tables of numeric user IDs, by recipient address.")
 VIRTUAL_GID_MAPS: Final = Tables("virtual_gid_maps", "", doc="Tables of numeric group IDs, by recipient address.")
 VIRTUAL_MINIMUM_UID: Final = Integer(
