@@ -1,6 +1,6 @@
-"""postcat(1): show a message of the queue. Our queue has no files to name, so -q and a queue ID are the way.
+"""postcat(1): show a message of the queue (-q and its queue ID), or a queue file that Postfix wrote.
 
-Source: postcat(1). The default is all of it: envelope, header, body.
+Source: postcat(1). The default is all of it: envelope, header, body. -d, -o, -r, -s, -v are for files alone.
 """
 
 import asyncio
@@ -8,6 +8,8 @@ import getopt
 import json
 import sys
 import time
+from collections.abc import Set as AbstractSet
+from pathlib import Path
 from typing import Final
 
 from posthouse.commands.queue_client import (
@@ -19,10 +21,17 @@ from posthouse.commands.queue_client import (
     QueueUnavailableError,
     RefusedError,
 )
+from posthouse.commands.queue_file import QueueFileError, Shown
+from posthouse.commands.queue_file import show as show_file
 from posthouse.ipc.message import Envelope
 from posthouse.ipc.showq import Fetch, Fetched, shown
 
-USAGE: Final = "usage: postcat [-c config_dir] [-b] [-e] [-h] [--json] -q queue_id ...\n"
+USAGE: Final = """\
+usage: postcat [-c config_dir] [-b] [-e] [-h] [--json] -q queue_id ...
+       postcat [-bdefhorv] [-s offset] file ...    files of Postfix's queue; without a name: standard input
+"""
+FAILED: Final = 1
+PARTS: Final = frozenset({"-b", "-e", "-h"})
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,11 +42,13 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"postcat: fatal: {error}\n{USAGE}")
         return EX_USAGE
     names = {name for name, _ in options}
-    if "-q" not in names or not queue_ids:
-        sys.stderr.write(f"postcat: fatal: the queue is not made of files; name queue IDs after -q\n{USAGE}")
+    if "-q" not in names:
+        return _show_files(dict(options), queue_ids)
+    if not queue_ids:
+        sys.stderr.write(f"postcat: fatal: which message?\n{USAGE}")
         return EX_USAGE
     config_directory = next((value for name, value in options if name == "-c"), "")
-    parts = names & {"-b", "-e", "-h"} or {"-b", "-e", "-h"}
+    parts = names & PARTS or PARTS
     try:
         return asyncio.run(show(config_directory, queue_ids, parts, as_json="--json" in names))
     except QueueUnavailableError as error:
@@ -51,7 +62,37 @@ def main(argv: list[str] | None = None) -> int:
         return EX_NOPERM
 
 
-async def show(config_directory: str, queue_ids: list[str], parts: set[str], *, as_json: bool) -> int:
+def _show_files(given: dict[str, str], paths: list[str]) -> int:
+    """Print files of Postfix's; 1 when one cannot be read."""
+    start = given.get("-s", "0")
+    if not (start.isascii() and start.isdigit()):
+        sys.stderr.write(f"postcat: fatal: -s {start}: not a number\n{USAGE}")
+        return EX_USAGE
+    what = Shown(
+        frozenset(given.keys() & PARTS or PARTS),
+        offsets="-o" in given,
+        types="-d" in given,
+        name="-f" in given,
+        verbose="-v" in given,
+        raw={"-r", "-v"} <= given.keys(),  # alone it does nothing, as in Postfix
+        start=int(start),
+    )
+    for path in paths or ["-"]:
+        try:
+            data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+            for line in show_file(data, "(stdin)" if path == "-" else path, what):
+                sys.stdout.buffer.write(line)
+        except OSError as error:
+            sys.stderr.write(f"postcat: fatal: open {path}: {error.strerror}\n")
+            return FAILED
+        except QueueFileError as error:
+            sys.stdout.flush()
+            sys.stderr.write(f"postcat: fatal: {path}: {error}\n")
+            return FAILED
+    return 0
+
+
+async def show(config_directory: str, queue_ids: list[str], parts: AbstractSet[str], *, as_json: bool) -> int:
     """Print messages; 1 when one of them is not there."""
     client = QueueClient(config_directory, steering=True)
     status = 0
@@ -72,14 +113,14 @@ async def show(config_directory: str, queue_ids: list[str], parts: set[str], *, 
     return status
 
 
-def format_text(fetched: Fetched, envelope: Envelope, content: bytes, parts: set[str]) -> bytes:
+def format_text(fetched: Fetched, envelope: Envelope, content: bytes, parts: AbstractSet[str]) -> bytes:
     """The parts that are wanted, in postcat's sections."""
     end = content.find(b"\n\n")
     header, body = (content, b"") if end < 0 else (content[: end + 1], content[end + 1 :])
     pieces = []
     if "-e" in parts:
         pieces.append(_envelope_section(fetched, envelope))
-    if {"-h", "-b"} <= parts:
+    if "-e" in parts:
         pieces.append(f"*** MESSAGE CONTENTS {fetched.queue_name}/{envelope.queue_id} ***\n".encode())
     if "-h" in parts:
         pieces.append(header)

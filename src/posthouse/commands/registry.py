@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 
 from posthouse.commands.orders.programs import PROGRAMS, is_built
+from posthouse.config import parameters_instances
 from posthouse.config.check_restrictions import KNOWN
 from posthouse.config.parameter import Parameter
 from posthouse.config.registry import Registry
@@ -18,7 +19,7 @@ _DAEMONS = "posthouse.daemons"
 
 def registry() -> Registry:
     """Gather what is built."""
-    rows: list[Parameter[object]] = []
+    rows: list[Parameter[object]] = [*parameters_instances.PARAMETERS]
     for package in dict.fromkeys(program.package for program in PROGRAMS.values()):
         name = f"{_DAEMONS}.{package}.parameters"
         if is_built(package) and importlib.util.find_spec(name) is not None:

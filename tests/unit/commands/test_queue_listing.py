@@ -364,10 +364,10 @@ BEGIN = b"*** MESSAGE CONTENTS deferred/3ABC ***\n"
     ("parts", "text"),
     [
         ({"-e", "-h", "-b"}, ENVELOPE_PART + BEGIN + b"Subject: x\n\nbody\n" + END),
-        ({"-e"}, ENVELOPE_PART + END),
+        ({"-e"}, ENVELOPE_PART + BEGIN + END),
         ({"-h"}, b"Subject: x\n"),
         ({"-b"}, b"\nbody\n"),
-        ({"-h", "-b"}, BEGIN + b"Subject: x\n\nbody\n"),
+        ({"-h", "-b"}, b"Subject: x\n\nbody\n"),
     ],
 )
 def test_the_parts_of_a_message(parts: set[str], text: bytes) -> None:
@@ -389,8 +389,8 @@ def test_postcat(client: type[FakeClient], capfdbinary: pytest.CaptureFixture[by
     assert b"no such message" in capfdbinary.readouterr().err
 
 
-@pytest.mark.parametrize("words", [[], ["-q"], ["-x"], ["file"]])
+@pytest.mark.parametrize("words", [["-q"], ["-x"], ["-s", "some", "file"]])
 def test_wrong_options_of_postcat(client: type[FakeClient], words: list[str]) -> None:
-    """64: our queue is not made of files."""
+    """64, and how it is used."""
     assert postcat.main(["postcat", *words]) == 64
     assert client.asked == []

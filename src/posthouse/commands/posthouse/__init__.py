@@ -24,7 +24,7 @@ PACKAGES: Final = frozenset({"check", "confine", "drain", "explain", "policies",
 POSTFIX: Final = frozenset(
     {
         "mailq", "newaliases", "postalias", "postcat", "postconf", "postfix", "postkick", "postlock",
-        "postlog", "postmap", "postqueue", "postsuper", "qshape", "sendmail",
+        "postlog", "postmap", "postmulti", "postqueue", "postsuper", "qshape", "sendmail",
     }
 )  # fmt: skip
 
