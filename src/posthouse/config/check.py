@@ -10,6 +10,7 @@ from typing import Final
 
 from posthouse.config.check_services import check_addresses, check_essential, check_programs
 from posthouse.config.checks import (
+    answers,
     contents,
     dnsbl,
     domains,
@@ -57,6 +58,7 @@ CHECKS: Final[tuple[Callable[[Context], Iterator[Finding]], ...]] = (
     dnsbl.check_lists,
     contents.check_lines,
     contents.check_loops,
+    answers.check_answers,
     effect.check_readers,
     effect.check_overrides,
     effect.check_relay_limits,

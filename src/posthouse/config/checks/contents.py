@@ -25,6 +25,7 @@ LOOP = Kind(
     "let one of them name a mailbox",
 )
 ALIAS_PARAMETERS: Final = frozenset({"alias_maps", "alias_database"})
+MAX_SHOWN: Final = 20  # of one table; that many are one mistake, and the first ones show it
 _LOOPING: Final = ("virtual_alias_maps", "alias_maps")
 
 
@@ -37,7 +38,11 @@ def check_lines(context: Context) -> Iterator[Finding]:
                 continue
             seen.add((kind, table))
             shown = table if table.startswith("/") else ""
-            for line, why in context.probe.problems(kind, table, aliases=name in ALIAS_PARAMETERS):
+            problems = list(context.probe.problems(kind, table, aliases=name in ALIAS_PARAMETERS))
+            if len(problems) > MAX_SHOWN:
+                more = len(problems) - MAX_SHOWN
+                yield BAD_LINE.at(Place(shown or context.main_path), f"{kind}:{table}: {more} more lines are wrong")
+            for line, why in problems[:MAX_SHOWN]:
                 place = Place(shown, line) if shown else context.place(name)
                 yield BAD_LINE.at(
                     place, why.removesuffix(" -- ignoring this line").removesuffix(": skipping this rule")

@@ -8,10 +8,11 @@ from typing import Final, NamedTuple
 
 from posthouse.config.check_tables import tables_in
 from posthouse.config.checks.context import Context
-from posthouse.config.findings import WARNING, Finding, Kind, Place
+from posthouse.config.findings import NOTE, WARNING, Finding, Kind, Place
 from posthouse.config.parameters import (
     MYDESTINATION,
     MYHOSTNAME,
+    MYORIGIN,
     RELAY_DOMAINS,
     RELAYHOST,
     VIRTUAL_ALIAS_DOMAINS,
@@ -26,7 +27,7 @@ TWO_CLASSES = Kind(
 OWN_NAME = Kind(
     "own-name-in-no-class",
     WARNING,
-    "mydestination is set, and this host's own name is in no address class.",
+    "mydestination is set, and this host's own name is in no address class. A note when myorigin is another name.",
     "mail to this host's name loops back to it and is returned",
 )
 OWN_RELAY = Kind(
@@ -96,8 +97,10 @@ def check_own_name(context: Context) -> Iterator[Finding]:
     else:
         listed = {item.lower() for each in _CLASSES for item in context.items(each)}
     if own not in listed:
+        # Mail that programs on this host send without a domain is for that name, when it is myorigin.
+        severity = WARNING if context.text(MYORIGIN.name).lower() == own else NOTE
         fix = f"write: {name} = $myhostname, {context.configuration.main.values[name]}"
-        yield OWN_NAME.at(context.place(name), f"{name}: $myhostname ({own}) is not in it", fix)
+        yield OWN_NAME.at(context.place(name), f"{name}: $myhostname ({own}) is not in it", fix, severity=severity)
 
 
 def _all_readable(context: Context) -> bool:

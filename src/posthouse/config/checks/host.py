@@ -132,7 +132,12 @@ def _number(context: Context, row: Integer | Time) -> float:
 def check_sizes(context: Context) -> Iterator[Finding]:
     """Check limits against each other."""
     message = int(_number(context, MESSAGE_SIZE_LIMIT))
-    for name in (MAILBOX_SIZE_LIMIT.name, "virtual_mailbox_limit"):
+    for name, mailboxes in (
+        (MAILBOX_SIZE_LIMIT.name, "mydestination"),
+        ("virtual_mailbox_limit", "virtual_mailbox_maps"),
+    ):
+        if not context.items(mailboxes):
+            continue
         row = context.registry.find(name) or row_of(name)
         mailbox = int(_number(context, row)) if isinstance(row, Integer) else 0
         if name in context.bad or MESSAGE_SIZE_LIMIT.name in context.bad or not mailbox:

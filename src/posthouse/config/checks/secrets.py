@@ -5,9 +5,10 @@ import stat
 from collections.abc import Iterator
 from typing import Final
 
-from posthouse.config.check_tables import INDEX_SUFFIXES, tables_in
+from posthouse.config.check_tables import tables_in
 from posthouse.config.checks.context import Context
 from posthouse.config.findings import WARNING, Finding, Kind, Place
+from posthouse.config.index_files import INDEX_SUFFIXES, index_path
 from posthouse.config.main_cf import parse_main_cf
 from posthouse.config.usage import TABLE_ATTRIBUTES
 from posthouse.util.errors import ConfigError
@@ -36,7 +37,7 @@ def check_passwords(context: Context) -> Iterator[Finding]:
             elif table.startswith("/") and name in _SASL:
                 paths.setdefault(table, f"{kind}:{table}")
                 if kind in INDEX_SUFFIXES:
-                    paths.setdefault(table + INDEX_SUFFIXES[kind], f"{kind}:{table}")
+                    paths.setdefault(index_path(kind, table), f"{kind}:{table}")
     for path, shown in paths.items():
         is_table = shown.partition(":")[0] in TABLE_ATTRIBUTES
         if is_open_to_all(path) and (not is_table or _password_line(path)):
