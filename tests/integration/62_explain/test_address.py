@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from posthouse.commands.explain import main
 from posthouse.commands.explain.command import explain
 from posthouse.util import log
 from tests.conftest import Start
@@ -110,3 +111,27 @@ def test_mail_ends_where_it_was_said(server: Instance) -> None:
             assert ends_in_log(server, queue_id, len(explained)) == explained, address
             compared += 1
     assert compared >= len(ADDRESSES) - 2
+
+
+def test_a_message_that_waits_is_explained(server: Instance) -> None:
+    """Reason, attempts and next attempt from the queue; and its way as the tables are now."""
+    queue_id = send(server, "u@slow.test")
+    server.wait_log(f"{queue_id}: to=.* status=deferred")
+    options = {"c": [str(server.config_directory)]}
+    report = asyncio.run(explain("delivery", options, [queue_id]))
+    facts = {step.name: step for step in report.sections[0].steps}
+    assert facts["queue"].result == "deferred"
+    assert facts["sender"].result == "<>"
+    assert facts["returned"].text == "bounce_queue_lifetime = 5d"
+    assert facts["recipient"].result == "4.7.0 not today"
+    assert re.match(r"attempts: 1, next 20\d\d-", facts["recipient"].text)
+    assert report.decision == "u@slow.test: not today; now: deferred: 4.7.0 not today"
+    (server.config_directory / "transport").write_text("slow.test discard:\n")
+    report = asyncio.run(explain("delivery", options, [queue_id]))
+    assert report.decision == "u@slow.test: not today; now: slow.test"
+
+
+def test_a_message_that_is_not_there(server: Instance, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 64, and what may have become of it."""
+    assert main(["delivery", "-c", str(server.config_directory), "4jY4R85Vs6z1J"]) == 64
+    assert "no such message in the queue" in capsys.readouterr().err

@@ -14,6 +14,8 @@ usage: posthouse explain COMMAND
 
   address RECIPIENT [--sender SENDER] [--dns]
                        how it is rewritten, its class, transport and next hop, and how it would be delivered
+  delivery QUEUE_ID [--dns]
+                       why a message is still in the queue, when it is tried again, where it would go now
   parameter NAME       the value in force, where it is set, what it may be, who reads it, who overrides it
   session --client IP --helo NAME --from SENDER --to RECIPIENT [--to ...]
           [--name NAME] [--reverse-name NAME] [--size N] [--sasl USER] [--service NAME] [--dns]
@@ -21,7 +23,7 @@ usage: posthouse explain COMMAND
 
   common options: -c DIR, --json
 """
-COMMANDS: Final = frozenset({"address", "parameter", "session"})
+COMMANDS: Final = frozenset({"address", "delivery", "parameter", "session"})
 
 
 def main(words: list[str]) -> int:

@@ -92,13 +92,13 @@ class AddressExplainer(Explainer):
 
     async def explain(self, situation: Situation, report: Report) -> None:
         """Follow the address."""
-        way = _Way(situation, report)
+        way = Way(situation, report)
         await way.follow(situation.words["argument"][-1], situation.word("sender") or "", 0)
         report.decision = "\n".join(way.ends)
 
 
-class _Way:
-    """What is followed, and where it ended."""
+class Way:
+    """What is followed, and where it ended. Sections are added to the report."""
 
     def __init__(self, situation: Situation, report: Report) -> None:
         self._situation, self._report = situation, report
@@ -134,7 +134,7 @@ class _Way:
             return
         envelope = Envelope(QUEUE_ID, await self._sender(sender), time.time())
         for recipient in await self._recipients(address, envelope, depth):
-            await self._recipient(recipient, envelope, depth)
+            await self.deliver(recipient, envelope, depth)
 
     async def _sender(self, sender: str) -> str:
         """Rewrite the sender, which matters to sender-dependent tables."""
@@ -180,8 +180,8 @@ class _Way:
             section.steps.insert(0, Step("rewrite", STANDARD_FORM, address, UNCHANGED))
         return found
 
-    async def _recipient(self, recipient: Recipient, envelope: Envelope, depth: int) -> None:
-        """Route one recipient and deliver to it."""
+    async def deliver(self, recipient: Recipient, envelope: Envelope, depth: int = 0) -> None:
+        """Route one recipient, as the queue manager has it, and deliver to it."""
         section = Section("recipient", f"recipient {recipient.address}")
         self._report.sections.append(section)
         self._routes.steps = section.steps

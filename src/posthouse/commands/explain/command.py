@@ -11,7 +11,7 @@ from typing import Final
 
 from posthouse.commands.explain.explainer import EXPLAINERS
 from posthouse.commands.explain.model import Report
-from posthouse.commands.explain.situation import Situation, UnknownNameError
+from posthouse.commands.explain.situation import ExplainError, Situation
 from posthouse.commands.explain.text import Painter, wants_colour
 from posthouse.commands.orders.begin import read_files
 from posthouse.commands.orders.main import parse_configuration
@@ -24,12 +24,14 @@ EX_CONFIG: Final = 78
 COMMON: Final = ("json",)
 OPTIONS: Final = {
     "address": ("sender=", "dns"),
+    "delivery": ("dns",),
     "parameter": (),
     "session": ("client=", "name=", "reverse-name=", "helo=", "from=", "to=", "sasl=", "size=", "service=", "dns"),
 }
 NEEDED: Final = {"session": ("client", "helo", "from", "to")}
 MODULES: Final = {
     "address": ("address",),
+    "delivery": ("delivery",),
     "parameter": ("parameter",),
     "session": ("session",),
 }  # whose import adds the explainers of a subject
@@ -49,9 +51,9 @@ def main(subject: str, words: list[str], usage: str) -> int:
         return EX_USAGE
     try:
         report = asyncio.run(explain(subject, options, arguments))
-    except UnknownNameError as error:
+    except ExplainError as error:
         sys.stderr.write(f"posthouse explain {subject}: {error}\n")
-        return EX_USAGE
+        return error.status
     except (ConfigError, Fatal) as error:
         sys.stderr.write(f"posthouse explain {subject}: {error}\n")
         return EX_CONFIG

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Final
+from typing import ClassVar, Final
 
 from posthouse.commands.explain.model import Place, Step
 from posthouse.commands.explain.record import Recorder, RecordingOpener
@@ -22,8 +22,22 @@ def _internal() -> tuple[Service, ...]:
     return parse_master_cf(INTERNAL_MASTER_CF, BUILT_IN).services
 
 
-class UnknownNameError(Exception):
-    """What was asked about does not exist; str() says what there is."""
+class ExplainError(Exception):
+    """The question cannot be answered; str() says why. status: the command's exit status."""
+
+    status: ClassVar[int]
+
+
+class UnknownNameError(ExplainError):
+    """What was asked about does not exist."""
+
+    status = 64
+
+
+class UnavailableError(ExplainError):
+    """Who could answer cannot be reached, or may not answer this user."""
+
+    status = 69
 
 
 @dataclass(slots=True)
