@@ -1,8 +1,8 @@
 """cidr: tables: the first network that contains an address gives the value. Sources: cidr_table(5).
 
 Networks are kept by prefix length, so a lookup costs at most one dictionary access for each length in use, however
-many rules there are. Only rules whose every condition is negated ("!") are tried one by one; hardly any address gets
-past the first of them.
+many rules there are. A negated condition ("!") holds for all other addresses of its family, and for none of another.
+Rules with nothing but negated conditions are tried one by one; hardly any address gets past the first of them.
 """
 
 import re
@@ -67,6 +67,11 @@ class _Condition(NamedTuple):
     network: Network
     negated: bool
 
+    @property
+    def span(self) -> Network:
+        """The network outside of which it does not hold."""
+        return Network(self.network.bits, 0, 0) if self.negated else self.network
+
 
 class _Exception(NamedTuple):
     """A rule that does not hold in some networks."""
@@ -82,29 +87,25 @@ class _Exception(NamedTuple):
 class _Content:
     """All rules of one file. `place` is a rule's number: the lowest that holds counts.
 
-    Conditions that are not negated are networks one within the other, so a rule within if blocks is a rule for the
-    narrowest of them. What is negated stays beside it as networks in which it does not hold.
+    Networks lie one within the other or apart, so a rule in if blocks is a rule for the narrowest of them. What is
+    negated stays beside it, as networks in which it does not hold.
     """
 
     def __init__(self) -> None:
         # family → length → the address's leading bits → the rule, for those that always hold, and for the others
         self._plain: dict[int, dict[int, dict[int, tuple[int, str]]]] = {32: {}, 128: {}}
         self._excepted: dict[int, dict[int, dict[int, list[_Exception]]]] = {32: {}, 128: {}}
-        self._anywhere: list[_Exception] = []  # negated conditions only
         self._next = 0
 
     def add(self, conditions: list[_Condition], value: str) -> None:
         self._next += 1
-        network: Network | None = None
+        network = conditions[0].span
         for condition in conditions:
-            if not condition.negated:
-                network = condition.network if network is None else _common(network, condition.network)
-                if network is None:
-                    return  # no address is in all of them
+            common = _common(network, condition.span)
+            if common is None:
+                return  # no address is in all of them
+            network = common
         excluded = tuple(condition.network for condition in conditions if condition.negated)
-        if network is None:
-            self._anywhere.append(_Exception(self._next, excluded, value))
-            return
         excluded = tuple(other for other in excluded if _common(other, network) is not None)
         if any(_common(other, network) == network for other in excluded):
             return
@@ -124,8 +125,6 @@ class _Content:
                 best = rule
         for shift, others in self._excepted[bits].items():
             best = _better(best, others.get(number >> shift, ()), bits, number)
-        if self._anywhere:
-            best = _better(best, self._anywhere, bits, number)
         return None if best is None else best[1]
 
 
