@@ -185,7 +185,7 @@ def _write_files(places: Mapping[str, str], primary: Instance, files: Sequence[P
     for name, mode in (("config_directory", 0o755), ("queue_directory", 0o755), ("data_directory", 0o700)):
         os.makedirs(places[name], mode, exist_ok=True)
     settings = primary.settings
-    shared = {name: settings.raw(name) for name in SHARED if settings.is_set(name)}
+    shared = {name: settings.raw(name) or "" for name in SHARED if settings.is_set(name)}
     own = {name: places[name] for name in ("queue_directory", "data_directory")}
     closed = {"authorized_submit_users": "", "master_service_disable": "inet"}
     main_cf, master_cf = files
