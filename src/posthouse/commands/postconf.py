@@ -14,7 +14,7 @@ from posthouse.commands.postconf_text import UsageError, printable, warn
 from posthouse.config.edit import Change
 from posthouse.config.lists import split_name_value
 from posthouse.config.load import ENVIRONMENT_NAME, config_directory
-from posthouse.config.master_cf import FILE_NAME, FieldError
+from posthouse.config.master_cf import FieldError
 from posthouse.config.usage import find_usage
 from posthouse.util.errors import ConfigError
 
@@ -215,12 +215,12 @@ def _main_cf(options: Options) -> None:
 
 def _edit(options: Options) -> None:
     """Set parameters, but no name that nothing would read; at a terminal, say what is wrong with the new values."""
-    from posthouse.commands.check.edited import findings_about, names_in, refuse_unknown
+    from posthouse.commands.check.edited import findings_about, refuse_unknown
 
-    new = names_in(options.names)
+    new = postconf_main.parse_settings(options.names)
     if FORCE not in options.flags:
         refuse_unknown(options.directory, new)
-    postconf_main.set_parameters(options.directory, options.names)
+    postconf_main.set_parameters(options.directory, new)
     if sys.stderr.isatty():
         for finding in findings_about(options.directory, new):
             warn(str(finding))
@@ -232,9 +232,6 @@ def _master_cf(options: Options) -> None:
         return
     configuration = postconf_main.read_configuration(options.directory, options.overrides)
     usage = find_usage(configuration.main.values, configuration.master.services)
-    for problem in configuration.master.problems:
-        if "'}'" in problem.why or problem.why.startswith("missing"):
-            warn(f"{FILE_NAME}: {problem.why}")
     postconf_main.warn_of_form(configuration)
     postconf_main.warn_of_references(configuration, usage)
     entries = postconf_master.Entries(configuration, options.flags)

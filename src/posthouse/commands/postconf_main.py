@@ -9,6 +9,7 @@ from posthouse.config import catalog, deprecated, edit
 from posthouse.config.lists import split_name_value
 from posthouse.config.load import Configuration, level_facts
 from posthouse.config.main_cf import FILE_NAME, read_main_cf
+from posthouse.config.master_cf import FILE_NAME as MASTER_NAME
 from posthouse.config.master_cf import read_master_cf
 from posthouse.config.settings import DEFAULT_CONFIG_DIRECTORY, Identity, Settings
 from posthouse.config.usage import Usage, find_usage, service_parameters
@@ -51,24 +52,27 @@ class Listing:
 
     def _known_names(self) -> set[str]:
         """Choose the names that a listing without arguments shows."""
-        builtin = {name for name, entry in catalog.entries().items() if entry.is_shown} | catalog.READ_ONLY
+        entries = catalog.entries()
+        services = self._services.keys()
+        builtin = {name for name, entry in entries.items() if entry.is_shown} | catalog.READ_ONLY
         explicit = set(self.configuration.main.values)
+        old_names = {name for name in explicit & entries.keys() if entries[name].status == "alias"}
         found: set[str] = set()
         if "builtin" in self._classes:
-            found |= builtin
-            if "d" not in self._flags:
-                found |= explicit & catalog.entries().keys()
+            found |= builtin - services
         if "service" in self._classes:
-            found |= self._services.keys()
+            found |= services
         if "user" in self._classes and "d" not in self._flags:
-            found |= self.usage.macros & explicit
+            found |= self.usage.macros & explicit | old_names
         if "n" in self._flags:
             set_here = explicit | ({"config_directory"} if self._named else set())
             found &= set_here - catalog.READ_ONLY
         return found
 
     def _value(self, name: str) -> str:
-        if "x" in self._flags:
+        entry = catalog.entries().get(name)
+        is_raw = entry is not None and entry.is_raw  # expanded at use, with names that are not known here
+        if "x" in self._flags and not is_raw:
             return self._settings.text(name)
         return self._settings.raw(name) or ""
 
@@ -83,16 +87,21 @@ def read_configuration(directory: str, overrides: dict[str, str]) -> Configurati
 
 def warn_of_form(configuration: Configuration) -> None:
     """Tell of lines that read well and mean nothing."""
-    main = configuration.main
-    if not configuration.master.exists:
-        warn(f"open {configuration.master.path}: No such file or directory")
+    main, master = configuration.main, configuration.master
+    if not master.exists:
+        warn(f"open {master.path}: No such file or directory")
+    for problem in master.problems:
+        if "'}'" in problem.why or problem.why.startswith("missing"):
+            warn(f"{MASTER_NAME}: {problem.why}")
     for _, text in main.stray_lines:
         warn(f'{main.path}: logical line must not start with whitespace: "{text[:40]}"')
     for earlier, later in main.overridden():
         warn(f"{main.path}, line {later.line}: overriding earlier entry: {earlier.name}={earlier.value}")
-    for name, value in main.values.items():
+    settings = [(main.path, name, value) for name, value in main.values.items()]
+    settings += [(master.path, *override) for service in master.services for override in service.overrides]
+    for path, name, value in settings:
         if name in catalog.READ_ONLY:
-            warn(f"{main.path}: read-only parameter assignment: {name}={value}")
+            warn(f"{path}: read-only parameter assignment: {name}={value}")
 
 
 def warn_of_references(configuration: Configuration, usage: Usage) -> None:
@@ -134,21 +143,27 @@ def _deprecations(path: str, names: Iterable[str]) -> Iterable[str]:
 
 
 def _warn_of_table(kind: str, path: str) -> None:
-    """Look at the attributes in a table's own file; one that cannot be read is the daemons' business."""
+    """Look at the attributes in a table's own file; one that may not be read here is its daemons' business."""
     from posthouse.config.main_cf import parse_main_cf
     from posthouse.config.usage import TABLE_ATTRIBUTES
 
     try:
         values = parse_main_cf(Path(path).read_bytes(), path).values
-    except (OSError, ConfigError):
+    except PermissionError:
+        return
+    except OSError as error:
+        warn(f'open "{kind}" configuration "{path}": {error.strerror}')
+        return
+    except ConfigError as error:
+        warn(str(error))
         return
     for name, value in values.items():
         if name not in TABLE_ATTRIBUTES[kind]:
             warn(f"{kind}:{path}: unused parameter: {name}={value}")
 
 
-def set_parameters(directory: str, arguments: list[str]) -> None:
-    """Do `postconf -e name=value ...`."""
+def parse_settings(arguments: list[str]) -> dict[str, str]:
+    """Read the arguments of `postconf -e name=value ...`. Raises UsageError."""
     if not arguments:
         raise UsageError("-e requires name=value argument")
     settings: dict[str, str] = {}
@@ -159,6 +174,11 @@ def set_parameters(directory: str, arguments: list[str]) -> None:
         except ValueError as error:
             raise UsageError(f'{error}: "{printable(argument)}"') from None
         settings[name] = value
+    return settings
+
+
+def set_parameters(directory: str, settings: dict[str, str]) -> None:
+    """Do `postconf -e`."""
     path = Path(directory) / FILE_NAME
     with edit.editing(path) as file:
         file.new, twice = edit.set_parameters(file.old, settings)

@@ -19,7 +19,7 @@ from posthouse.config.master_cf import (
     parse_master_cf,
     parse_service,
 )
-from posthouse.config.usage import service_parameters
+from posthouse.config.usage import merged, service_parameters
 
 Pattern = tuple[str, ...]
 
@@ -31,6 +31,7 @@ class Entries:
         self._configuration = configuration
         self._flags = flags
         self._printer = Printer(flags)
+        self._merged = {service.key: service for service in merged(configuration.master.services)}
 
     def show(self, requests: list[str], parts: int, show: Callable[[Service, str], bool]) -> None:
         """Call `show` for each service and part that is asked for; say which requests found nothing."""
@@ -67,12 +68,13 @@ class Entries:
             raise UsageError(f'invalid service attribute name: "{part}"')
         for index, field in enumerate(FIELDS):
             if part in ("*", field):
-                value = " ".join(self._command(service)) if field == "command" else service.columns[index]
-                self._printer.show(f"{service.name}/{service.type}/{field}", value)
+                words = self._command(service) if field == "command" else [service.columns[index]]
+                self._printer.show_words(f"{service.name}/{service.type}/{field}", words)
         return True
 
     def show_overrides(self, service: Service, part: str) -> bool:
         """-P: the -o settings of one entry, by name; with -PP also what is not set there."""
+        service = self._merged[service.key]
         own = dict(service.overrides)
         names = set(own)
         if "PP" in self._flags:
@@ -115,14 +117,14 @@ def fold_entry(line: str, words: list[str]) -> str:
     """Write an entry with -f: each -o with its value on a line of its own, the rest in lines of 80 columns."""
     lines = [line]
     force, value_next, in_options = False, False, True
-    for word in words:
-        in_options = in_options and (value_next or word.startswith("-"))
+    for index, word in enumerate(words):
+        in_options = in_options and (value_next or (word.startswith("-") and word != "--"))
         if value_next:
             lines[-1] += " " + word
             force, value_next = True, False
             continue
-        value_next = in_options and word == "-o"
-        if force or value_next or len(lines[-1]) + 1 + len(word) > LINE_LIMIT:
+        value_next = in_options and word == "-o" and index + 1 < len(words)
+        if force or value_next or len(lines[-1]) + 1 + len(word) >= LINE_LIMIT:
             lines.append(INDENT + word)
         else:
             lines[-1] += " " + word

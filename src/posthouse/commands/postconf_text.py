@@ -33,15 +33,19 @@ class Printer:
         self._with_value = "H" not in flags
 
     def show(self, name: str, value: str) -> None:
-        """Write one setting."""
+        """Write one setting; white space in values is one blank."""
+        self.show_words(name, value.split())
+
+    def show_words(self, name: str, words: Iterable[str]) -> None:
+        """Write one setting that is made of words."""
         if self._json:
-            self.write(json_pair(name, " ".join(value.split())))
+            self.write(json_pair(name, " ".join(words)))
         elif not self._with_value:
             self.write(name)
         elif not self._with_name:
-            self.write(self._line(value.split()))
+            self.write(self._line(words))
         else:
-            self.write(self._line([*f"{name} =".rsplit(" ", 1), *value.split()]))
+            self.write(self._line([name, "=", *words]))
 
     def _line(self, words: Iterable[str]) -> str:
         return fold(words) if self._fold else " ".join(words)

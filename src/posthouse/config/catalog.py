@@ -26,9 +26,19 @@ class Entry(NamedTuple):
     since: str
 
     @property
+    def is_raw(self) -> bool:
+        """Whether the value is not expanded when it is read: its daemon does that, with names of its own (B01.03)."""
+        return "raw" in self.kind
+
+    @property
     def is_shown(self) -> bool:
         """Whether `postconf` lists it when it is not set."""
-        return self.status not in ("alias", "family") and self.name not in READ_ONLY
+        return self.status not in ("alias", "family") and not self.needs_service and self.name not in READ_ONLY
+
+    @property
+    def needs_service(self) -> bool:
+        """Whether it exists only while master.cf has its service, as smtp_destination_recipient_limit does."""
+        return self.status == "instance" and self.default.startswith("$")
 
 
 @cache

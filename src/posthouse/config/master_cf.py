@@ -98,6 +98,8 @@ class Service(NamedTuple):
         for index, argument in enumerate(self.arguments):
             if skip:
                 skip -= 1
+            elif argument == "--":
+                return self.arguments[index + 1 :]
             elif argument == "-o":
                 skip = 1
             elif not argument.startswith("-") or argument == "-":

@@ -16,7 +16,8 @@ from posthouse.config.expand import ExpansionLoopError, expand_value
 from posthouse.config.lists import comment_fault, cut_comment, split_tokens, split_words, unwrap
 from posthouse.config.master_cf import Service
 
-_REFERENCE: Final = re.compile(r"\$(?:\$|[{(]?\s*([A-Za-z0-9_]+))", re.ASCII)
+# A name that a brace follows, as in ${domain_to_ascii{...}}, is a function.
+_REFERENCE: Final = re.compile(r"\$(?:\$|[{(]\s*([A-Za-z0-9_]++)(?!\s*\{)|([A-Za-z0-9_]+))", re.ASCII)
 _CLASSES: Final = "smtpd_restriction_classes"
 AGENTS: Final = frozenset({"error", "lmtp", "local", "pipe", "smtp", "virtual"})  # programs with transport families
 TIME_LIMITED: Final = frozenset({"pipe", "spawn"})
@@ -77,7 +78,7 @@ class Usage(NamedTuple):
 
 def references(text: str) -> list[str]:
     """Give the names that a value refers to, each once, in order."""
-    return list(dict.fromkeys(match.group(1) for match in _REFERENCE.finditer(text) if match.group(1)))
+    return list(dict.fromkeys(match[match.lastindex] for match in _REFERENCE.finditer(text) if match.lastindex))
 
 
 def brace_faults(text: str) -> Iterable[str]:
@@ -114,20 +115,36 @@ def service_parameters(services: Iterable[Service]) -> dict[str, str]:
     for service in services:
         is_agent = service.type == "unix" and service.program in AGENTS
         for suffix, entry in catalog.families().items():
+            name = service.name + suffix
             wanted = service.program in TIME_LIMITED if suffix == _TIME_LIMIT else is_agent
-            if wanted and service.name + suffix not in catalog.entries():
-                found[service.name + suffix] = entry.default
+            own = catalog.entries().get(name)
+            if wanted and (own is None or own.status == "instance"):
+                found[name] = entry.default if own is None else own.default
     return found
+
+
+def merged(services: Iterable[Service]) -> tuple[Service, ...]:
+    """Give the services with what their -o settings come to: entries of one name and type share them, later ones count.
+
+    Names that nobody can set are left out.
+    """
+    found: dict[tuple[str, str], Service] = {}
+    for service in services:
+        before = found.get(service.key)
+        overrides = {**dict(before.overrides if before else ()), **dict(service.overrides)}
+        settable = {name: value for name, value in overrides.items() if name not in catalog.READ_ONLY}
+        found[service.key] = service._replace(overrides=tuple(settable.items()))
+    return tuple(found.values())
 
 
 def find_usage(values: Mapping[str, str], services: Iterable[Service]) -> Usage:
     """Find out what of main.cf (`values`) and of the services' -o settings is used."""
-    return _Search(values, tuple(services)).run()
+    return _Search(values, merged(services)).run()
 
 
 def _is_raw(name: str) -> bool:
     entry = catalog.entries().get(name)
-    return entry is not None and "raw" in entry.kind
+    return entry is not None and entry.is_raw
 
 
 class _Scope:
@@ -169,13 +186,6 @@ class _Scope:
             for name in references(text):
                 self.use(name)
 
-    def use_if_set(self, texts: Iterable[str]) -> None:
-        """Mark what these values refer to, as far as it is set."""
-        for text in texts:
-            for name in references(text):
-                if name in self.own or name in self.main:
-                    self.use(name)
-
     def search_classes(self) -> None:
         """Mark the restriction classes."""
         for name in split_tokens(self.expanded(self.lookup(_CLASSES) or "")):
@@ -196,10 +206,8 @@ class _Search:
     def run(self) -> Usage:
         """Search main.cf by itself, then as each service sees it."""
         main = _Scope(self._values, {}, self._is_known)
-        # Raw parameters are expanded at use, with names that are not known here ($home, $rbl_domain ...).
-        raw = {name for name in self._values if _is_raw(name)}
-        main.search(text for name, text in self._values.items() if name not in raw)
-        main.use_if_set(text for name, text in self._values.items() if name in raw)
+        # Raw parameters are expanded at use, by names of their daemon's alone ($home, $rbl_domain ...).
+        main.search(text for name, text in self._values.items() if not _is_raw(name))
         main.search_classes()
         scopes = [(service, self._service_scope(service)) for service in self._services if service.overrides]
         used = set().union(main.used_main, *(scope.used_main for _, scope in scopes))
@@ -217,16 +225,19 @@ class _Search:
         )
 
     def _is_known(self, name: str) -> bool:
-        return name in catalog.entries() or name in self._known or name in REMOVED
+        entry = catalog.entries().get(name)
+        if entry is not None and not entry.needs_service:
+            return True
+        return name in self._known or name in REMOVED
 
     def _service_scope(self, service: Service) -> _Scope:
         own = dict(service.overrides)
         scope = _Scope(self._values, own, self._is_known)
         # What main.cf refers to is counted above; here it may only reach the service's own settings.
-        for text in self._values.values():
-            scope.used |= {name for name in references(text) if name in own}
+        for name, text in self._values.items():
+            if not _is_raw(name):
+                scope.used |= {reference for reference in references(text) if reference in own}
         scope.search(text for name, text in own.items() if not _is_raw(name))
-        scope.use_if_set(text for name, text in own.items() if _is_raw(name))
         if _CLASSES in own:
             scope.search_classes()
         self._use_attributes(scope, scope.used_main)

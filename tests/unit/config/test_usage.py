@@ -4,7 +4,7 @@ import pytest
 
 from posthouse.config.main_cf import parse_main_cf
 from posthouse.config.master_cf import parse_master_cf
-from posthouse.config.usage import Usage, brace_faults, find_usage, references, service_parameters
+from posthouse.config.usage import Usage, brace_faults, comment_faults, find_usage, references, service_parameters
 
 
 def usage(main: str, master: str = "") -> Usage:
@@ -38,10 +38,10 @@ def test_a_macro_that_is_referred_to_is_used() -> None:
 
 
 def test_names_that_nobody_sets_are_found() -> None:
-    """Apart from raw parameters, whose names come from their daemon."""
-    found = usage("mydestination = $nobody\nforward_path = $home $a\na = x\n")
+    """Apart from raw parameters, whose names come from their daemon alone; and a function is no name."""
+    found = usage("mydestination = $nobody ${domain_to_ascii{x}}\nforward_path = $home $a\na = x\n")
     assert found.undefined == ("nobody",)
-    assert found.unused == ()
+    assert found.unused == ("a",)
 
 
 def test_restriction_classes_are_used() -> None:
@@ -92,11 +92,36 @@ def test_wrong_braces_of_composites_are_told() -> None:
 
 
 def test_services_bring_parameters() -> None:
-    """Delivery agents have a family, pipe and spawn a time limit; a smtp's own rows are in the catalog."""
+    """Delivery agents have a family, pipe and spawn a time limit; local has defaults of its own."""
     text = "uucp unix - n n - - pipe\nx inet n n n - - spawn\nsmtp unix - - - - - smtp\nsmtp inet - - - - - smtpd\n"
+    text += "local unix - - - - - local\n"
     found = service_parameters(parse_master_cf(text.encode(), "master.cf").services)
     assert found["uucp_time_limit"] == found["x_time_limit"] == "$command_time_limit"
     assert found["uucp_recipient_limit"] == "$default_recipient_limit"
     assert "x_recipient_limit" not in found
-    assert "smtp_destination_recipient_limit" not in found
+    assert found["smtp_destination_recipient_limit"] == "$default_destination_recipient_limit"
+    assert found["local_destination_recipient_limit"] == "1"
     assert "smtp_delivery_slot_cost" in found
+
+
+def test_names_of_services_exist_with_them() -> None:
+    """smtp_destination_recipient_limit means nothing while master.cf has no such transport."""
+    main = "smtp_destination_recipient_limit = 1\nlocal_destination_recipient_limit = 1\n"
+    assert usage(main).unused == ("smtp_destination_recipient_limit",)
+    assert usage(main, "smtp unix - - n - - smtp").unused == ()
+
+
+def test_entries_of_one_name_share_their_overrides() -> None:
+    """The later value of a setting counts, and what cannot be set is none."""
+    found = usage("", SMTPD + " -o a=1 -o b=1\n" + SMTPD + " -o a=2 -o process_id=1\n")
+    assert [(override.name, override.value) for override in found.unused_overrides] == [("a", "2"), ("b", "1")]
+
+
+def test_comments_in_rules_are_found() -> None:
+    """Behind other text only, and not inside of a pattern."""
+    text = "inline:{{a = b #c}, #d } proxy:regexp:{{/ #x/ y} #e} cidr:{#f} lmdb:{ a #g }"
+    assert [(kind, why.rpartition(": ")[2]) for kind, why in comment_faults(text)] == [
+        ("inline", "#c ..."),
+        ("inline", "#d ..."),
+        ("regexp", "#e ..."),
+    ]

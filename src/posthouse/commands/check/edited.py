@@ -1,26 +1,13 @@
 """What `postconf -e` asks before it changes main.cf, and says afterwards to who sits at the terminal."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from posthouse.config.check_edit import refusal, unknown_names
 from posthouse.config.findings import Finding, Severity
-from posthouse.config.lists import split_name_value
 from posthouse.config.load import Configuration, level_facts, load
 from posthouse.config.main_cf import read_main_cf
 from posthouse.config.master_cf import read_master_cf
 from posthouse.util.errors import ConfigError
-
-
-def names_in(arguments: Iterable[str]) -> dict[str, str]:
-    """Read "name=value" arguments; what is none is left to who makes the change."""
-    found = {}
-    for argument in arguments:
-        try:
-            name, value = split_name_value(argument)
-        except ValueError:
-            continue
-        found[name] = value
-    return found
 
 
 def refuse_unknown(directory: str, new: Mapping[str, str]) -> None:
