@@ -96,10 +96,10 @@ class ClientConfig:
         return ConfigError(why, file=self.file, line=self._lines.get(name, 0), parameter=self._prefix + name)
 
     def finish(self) -> None:
-        """Warn of attributes that nobody asked for: misspelled, or of another table type."""
+        """Warn of attributes that nobody asked for: misspelled, or of another table type. No values: one may be secret."""
         for name in sorted(self.values.keys() - self._asked, key=lambda name: self._lines.get(name, 0)):
             place = f"{self.file}, line {self._lines[name]}" if name in self._lines else self.file
-            log.warning(f"{place}: unused parameter: {name}={self.values[name]}")
+            log.warning(f"{place}: unused parameter: {name}")
 
     def _check(self, name: str, value: float, minimum: float, maximum: float | None) -> None:
         try:
