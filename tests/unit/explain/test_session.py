@@ -196,3 +196,9 @@ def test_a_daemon_that_would_not_start(place: Place) -> None:
     status, _, err = place.run("session", *words)
     assert status == 78
     assert "specify at least one working instance of" in err
+
+
+def test_the_question_is_part_of_the_report(session: Session) -> None:
+    """Recipients are a list, the null sender is empty, an option without value is true."""
+    asked = session("--dns", **{"from": "", "name": "c.test"})["asked"]
+    assert (asked["from"], asked["to"], asked["dns"]) == ("", ["alice@example.test"], True)

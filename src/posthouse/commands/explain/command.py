@@ -83,9 +83,11 @@ async def explain(subject: str, options: dict[str, list[str]], arguments: list[s
 
 def _asked(options: dict[str, list[str]], arguments: list[str]) -> dict[str, object]:
     """Give the question as the report shows it: recipients are a list, an option without value is true."""
-    shown = {name: values for name, values in options.items() if name not in ("c", "json")}
-    asked = {name: values if name == "to" else values[-1] or name != "dns" for name, values in shown.items()}
-    return asked | ({"argument": arguments[-1]} if arguments else {})
+    asked: dict[str, object] = {"argument": arguments[-1]} if arguments else {}
+    for name, values in options.items():
+        if name not in ("c", "json"):
+            asked[name] = values if name == "to" else name == "dns" or values[-1]
+    return asked
 
 
 def read_configuration(option: str | None) -> Configuration:
