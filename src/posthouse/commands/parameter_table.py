@@ -60,6 +60,17 @@ AREAS: Final = {
     "etrn-flush": "ETRN and flush",
     "qmqpd": "QMQP",
 }
+TAIL: Final = """
+## Names of your own
+
+* **Any other name** is a macro: it does nothing by itself, and `$name` in a value stands for what it says. One that no
+  value refers to is named by `posthouse check`, as it is most often a typing mistake.
+* **Restriction classes**: each name in `smtpd_restriction_classes` is a restriction list, used by its name in other
+  lists and in access tables.
+* **Tables in main.cf**: with `ldap:foo` in a value, `foo_server_host` and the like are the attributes of that table.
+  Only the old way of writing such tables needs them; a file of its own keeps passwords out of main.cf.
+* **Functions**: `${domain_to_ascii{name}}` is the ASCII form of an internationalized domain name.
+"""
 WORDS: Final = {Support.USED: "used", Support.NO_EFFECT: "accepted", Support.MISSING: "not yet"}
 
 
@@ -78,7 +89,7 @@ def document() -> str:
             "|---|---|---|---|---|---|\n",
         ]
         parts += [_row(each) for each in group]
-    return "".join(parts)
+    return "".join(parts) + TAIL
 
 
 def _counts(found: list[Description]) -> str:

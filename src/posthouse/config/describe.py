@@ -71,8 +71,8 @@ def manual() -> MappingProxyType[str, Manual]:
 
 def reason_without_effect(name: str) -> str:
     """Tell why setting this has no effect here, and never needs to have; "" for all others."""
-    line = manual().get(name)
-    return "" if line is None else line.reason
+    entry = catalog.entries().get(name) or catalog.family_of(name)
+    return "" if entry is None else manual()[entry.name].reason
 
 
 def describe(name: str, registry: Registry) -> Description | None:

@@ -27,7 +27,7 @@ _LISTS: Final = {
     "list": NameList,
     "macro-name-list": NameList,
     "match-list": Patterns,
-    "milter-list": Patterns,
+    "milter-list": NameList,  # inet:host:port looks like a table, and is none
     "restriction-list": Restrictions,
     "table-list": Tables,
 }

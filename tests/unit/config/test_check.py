@@ -74,7 +74,11 @@ RELEASE = [  # what depends on what this release has
     ("always_bcc = x\n", "[not-supported] main.cf:5: warning: always_bcc is not built yet; it has no effect"),
     (
         "daemon_directory = /usr/lib/postfix/sbin\n",
-        "[without-effect] main.cf:5: note: daemon_directory has no effect; daemons are modules of the package",
+        "[without-effect] main.cf:5: note: daemon_directory has no effect: daemons are modules of the package, not",
+    ),
+    (
+        "smtpd_milters = inet:localhost:8891, { unix:/run/x.sock, connect_timeout=10s }\n",
+        "[not-supported] main.cf:5: warning: smtpd_milters is not built yet; it has no effect",
     ),
     ("biff = no\n", ""),
     ("always_bcc =\n", ""),

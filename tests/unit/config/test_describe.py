@@ -60,6 +60,7 @@ def test_a_parameter_without_effect_has_a_reason() -> None:
     assert found is not None
     assert found.support is Support.NO_EFFECT
     assert found.reason == describe.reason_without_effect("daemon_directory")
+    assert describe.reason_without_effect("uucp_delivery_slot_cost")
     assert not describe.reason_without_effect("relayhost")
     assert not describe.reason_without_effect("my_own_name")
 

@@ -12,7 +12,7 @@ def test_parameters_that_do_nothing_are_named_with_their_places() -> None:
     """One line for those that may come to work, one for those that never need to."""
     findings = [
         NOT_SUPPORTED.at(Place("/etc/main.cf", 3), "header_checks is not built yet"),
-        NO_EFFECT.at(Place("/etc/main.cf", 4), f"daemon_directory{NO_EFFECT_WORDS}", "", "daemons are modules"),
+        NO_EFFECT.at(Place("/etc/main.cf", 4), f"daemon_directory{NO_EFFECT_WORDS}: daemons are modules"),
         NOT_SUPPORTED.at(Place("/etc/master.cf", 9), "smtpd_milters is not built yet"),
     ]
     assert notes_of(findings) == [

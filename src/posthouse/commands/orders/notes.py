@@ -34,7 +34,7 @@ def _notes(findings: list[Finding]) -> Iterator[str]:
 
 def _on_one_line(what: str, findings: list[Finding], end: str) -> Iterator[str]:
     """Name parameters with the places where they are set."""
-    names = (f"{finding.what.removesuffix(end)} ({_place(finding)})" for finding in findings)
+    names = (f"{finding.what.partition(end)[0]} ({_place(finding)})" for finding in findings)
     if findings:
         yield f"{what}: {', '.join(dict.fromkeys(names))}"
 

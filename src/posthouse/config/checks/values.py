@@ -48,7 +48,6 @@ NO_EFFECT = Kind(
     "without-effect",
     NOTE,
     "The parameter means something in Postfix and nothing here, and never will: Posthouse does it in another way.",
-    "nothing follows from it",
 )
 NO_EFFECT_WORDS: Final = " has no effect"
 DEPRECATED = Kind(
@@ -136,7 +135,7 @@ def _not_supported(settings: Settings, place: Place, name: str, row: Parameter[o
     reason = reason_without_effect(name)
     if reason:
         if value.lower() not in ("", "no"):  # what is switched off is off
-            yield NO_EFFECT.at(place, name + NO_EFFECT_WORDS, "", reason)
+            yield NO_EFFECT.at(place, f"{name}{NO_EFFECT_WORDS}: {reason}")
     elif name in DECISIVE:
         consequence, fix = "without it mail would be decided wrongly", "take it out, or wait for it"
         yield NOT_SUPPORTED.at(place, f"{name} is not built yet", fix, consequence, ERROR)
