@@ -96,7 +96,7 @@ class ClientConfig:
         return ConfigError(why, file=self.file, line=self._lines.get(name, 0), parameter=self._prefix + name)
 
     def finish(self) -> None:
-        """Warn of attributes that nobody asked for: misspelled, or of another table type. No values: one may be secret."""
+        """Warn of attributes that nobody asked for, such as misspelled ones. Not of their values: one may be secret."""
         for name in sorted(self.values.keys() - self._asked, key=lambda name: self._lines.get(name, 0)):
             place = f"{self.file}, line {self._lines[name]}" if name in self._lines else self.file
             log.warning(f"{place}: unused parameter: {name}")
