@@ -4,6 +4,7 @@ import difflib
 import os
 import pwd
 import re
+import stat
 from collections.abc import Iterator
 from typing import Final
 
@@ -46,6 +47,12 @@ STALE = Kind(
     WARNING,
     "The source text of a table was changed after its index was made.",
     "the changes do not count yet",
+)
+WRITABLE = Kind(
+    "table-writable",
+    WARNING,
+    "The file of a table can be written by every user.",
+    "each of them can say where mail goes, and in aliases what runs",
 )
 NOT_CHECKED = Kind(
     "not-checked",
@@ -101,6 +108,8 @@ def check_file(path: str, shown: str, *, as_root: bool = False) -> Iterator[Prob
     else:
         if os.path.isdir(path):
             yield UNREADABLE.problem(f"{shown} is a directory", "name a file")
+        else:
+            yield from _check_mode(path, shown)
 
 
 def _check_index(kind: str, name: str, shown: str, *, as_root: bool) -> Iterator[Problem]:
@@ -119,8 +128,20 @@ def _check_index(kind: str, name: str, shown: str, *, as_root: bool) -> Iterator
     except OSError as error:
         yield _unreadable(path, shown, error, as_root=as_root)
     else:
+        yield from _check_mode(path, shown)
+        yield from _check_mode(name, shown)
         if _is_newer(name, path):
             yield STALE.problem(f"{shown}: {path} is older than {name}", make)
+
+
+def _check_mode(path: str, shown: str) -> Iterator[Problem]:
+    """Look who may write a file; one that is not there is nobody's."""
+    try:
+        is_open = os.stat(path).st_mode & stat.S_IWOTH
+    except OSError:
+        return
+    if is_open:
+        yield WRITABLE.problem(f"{shown}: every user can write {path}", f"run: chmod o-w {path}")
 
 
 def _is_newer(path: str, than: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from posthouse.config.check_tables import tables_in
 from posthouse.config.checks.context import Context
 from posthouse.config.findings import NOTE, WARNING, Finding, Kind, Place
+from posthouse.config.parameter import ConfigValueError
 from posthouse.config.parameters import (
     MYDESTINATION,
     MYHOSTNAME,
@@ -122,10 +123,19 @@ def check_relayhost(context: Context) -> Iterator[Finding]:
     if not text:
         return
     host, port = _split(text)
-    own = {context.text(MYHOSTNAME.name).lower(), *_LOCAL}
+    own = {context.text(MYHOSTNAME.name).lower(), *_LOCAL, *_own_addresses(context)}
     own |= {word.lower().strip("[]") for word in context.items("inet_interfaces")}
     if host.lower().rstrip(".") in own and port in ("", "25", "smtp") and _listens(context, port or "smtp"):
         yield OWN_RELAY.at(context.place(RELAYHOST.name), f"relayhost: {text} is this host itself")
+
+
+def _own_addresses(context: Context) -> set[str]:
+    from posthouse.config.own_addresses import own_addresses  # noqa: PLC0415 (asks the kernel for interfaces)
+
+    try:
+        return {str(address) for address in own_addresses(context.text)}
+    except ConfigValueError:
+        return set()  # the check of values says so
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from posthouse.config.checks.certificates import Block, Certificate, fault_of_pa
 from posthouse.config.checks.context import Context
 from posthouse.config.checks.secrets import is_open_to_all
 from posthouse.config.findings import WARNING, Finding, Kind, Place
+from posthouse.config.master_cf import Service
 from posthouse.config.settings import Settings
 
 _NO_TLS: Final = "this key and certificate are not used, so peers find no TLS or the wrong one"
@@ -62,6 +63,13 @@ NO_CERTIFICATE = Kind(
     "TLS is not offered; with the level encrypt no mail is taken",
     "write: smtpd_tls_chain_files = /path/of/key-and-certificates.pem",
 )
+IN_CLEAR = Kind(
+    "passwords-in-clear",
+    WARNING,
+    "An SMTP service takes passwords (SASL), and does not ask for TLS first.",
+    "who listens on the way learns them",
+    "write: smtpd_tls_auth_only = yes",
+)
 _PREFIXES: Final = ("smtpd_tls_", "smtp_tls_", "lmtp_tls_", "postscreen_tls_", "tlsproxy_tls_", "tlsproxy_client_")
 _PAIRS: Final = (("cert_file", "key_file"), ("eccert_file", "eckey_file"), ("dcert_file", "dkey_file"))
 _CHAIN: Final = "chain_files"
@@ -90,6 +98,8 @@ def check_tls(context: Context) -> Iterator[Finding]:
                     told.add(key)
                     yield finding
         yield from _check_level(context, settings, own)
+    for service in context.services("smtpd"):
+        yield from _check_passwords(context, service)
 
 
 def _check_prefix(context: Context, settings: Settings, prefix: str, own: set[str]) -> Iterator[Finding]:
@@ -97,6 +107,13 @@ def _check_prefix(context: Context, settings: Settings, prefix: str, own: set[st
     if prefix + _CHAIN in own:
         paths = list(context.items(prefix + _CHAIN, settings))
         yield from _check_chain_files(context, context.place(prefix + _CHAIN, settings), prefix + _CHAIN, paths)
+    for name in (prefix + "CAfile", prefix + "CApath"):
+        path = context.text(name, settings) if name in own else ""
+        if path.startswith("/") and not os.path.exists(path):
+            what = f"{name}: there is no {path}"
+            yield MISSING.at(
+                context.place(name, settings), what, "correct the name", "peers cannot be verified with it"
+            )
     if context.text(prefix + _CHAIN, settings):
         return  # the others are not read
     for certificates, key in _PAIRS:
@@ -214,3 +231,17 @@ def _check_level(context: Context, settings: Settings, own: set[str]) -> Iterato
         return
     if not any(context.text(f"smtpd_tls_{which}", settings) for which in (_CHAIN, *(pair[0] for pair in _PAIRS))):
         yield NO_CERTIFICATE.at(context.place(name, settings), f"{name}: there is no certificate")
+
+
+def _check_passwords(context: Context, service: Service) -> Iterator[Finding]:
+    """Passwords are for encrypted sessions; an address of the loopback interface has no listeners."""
+    settings = context.view(service)
+    name = "smtpd_sasl_auth_enable"
+    if not settings.is_set(name) or context.text(name, settings).lower() != "yes":
+        return
+    is_encrypted = context.text("smtpd_tls_security_level", settings).lower() == "encrypt" or any(
+        context.text(each, settings).lower() == "yes" for each in ("smtpd_tls_auth_only", "smtpd_tls_wrappermode")
+    )
+    is_hidden = "noplaintext" in context.text("smtpd_sasl_security_options", settings).lower()
+    if not (is_encrypted or is_hidden or service.name.startswith(("127.", "[::1]", "localhost:"))):
+        yield IN_CLEAR.at(context.place(name, settings), f"{service.name}/{service.type}: takes passwords without TLS")
