@@ -1,6 +1,8 @@
 """What joins an explanation, what is behind proxymap, what cannot be read, how it looks on a terminal."""
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +59,18 @@ def test_a_table_behind_proxymap(place: Place, session: Session) -> None:
     found = rules(session())["check_sender_access"]
     assert found["result"] == "DEFER"
     assert "see proxy_read_maps" in found["lookups"][0]["error"]
+
+
+def test_a_table_with_a_connection_of_its_own(place: Place, session: Session) -> None:
+    """It is asked in the middle of restrictions and of a delivery, and its answer waited for."""
+    with contextlib.closing(sqlite3.connect(place.directory / "mail.db")) as base, base:
+        base.execute("CREATE TABLE entries (k TEXT, v TEXT)")
+        base.executemany("INSERT INTO entries VALUES (?, ?)", [("b.test", "REJECT"), ("team", "x@elsewhere.test")])
+    main = {"smtpd_sender_restrictions": "check_sender_access sqlite:{DIR}/sql", "alias_maps": "sqlite:{DIR}/sql"}
+    place.write(main, sql="dbpath = {DIR}/mail.db\nquery = SELECT v FROM entries WHERE k = '%s'\n")
+    assert rules(session())["check_sender_access"]["lookups"][-1]["value"] == "REJECT"
+    decision = place.json("address", "team")["decision"]
+    assert decision.splitlines()[0] == "team@example.test: forwarded to x@elsewhere.test"
 
 
 def test_an_index_older_than_its_text(place: Place, session: Session) -> None:

@@ -76,8 +76,11 @@ async def explain(subject: str, options: dict[str, list[str]], arguments: list[s
     report = Report(subject, _asked(options, arguments or []), configuration.directory)
     if user := situation.word("sasl"):
         report.note(NO_SASL.format(user))
-    for explainer in EXPLAINERS.of(subject):
-        await explainer.explain(situation, report)
+    try:
+        for explainer in EXPLAINERS.of(subject):
+            await explainer.explain(situation, report)
+    finally:
+        situation.close()
     return report
 
 

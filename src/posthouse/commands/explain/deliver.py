@@ -62,7 +62,7 @@ class Deliveries:
         section.steps.append(Step("transport", "transport", transport, agent_and_hop, place=place))
         settings = self._situation.configuration.settings(service.program, service)
         narrator = Narrator(self._situation.recorder, settings, self._situation.place, section.steps)
-        agents: dict[str, Callable[[Narrator, Service, Delivery], Awaitable[Forwarded]]] = {
+        agents: dict[str, Callable[[Narrator, Service, _Delivery], Awaitable[Forwarded]]] = {
             "local": self._local,
             "virtual": self._virtual,
             "smtp": self._smtp,
@@ -94,7 +94,7 @@ class Deliveries:
         section.steps.append(step)
         return shown
 
-    async def _local(self, narrator: Narrator, _service: Service, delivery: Delivery) -> Forwarded:
+    async def _local(self, narrator: Narrator, _service: Service, delivery: "_Delivery") -> Forwarded:
         settings = narrator.settings
         opener = self._situation.opener(settings)
         tables = local.Tables(
@@ -104,6 +104,7 @@ class Deliveries:
         cleanup = AcceptingCleanup(self._loop)
         agent = local.LocalAgent(settings, tables, TellingUsers(narrator, self._report), cleanup, os.geteuid())
         agent.deliver(delivery)
+        await delivery.results  # a table may have to be waited for
         return [(envelope.sender, each.address) for envelope, recipients in cleanup.taken for each in recipients]
 
     async def _virtual(self, narrator: Narrator, _service: Service, delivery: Delivery) -> Forwarded:

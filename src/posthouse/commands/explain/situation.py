@@ -48,6 +48,7 @@ class Situation:
     words: dict[str, list[str]] = field(default_factory=dict)
     recorder: Recorder = field(default_factory=Recorder)
     asks_dns: bool = False
+    openers: list[RecordingOpener] = field(default_factory=list)
 
     def word(self, name: str) -> str | None:
         """Give an option's value, the last one that was given."""
@@ -69,8 +70,15 @@ class Situation:
         return self.configuration.settings(program, self.service(program, name))
 
     def opener(self, settings: Settings) -> RecordingOpener:
-        """Make what opens a daemon's tables; what proxymap(8) would refuse is refused."""
-        return RecordingOpener(settings, self.recorder, proxied=self.settings("proxymap"))
+        """Make what opens a daemon's tables; what proxymap(8) would refuse is refused. `close` closes them."""
+        opener = RecordingOpener(settings, self.recorder, proxied=self.settings("proxymap"))
+        self.openers.append(opener)
+        return opener
+
+    def close(self) -> None:
+        """Close all tables."""
+        for opener in self.openers:
+            opener.close()
 
     def place_of(self, service: Service) -> Place:
         """Say where a service is written."""
