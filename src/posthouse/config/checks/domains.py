@@ -19,6 +19,7 @@ from posthouse.config.parameters import (
     VIRTUAL_ALIAS_DOMAINS,
     VIRTUAL_MAILBOX_DOMAINS,
 )
+from posthouse.config.usage import references
 
 TWO_CLASSES = Kind(
     "domain-in-two-classes",
@@ -55,8 +56,8 @@ def check_classes(context: Context) -> Iterator[Finding]:
     seen: dict[str, _Listed] = {}
     told: set[str] = set()
     for name in _CLASSES:
-        if name == RELAY_DOMAINS.name and not context.is_set(name):
-            continue  # its old default is mydestination
+        if name == RELAY_DOMAINS.name and MYDESTINATION.name in references(context.settings.raw(name) or ""):
+            continue  # its old default, mydestination, does no harm: that class comes first
         for domain, listed in _domains(context, name):
             first = seen.setdefault(domain, listed)
             if first.parameter != name and domain not in told:
