@@ -20,7 +20,7 @@ LIMIT_S = 60
 
 
 def start_server(posthouse: Start, tables: str, settings: str) -> Instance:
-    """Start a server that hosts mail.example.org."""
+    """Start a server that hosts mail.example.org. Only root may read the file with the password."""
     server = posthouse(
         started=False,
         main={
@@ -34,6 +34,7 @@ def start_server(posthouse: Start, tables: str, settings: str) -> Instance:
         files={"boxes.cf": settings + QUERY},
     )
     os.chown(server.mail_directory, 65534, 65534)
+    (server.config_directory / "boxes.cf").chmod(0o600)
     server.start_and_greet()
     return server
 
@@ -77,8 +78,11 @@ def check_hanging(server: Instance, database: Database) -> None:
 @pytest.mark.root
 @pytest.mark.parametrize("prefix", ["", "proxy:"], ids=["direct", "proxy"])
 def test_users_in_postgresql(posthouse: Start, postgres: Postgres, prefix: str) -> None:
-    """Direct and with proxy:, by TCP and with a password that needs quoting."""
-    server = start_server(posthouse, f"{prefix}pgsql:{{directory}}/etc/boxes.cf", settings_of(postgres))
+    """Direct and with proxy:, by TCP to an address or a name, and with a password that needs quoting."""
+    settings = settings_of(postgres)
+    if prefix:
+        settings = settings.replace("127.0.0.1", "localhost")
+    server = start_server(posthouse, f"{prefix}pgsql:{{directory}}/etc/boxes.cf", settings)
     assert [rcpt_code(server, KNOWN), rcpt_code(server, UNKNOWN)] == [250, 550]
     send(server, KNOWN)
     wait_messages(server.mail_directory, 1)
