@@ -17,6 +17,7 @@ from posthouse.governor.drain import Drain
 from posthouse.governor.measures import parse_pss
 from posthouse.ipc.governor import CLIENT, FromGovernor, Report, State, Subscribe
 from posthouse.ipc.stream import Channel, replace
+from posthouse.util.files import close_done
 
 GOVERNOR: Final = "governor"  # the service
 TICK_S: Final = 1.0  # how often the event loop is tried
@@ -179,5 +180,5 @@ def open_descriptors() -> int:
         descriptor = os.dup(0)
     except OSError as error:
         return resource.getrlimit(resource.RLIMIT_NOFILE)[0] if error.errno == errno.EMFILE else 0
-    os.close(descriptor)
+    close_done(descriptor)
     return descriptor

@@ -274,6 +274,18 @@ def test_descriptors_are_counted() -> None:
         os.close(file)
 
 
+def test_counting_descriptors_cannot_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon does not end because a number for the governor is missing."""
+
+    def fail(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    close = os.close
+    monkeypatch.setattr(os, "close", fail)
+    assert open_descriptors() > 0
+
+
 def test_what_was_told_is_remembered(tmp_path: Path) -> None:
     """Lines that are none of ours are left out."""
     path = tmp_path / "told"
