@@ -90,7 +90,8 @@ def test_an_item_in_a_file(place: Place, session: Session) -> None:
     """mynetworks = /file: the line of the network that matched."""
     place.write({"mynetworks": "{DIR}/networks"}, networks="# ours\n192.0.2.128/25\n192.0.2.0/28 # small\n")
     text = rules(session())["permit_mynetworks"]["text"]
-    assert text == f"192.0.2.9 is in mynetworks: 192.0.2.0/28 ({place.directory}/networks:3)"
+    where = f"{place.directory}/main.cf:6"
+    assert text == f"192.0.2.9 is in mynetworks ({where}): 192.0.2.0/28 ({place.directory}/networks:3)"
 
 
 def test_behind_postscreen(place: Place, session: Session) -> None:

@@ -124,12 +124,21 @@ def test_dns_that_is_not_asked_is_said(place: Place, session: Session) -> None:
     assert "notes" not in told
 
 
-def test_which_network_matched(session: Session) -> None:
+def test_each_restriction_has_its_line(place: Place, session: Session) -> None:
+    """Of a list over several lines, with comments and repeated words; what a $name gave has the line of the $name."""
+    text = "permit_mynetworks\n  # strangers\n  warn_if_reject\n   reject_non_fqdn_sender, permit_inet_interfaces\n"
+    place.write({"more": "reject_unauth_destination", "smtpd_relay_restrictions": f"{text}  permit_mynetworks $more"})
+    (listed,) = [each for each in command(session(), "RCPT")["steps"] if each["name"] == "smtpd_relay_restrictions"]
+    first = listed["place"]["line"]
+    assert [each["place"]["line"] - first for each in listed["steps"]] == [0, 3, 3, 4, 4]
+
+
+def test_which_network_matched(place: Place, session: Session) -> None:
     """permit_mynetworks says which pattern it was, and what was not asked after it."""
     report = session(client="127.0.0.2")
     rule = rules(report)["permit_mynetworks"]
     assert rule["result"] == "PERMIT"
-    assert rule["text"] == "127.0.0.2 is in mynetworks: 127.0.0.2/32"
+    assert rule["text"] == f"127.0.0.2 is in mynetworks ({place.directory}/main.cf:6): 127.0.0.2/32"
     assert rules(report)["reject_unauth_destination"]["result"] == "not reached"
 
 

@@ -10,6 +10,7 @@ from typing import ClassVar, Final
 
 from posthouse.commands.explain.dialog import Dialog
 from posthouse.commands.explain.explainer import EXPLAINERS, Explainer
+from posthouse.commands.explain.lines import places_of
 from posthouse.commands.explain.model import Report, Section, Step
 from posthouse.commands.explain.neighbours import (
     AcceptingCleanup,
@@ -157,6 +158,10 @@ class _Session:
     async def _complete(self, step: Step, stage: str) -> None:
         """Say where a list is written, why it is asked now, and what in mynetworks matched."""
         step.place = self._situation.place(self._settings, step.name)
+        if step.place is not None and step.place.file == self._situation.configuration.main.path:
+            words = [rule.name.split()[-1] for rule in step.steps]
+            for rule, place in zip(step.steps, places_of(words, step.place), strict=True):
+                rule.place = place
         own = OWN_STAGE.get(step.name, stage)
         if own != stage:
             delay = self._situation.place(self._settings, p.SMTPD_DELAY_REJECT.name) or DEFAULT
@@ -168,8 +173,8 @@ class _Session:
                     MYNETWORKS, self._settings, self._opener, client.address, name=client.known_name
                 )
                 self._situation.recorder.take_lookups()
-                rule.text = f"{client.address} is in {MYNETWORKS.name}: {pattern}"
-                rule.place = self._situation.place(self._settings, MYNETWORKS.name)
+                place = self._situation.place(self._settings, MYNETWORKS.name) or DEFAULT
+                rule.text = f"{client.address} is in {MYNETWORKS.name} ({place}): {pattern}"
 
     def _client(self) -> Client:
         address = plain_address(self._situation.word("client") or "")
