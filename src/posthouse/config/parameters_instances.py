@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from posthouse.config.parameter import Boolean, NameList, Raw, String
+from posthouse.config.parameter import Boolean, NameList, String
 
 MULTI_INSTANCE_DIRECTORIES: Final = NameList(
     "multi_instance_directories", "", doc="Configuration directories of the other mail systems that this one manages."
 )
-MULTI_INSTANCE_WRAPPER: Final = Raw(
+MULTI_INSTANCE_WRAPPER: Final = String(
     "multi_instance_wrapper",
     "",
     doc='Command that postfix(1) hands its command to: "${command_directory}/postmulti -p --".',

@@ -1,5 +1,7 @@
 """The catalog, the rows made from it, and the registry of what is built."""
 
+from pathlib import Path
+
 import pytest
 
 from posthouse.commands import registry as commands_registry
@@ -126,6 +128,16 @@ def test_wrong_values_are_refused(name: str, value: str) -> None:
 )
 def test_right_values_pass(name: str, value: str) -> None:
     """Also those with references, which are checked when expanded."""
+    check_setting(name, value)
+
+
+USUAL = [line.partition(" = ") for line in (Path(__file__).parent / "usual_values").read_text("ascii").splitlines()]
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, _, value in USUAL])
+def test_what_people_write_is_legal(name: str, value: str) -> None:
+    """Values from manuals and how-tos, also of parameters that are not built: a false alarm would stop the start."""
+    assert catalog.is_known(name)
     check_setting(name, value)
 
 
