@@ -1,7 +1,8 @@
 """Tables of patterns: what regexp: and pcre: have in common. The engines are in regexp.py and pcre.py.
 
 Rules are tried in order; the first that matches gives its text, with $1 ... replaced. if ... endif blocks are kept as
-jumps, so a block whose condition fails costs one test. Sources: regexp_table(5), pcre_table(5).
+jumps, so a block whose condition fails costs one test. Where there are many rules, a filter leaves out those that
+cannot match (pattern_filter.py). Sources: regexp_table(5), pcre_table(5).
 """
 
 import re
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, NamedTuple, Protocol
 
 from posthouse.tables.file_table import FileTable, Origin
+from posthouse.tables.pattern_filter import WORTH_IT, PatternFilter
 from posthouse.tables.rules import Reporter, RuleError, inline_rules, is_keyword, result_of, rule_lines
 from posthouse.tables.source import BLANKS, decode
 from posthouse.util.errors import ConfigError
@@ -23,6 +25,7 @@ class Engine(Protocol):
     """One compiled pattern."""
 
     groups: int
+    words: bytes | None  # the pattern for PatternFilter; None: it has to be tried with every text
 
     def test(self, text: bytes) -> bool:
         """Whether it matches. Raises TableError: the engine gives up."""
@@ -69,6 +72,7 @@ class PatternTable(FileTable, ABC):
 
     is_fixed = False
     options: ClassVar[str]  # the letters that may follow a pattern
+    _filter: PatternFilter | None = None
 
     def _load(self, text: str) -> None:
         rules, blocks = list[Rule](), list[tuple[int, int]]()
@@ -88,6 +92,16 @@ class PatternTable(FileTable, ABC):
 
     def _install(self, rules: Sequence[Rule]) -> None:
         """Take the rules of a file, all at once."""
+        patterns, always = dict[int, bytes](), list[int]()
+        for place, rule in enumerate(rules):
+            if rule.template is None:
+                continue
+            words = rule.expression.engine.words
+            if words is None or rule.expression.negated:
+                always.append(place)
+            else:
+                patterns[place] = words
+        self._filter = PatternFilter(patterns, always) if len(patterns) >= WORTH_IT else None
         self._rules = rules
 
     def _add(self, line: str, number: int, rules: list[Rule], blocks: list[tuple[int, int]], report: Reporter) -> None:
@@ -149,6 +163,8 @@ class PatternTable(FileTable, ABC):
 
     def _find(self, key: str) -> str | None:
         text = key.encode("utf-8", "surrogateescape")
+        if self._filter is not None:
+            return find_among(self._rules, self._filter.candidates(text), text)
         rules, at = self._rules, 0
         while at < len(rules):
             rule = rules[at]

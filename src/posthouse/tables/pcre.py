@@ -12,6 +12,7 @@ from typing import Final
 import pcre2  # type: ignore[import-untyped]
 
 from posthouse.tables.file_table import Origin
+from posthouse.tables.pattern_filter import words_of
 from posthouse.tables.patterns import Engine, PatternTable, inline_text
 from posthouse.util import log
 from posthouse.util.errors import TableError
@@ -30,8 +31,9 @@ _DOLLAR: Final = re.compile(rb"\\.|\[\^?\]?(?:\\.|\[:[a-z^]+:\]|[^\]\\])*\]|\$",
 class PcreEngine:
     """A pattern compiled by PCRE2."""
 
-    def __init__(self, pattern: bytes, options: int = 0, *, added: int = 0) -> None:
+    def __init__(self, pattern: bytes, options: int = 0, *, added: int = 0, words: bytes | None = None) -> None:
         """Compile. added: octets in front of what the administrator wrote. Raises ValueError."""
+        self.words = words
         try:
             self._compiled = pcre2.compile(pattern, options | pcre2.ASCII, jit=False)
         except pcre2.PatternError as error:
@@ -69,7 +71,8 @@ class Pcre(PatternTable):
             options ^= _TOGGLES.get(letter, 0)
         octets = pattern.encode("utf-8", "surrogateescape")
         edited = _with_flags(octets, flags, is_extended=bool(options & EXTENDED))
-        return PcreEngine(edited, options, added=edited.find(octets) if octets in edited else 0)
+        words = None if options & EXTENDED else words_of(octets)
+        return PcreEngine(edited, options, added=edited.find(octets) if octets in edited else 0, words=words)
 
 
 def _with_flags(pattern: bytes, flags: str, *, is_extended: bool) -> bytes:

@@ -3,9 +3,6 @@
 google-re2 matches in linear time, so no header can stall the daemon, and with longest_match it agrees with POSIX. Only
 patterns with back-references, which it does not have, or with repetitions beyond its limit go to PCRE2 (leftmost
 alternative instead of longest; bounded by its match limit). Matching is on octets, as in the C locale.
-
-Of many patterns hardly any can match a given text: most need some word that is not in it. RE2's filter finds the words
-of all patterns in one pass, and only patterns whose words are there are tried.
 """
 
 from collections.abc import Sequence
@@ -14,7 +11,8 @@ from typing import Final
 import re2  # type: ignore[import-untyped]
 
 from posthouse.tables.file_table import Origin
-from posthouse.tables.patterns import Engine, PatternTable, Rule, find_among, inline_text
+from posthouse.tables.pattern_filter import options
+from posthouse.tables.patterns import Engine, PatternTable, Rule, inline_text
 from posthouse.tables.pcre import PcreEngine
 from posthouse.tables.posix import PatternError, translate
 
@@ -26,21 +24,7 @@ _ERRORS: Final = (  # what RE2 says, and what regerror(3) says to it
     ("invalid repetition size", "Invalid content of \\{\\}"),
     ("trailing \\", "Trailing backslash"),
 )
-_MEMORY: Final = 64 * 1024 * 1024  # bytes for the states of one pattern; RE2 goes on, slower, when they are used up
 _MAX_REPETITION: Final = "invalid repetition size"
-
-
-_WORTH_FILTERING: Final = 16  # patterns: below that, trying them all is as fast
-_SIGNAL: Final = b"\0filter works\0"  # put behind each text, and found there as long as the filter finds anything
-
-
-def _options() -> re2.Options:
-    options = re2.Options()
-    options.longest_match = True
-    options.log_errors = False
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.max_mem = _MEMORY
-    return options
 
 
 class Re2Engine:
@@ -48,8 +32,9 @@ class Re2Engine:
 
     def __init__(self, pattern: bytes) -> None:
         """Compile. Raises re2.error."""
-        self.pattern = pattern
-        compiled = re2.compile(pattern, _options())
+        # Octets beyond ASCII are letters of one encoding to the filter and of another to the pattern.
+        self.words = pattern if pattern.isascii() else None
+        compiled = re2.compile(pattern, options())
         self.groups: int = compiled.groups
         self._search = compiled.search
 
@@ -67,57 +52,18 @@ class Re2Engine:
         return None if found is None else (found.group(), *found.groups())
 
 
-class Filter:
-    """Tells which rules may match a text, by the words that their patterns cannot do without."""
-
-    def __init__(self, engines: dict[int, Re2Engine], always: list[int]) -> None:
-        """engines: by the rule's place, in order. always: places of rules that have to be tried with every text."""
-        self._places = list(engines)
-        self._always = always
-        self._filter = re2.Filter()
-        options = _options()
-        for number, engine in enumerate(engines.values()):
-            self._filter.Add(engine.pattern, options)
-            engine.share(self._filter.re(number))
-        self._signal = self._filter.Add(re2.escape(_SIGNAL), options)
-        self._filter.Compile()
-        self._all = sorted(self._places + always)
-
-    def candidates(self, text: bytes) -> list[int]:
-        """Give the places of rules that may match, in order."""
-        found = self._filter.Match(text + _SIGNAL, potential=True)
-        if not found or found[-1] != self._signal:
-            return self._all  # it has run out of memory, which it does not say
-        del found[-1]
-        places = self._places
-        return sorted([places[number] for number in found] + self._always)
-
-
 class Regexp(PatternTable):
     """A table of POSIX patterns."""
 
     options = "imx!"
-    _filter: Filter | None = None
 
     def _install(self, rules: Sequence[Rule]) -> None:
-        engines, always = dict[int, Re2Engine](), list[int]()
-        for place, rule in enumerate(rules):
-            engine = rule.expression.engine
-            if rule.template is None:
-                continue
-            # Octets beyond ASCII are letters of one encoding to the filter and of another to the pattern.
-            if isinstance(engine, Re2Engine) and engine.pattern.isascii() and not rule.expression.negated:
-                engines[place] = engine
-            else:
-                always.append(place)
-        self._filter = Filter(engines, always) if len(engines) >= _WORTH_FILTERING else None
         super()._install(rules)
-
-    def _find(self, key: str) -> str | None:
-        if self._filter is None:
-            return super()._find(key)
-        text = key.encode("utf-8", "surrogateescape")
-        return find_among(self._rules, self._filter.candidates(text), text)
+        if self._filter is not None:
+            for place, compiled in self._filter.compiled().items():
+                engine = rules[place].expression.engine
+                assert isinstance(engine, Re2Engine), "only RE2's patterns are filtered"
+                engine.share(compiled)
 
     def compile(self, pattern: str, flags: str) -> Engine:
         """Compile one pattern. Raises ValueError."""
