@@ -55,7 +55,7 @@ class Ldap(RemoteTable):
         value_limit = config.integer("expansion_limit", 0)
         self._size_limit = config.integer("size_limit", value_limit)
         self._dereference = config.integer("dereference", 0, 0, 3)
-        self._chase = config.boolean("chase_referrals", default=False)
+        self._chase = config.integer("chase_referrals", 0, 0, 1) == 1
         self._time_limit_s = int(timeout_s)
         recursion_limit = config.integer("recursion_limit", 1000, 1)
         self._gatherer = Gatherer(self.name, self._kinds, recursion_limit=recursion_limit, value_limit=value_limit)

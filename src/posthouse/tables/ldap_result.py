@@ -2,7 +2,7 @@
 
 An entry with a terminal attribute gives the values of that and nothing else. Leaf attributes count only in an entry
 without special ones; these hold names (DN) or URLs of entries whose attributes belong to the result, in the place of
-the reference. References go down `recursion_limit` levels, without a stack of calls. Source: ldap_table(5).
+the reference. `recursion_limit` levels are searched, the key itself among them, without a stack of calls. Source: ldap_table(5).
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -67,7 +67,7 @@ class Gatherer:
                     break
                 continue
             searches += 1
-            if item.depth > self._recursion_limit + 1:
+            if item.depth > self._recursion_limit:
                 raise self._failure(f"recursion_limit of {self._recursion_limit} exceeded at {item.base}")
             if searches > MAX_SEARCHES:
                 raise self._failure(f"more than {MAX_SEARCHES} searches")
