@@ -1,10 +1,12 @@
 """Canonical mapping, masquerading and smtp_generic_maps: one address becomes another.
 
-All addresses are in external form. Which addresses of a message are mapped by what is cleanup(8)'s business.
+All addresses are in external form, and in no other are they looked up here. Which addresses of a message are mapped by
+what is cleanup(8)'s business.
 Sources: canonical(5), generic(5), ADDRESS_REWRITING_README; facts B07.04, B07.08; API "Addresses in tables".
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from posthouse.protocol.address import add_extension, quote_address, split_address, unquote_address
@@ -51,6 +53,7 @@ async def map_address(
 
 async def map_generic(maps: Maps, address: str, rules: SearchRules, origin: str) -> str | None:
     """Map one address once, as smtp_generic_maps does; None: no match. A bare user gets origin. Raises TableError."""
+    rules = replace(rules, internal=False)
     results = await map_address(maps, address, rules, lambda one: with_origin(one, origin))
     if len(results) > 1:
         log.warning(f"multi-valued smtp_generic_maps entry for {printable(address)}")
@@ -69,7 +72,7 @@ class CanonicalMapping:
         """name: the parameter, for messages."""
         self.name = name
         self._maps = maps
-        self._rules = rules
+        self._rules = replace(rules, internal=False)
         self._rewrite = rewriter.rewrite
         self._trace = rewriter.trace
         self._propagate = propagate

@@ -4,7 +4,7 @@ An address that stands in its own expansion stays and is not looked up again. Li
 filling the queue; what is beyond them is never delivered in part. Sources: virtual(5); facts B07.05.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from posthouse.config.parameter import Integer
@@ -59,7 +59,7 @@ class VirtualAliases:
     ) -> None:
         """propagate: "virtual" is in propagate_unmatched_extensions."""
         self._maps = maps
-        self._rules = rules
+        self._rules = replace(rules, internal=False)
         self._rewrite = rewriter.rewrite
         self._trace = rewriter.trace
         self._propagate = propagate

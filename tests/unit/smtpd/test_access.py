@@ -193,6 +193,11 @@ def test_hidden_routes_do_not_relay(recipient: str) -> None:
         ({"local_recipient_maps": "fail:x"}, "no@example.test",
          "451 4.3.0 <no@example.test>: Temporary lookup failure"),
         ({"mydestination": "fail:x"}, "no@example.test", "451 4.3.0 <no@example.test>: Temporary lookup failure"),
+        # The address is completed, resolved and folded before it is looked up, also where a table minds the case.
+        ({"local_recipient_maps": "inline:{bob=x}"}, "bob", "OK"),
+        ({"local_recipient_maps": "inline:{bob@example.test=x}", "mydestination": "other.test",
+          "virtual_mailbox_domains": "example.test", "virtual_mailbox_maps": "pcre:{{/^bob@example.test$/i x}}"},
+         "BOB@Example.Test", "OK"),
     ],
 )  # fmt: skip
 def test_recipients_by_address_class(main: dict[str, str], recipient: str, reply: str) -> None:

@@ -1,8 +1,9 @@
 """RecipientTables: whether an address exists here, by the table of its address class (facts B04.18 to B04.20).
 
-An address that a canonical or virtual alias table knows exists, whatever its class. Otherwise the class decides: local
-(local_recipient_maps), virtual mailbox, relay; an address that trivial-rewrite sends to the error transport (virtual
-alias domains, relocated_maps) does not exist. An empty table list means that the class is not checked.
+The address is brought to standard form, resolved and folded to lower case first. One that a canonical or virtual alias
+table then knows exists, whatever its class. Otherwise the class decides: local (local_recipient_maps), virtual mailbox,
+relay; an address that trivial-rewrite sends to the error transport (virtual alias domains, relocated_maps) does not
+exist. An empty table list means that the class is not checked.
 """
 
 from typing import Final
@@ -23,8 +24,10 @@ from posthouse.daemons.smtpd.access.environment import Resolver, Unlisted
 from posthouse.ipc.rewrite import CLASS_ALIAS, CLASS_LOCAL, CLASS_RELAY, CLASS_VIRTUAL, FAILED, Resolved
 from posthouse.protocol.address import MAILER_DAEMON, POSTMASTER, split_address
 from posthouse.protocol.status import split_status
+from posthouse.rewriting.local import Rewriter
 from posthouse.tables.open import Opener, open_maps
 from posthouse.tables.search_order import SearchRules, find_address
+from posthouse.tables.table import fold_key
 from posthouse.util.errors import TemporaryError
 
 ERROR_TRANSPORTS: Final = frozenset({"error", "retry"})
@@ -35,6 +38,7 @@ class RecipientTables:
 
     def __init__(self, settings: Settings, opener: Opener, resolver: Resolver, rules: SearchRules) -> None:
         self._resolver = resolver
+        self._rewriter = Rewriter(settings)
         self._rules = rules
         self._rewriting = [
             maps
@@ -57,25 +61,26 @@ class RecipientTables:
 
     async def find_problem(self, sender: str, address: str) -> Unlisted | None:
         """Say why an address does not exist here; None: nothing is known against it. Raises TemporaryError."""
-        for maps in self._rewriting:
-            if await find_address(maps, address, self._rules) is not None:
-                return None
-        resolved = await self._resolver.resolve(address, sender)
+        resolved = await self._resolver.resolve(self._rewriter.rewrite(address), sender)
         if resolved.flags & FAILED:
             raise TemporaryError("trivial-rewrite cannot tell now")
+        recipient = fold_key(resolved.recipient, utf8=True)
+        for maps in self._rewriting:
+            if await find_address(maps, recipient, self._rules) is not None:
+                return None
         if resolved.transport in ERROR_TRANSPORTS:
             return self._error(resolved)
         if resolved.flags & CLASS_LOCAL:
-            return await self._local_problem(resolved.recipient)
+            return await self._local_problem(recipient)
         for address_class, maps, name in self._classes:
             if resolved.flags & address_class:
-                if not maps or await find_address(maps, resolved.recipient, self._rules) is not None:
+                if not maps or await find_address(maps, recipient, self._rules) is not None:
                     return None
                 return self._unknown(address_class, name)
         return None
 
     async def _local_problem(self, recipient: str) -> Unlisted | None:
-        if not self._local or split_address(recipient).local_part.lower() in self._always_local:
+        if not self._local or split_address(recipient).local_part in self._always_local:
             return None
         if await find_address(self._local, recipient, self._rules) is not None:
             return None
