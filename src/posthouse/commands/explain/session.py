@@ -173,8 +173,8 @@ class _Session:
                     MYNETWORKS, self._settings, self._opener, client.address, name=client.known_name
                 )
                 self._situation.recorder.take_lookups()
-                place = self._situation.place(self._settings, MYNETWORKS.name) or DEFAULT
-                rule.text = f"{client.address} is in {MYNETWORKS.name} ({place}): {pattern}"
+                where = self._situation.place(self._settings, MYNETWORKS.name) or DEFAULT
+                rule.text = f"{client.address} is in {MYNETWORKS.name} ({where}): {pattern}"
 
     def _client(self) -> Client:
         address = plain_address(self._situation.word("client") or "")
