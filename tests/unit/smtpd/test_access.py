@@ -196,7 +196,7 @@ def test_hidden_routes_do_not_relay(recipient: str) -> None:
         # The address is completed, resolved and folded before it is looked up, also where a table minds the case.
         ({"local_recipient_maps": "inline:{bob=x}"}, "bob", "OK"),
         ({"local_recipient_maps": "inline:{bob@example.test=x}", "mydestination": "other.test",
-          "virtual_mailbox_domains": "example.test", "virtual_mailbox_maps": "pcre:{{/^bob@example.test$/i x}}"},
+          "virtual_mailbox_domains": "example.test", "virtual_mailbox_maps": "pcre:{{/^bob@example.test$$/i x}}"},
          "BOB@Example.Test", "OK"),
     ],
 )  # fmt: skip
