@@ -62,7 +62,8 @@ def with_examples(document: str) -> str:
 def with_findings(document: str) -> str:
     """Put the tables of findings between their marks."""
     begin, end = "<!-- begin: findings (made by `make docs`) -->\n", "<!-- end: findings -->\n"
-    before, _, rest = document.partition(begin)
+    before, found, rest = document.partition(begin)
+    assert found, f"{CHECKS} has lost its marks"
     return before + begin + check_document.tables() + end + rest.partition(end)[2]
 
 

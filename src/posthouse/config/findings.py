@@ -76,7 +76,7 @@ class Kind:
         self.id = name
         self.severity = severity
         self.meaning = meaning
-        self.consequence = consequence or ("the mail system does not start" if severity is Severity.ERROR else "")
+        self.consequence = consequence or ("start and reload are refused" if severity is Severity.ERROR else "")
         self.fix = fix
         assert name not in KINDS, f"two kinds of findings are called {name}"
         KINDS[name] = self

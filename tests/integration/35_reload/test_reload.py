@@ -121,6 +121,6 @@ def test_reload_of_files_that_cannot_be_read_keeps_the_good_ones(posthouse: Star
         master_cf.write("x unix - - n - - smptd\n")
     refused = server.command("postfix", "reload")
     assert refused.returncode == 1
-    assert b'there is no program "smptd"; did you mean "smtpd"?' in refused.stderr
+    assert b'there is no program "smptd"; start and reload are refused; did you mean "smtpd"?' in refused.stderr
     assert b"good ESMTP" in net.greeting(server.port)
     assert "smtpd" in daemons.names(server)

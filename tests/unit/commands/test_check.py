@@ -10,7 +10,7 @@ from posthouse.commands import posthouse
 from posthouse.commands.check import main
 from posthouse.commands.check.probe import MAX_BYTES, MAX_ENTRIES, TableProbe
 from posthouse.commands.check.show import as_text
-from posthouse.config.findings import ERROR, WARNING, Finding
+from posthouse.config.findings import ERROR, KINDS, WARNING, Finding
 from tests.support.findings import GOOD_MAIN, GOOD_MASTER
 
 
@@ -153,3 +153,11 @@ def test_a_source_that_is_newer_than_its_index_does_not_count(tmp_path: Path) ->
         moment = os.stat(tmp_path / "map").st_mtime + age
         os.utime(tmp_path / "map.lmdb", (moment, moment))
         assert len(list(TableProbe().entries("hash", f"{tmp_path}/map", aliases=False))) == entries
+
+
+def test_the_document_says_what_is_so() -> None:
+    """Every kind of finding, every option, and how far tables are read."""
+    text = (Path(__file__).parents[3] / "docs/checks.md").read_text(encoding="utf-8")
+    assert all(f"| `{name}` |" in text for name in KINDS)
+    assert all(f"`{option}" in text for option in ("--json", "--strict", "--only", "--ignore"))
+    assert f"{MAX_BYTES // 1024} kB and {MAX_ENTRIES} entries" in " ".join(text.split())

@@ -6,7 +6,7 @@ from posthouse.config import check
 from posthouse.config.findings import KINDS, Kind, Severity
 
 TITLES: Final = {
-    Severity.ERROR: "Errors: the mail system does not start",
+    Severity.ERROR: "Errors: start and reload are refused",
     Severity.WARNING: "Warnings: mail is, or will be, handled in another way than was meant",
     Severity.NOTE: "Notes: good to know",
 }

@@ -14,7 +14,7 @@ SYNTAX = Kind(
     "syntax",
     ERROR,
     "main.cf or master.cf cannot be read: a line is no setting or no service.",
-    "nothing of this file is used, and the mail system does not start",
+    "nothing of this file is used; start and reload are refused",
     "correct the line",
 )
 STRAY_LINE = Kind(
