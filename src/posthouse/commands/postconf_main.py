@@ -179,10 +179,9 @@ def parse_settings(arguments: list[str]) -> dict[str, str]:
 
 def set_parameters(directory: str, settings: dict[str, str]) -> None:
     """Do `postconf -e`."""
-    path = Path(directory) / FILE_NAME
-    with edit.editing(path) as file:
+    with edit.editing(Path(directory) / FILE_NAME) as file:
         file.new, twice = edit.set_parameters(file.old, settings)
-    _warn_twice(path, twice)
+    _warn_twice(directory, twice)
 
 
 def change_parameters(directory: str, names: list[str], change: edit.Change) -> None:
@@ -191,13 +190,17 @@ def change_parameters(directory: str, names: list[str], change: edit.Change) -> 
         raise UsageError("missing service argument")
     for name in names:
         _refuse_odd_text(name)
+    chosen = dict.fromkeys(name.strip() for name in names)
     with edit.editing(Path(directory) / FILE_NAME) as file:
-        file.new = edit.change_parameters(file.old, frozenset(name.strip() for name in names), change)
+        file.new = edit.change_parameters(file.old, frozenset(chosen), change)
+        counts = edit.count_assignments(file.old)
+    _warn_twice(directory, (name for name in chosen if counts[name] > 1))
 
 
-def _warn_twice(path: Path, names: tuple[str, ...]) -> None:
+def _warn_twice(directory: str, names: Iterable[str]) -> None:
+    """Tell which parameters the file sets more than once: all of the places are changed."""
     for name in names:
-        warn(f'{path}: multiple entries for "{name}"')
+        warn(f'{directory}/{FILE_NAME}: multiple entries for "{name}"')
 
 
 def _refuse_odd_text(argument: str) -> None:

@@ -236,11 +236,11 @@ def set_fields(arguments: list[str]) -> Edit:
         pattern = _exact_pattern(request, "-F requires service_name/type/field", 3)
         if pattern[2] not in FIELDS:
             raise UsageError(f'invalid service attribute name: "{pattern[2]}"')
-        wanted.append((pattern, value))
+        wanted.append((pattern, value, argument))
 
     def run(blocks: list[Block]) -> None:
-        for pattern, value in wanted:
-            for block in _needed(blocks, pattern):
+        for pattern, value, argument in wanted:
+            for block in _needed(blocks, pattern, argument):
                 assert block.service is not None
                 columns = list(block.service.columns)
                 words = [format_argument(word) for word in block.service.arguments]
@@ -256,11 +256,11 @@ def set_overrides(arguments: list[str]) -> Edit:
     wanted = []
     for argument in arguments:
         request, value = _split(argument)
-        wanted.append((_exact_pattern(request, "-P requires service_name/type/parameter", 3), value))
+        wanted.append((_exact_pattern(request, "-P requires service_name/type/parameter", 3), value, argument))
 
     def run(blocks: list[Block]) -> None:
-        for pattern, value in wanted:
-            for block in _needed(blocks, pattern):
+        for pattern, value, argument in wanted:
+            for block in _needed(blocks, pattern, argument):
                 assert block.service is not None
                 block.put(_with_override(block.service, pattern[2], value))
 
@@ -272,8 +272,8 @@ def remove_overrides(requests: list[str]) -> Edit:
     patterns = [_exact_pattern(request, "-PX requires service_name/type/parameter", 3) for request in requests]
 
     def run(blocks: list[Block]) -> None:
-        for pattern in patterns:
-            for block in _needed(blocks, pattern):
+        for pattern, request in zip(patterns, requests, strict=True):
+            for block in _needed(blocks, pattern, request):
                 assert block.service is not None
                 block.put(_with_override(block.service, pattern[2], None))
 
@@ -315,10 +315,11 @@ def _drop(block: Block) -> None:
     block.service = None
 
 
-def _needed(blocks: list[Block], pattern: Pattern) -> list[Block]:
+def _needed(blocks: list[Block], pattern: Pattern, argument: str) -> list[Block]:
+    """Give the entries that are to be changed; say so when there is none."""
     found = list(_chosen(blocks, [pattern[:2]]))
     if not found:
-        raise UsageError(f'unmatched request: "{"/".join(pattern)}"')
+        warn(f'unmatched service_name/type: "{argument}"')
     return found
 
 

@@ -7,6 +7,7 @@ are lost to each other.
 import contextlib
 import fcntl
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum, auto
 from pathlib import Path
@@ -43,9 +44,18 @@ def is_continuation(line: bytes) -> bool:
     return line[0] in _BLANK_CODES
 
 
+def count_assignments(data: bytes) -> Counter[str]:
+    """Count how often each parameter of a main.cf is set."""
+    lines = (line for line in physical_lines(data) if is_text_line(line) and not is_continuation(line))
+    return Counter(filter(None, map(_name_of, lines)))
+
+
 def set_parameters(data: bytes, settings: Mapping[str, str]) -> tuple[bytes, tuple[str, ...]]:
-    """Set parameters of a main.cf; new ones go to the end. The second result names those that are there twice."""
-    counts = dict.fromkeys(settings, 0)
+    """Set parameters of a main.cf, wherever they are set in it; new ones go to the end.
+
+    The second result names those that are set more than once.
+    """
+    found: set[str] = set()
     lines: list[bytes] = []
     chosen = False
     for line in physical_lines(data):
@@ -57,16 +67,15 @@ def set_parameters(data: bytes, settings: Mapping[str, str]) -> tuple[bytes, tup
                 lines.append(line)
             continue
         name = _name_of(line)
-        chosen = name in counts
+        chosen = name in settings
         if chosen:
-            counts[name] += 1
-            lines.append(_encoded(name, settings[name]))
-        else:
-            lines.append(line)
+            found.add(name)
+        lines.append(_encoded(name, settings[name]) if chosen else line)
     if lines and not lines[-1].endswith(b"\n"):
         lines.append(b"\n")
-    lines += [_encoded(name, settings[name]) for name, count in counts.items() if not count]
-    return b"".join(lines), tuple(name for name, count in counts.items() if count > 1)
+    lines += [_encoded(name, value) for name, value in settings.items() if name not in found]
+    counts = count_assignments(data)
+    return b"".join(lines), tuple(name for name in settings if counts[name] > 1)
 
 
 def change_parameters(data: bytes, names: frozenset[str], change: Change) -> bytes:

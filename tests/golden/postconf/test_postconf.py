@@ -119,6 +119,16 @@ def test_services_have_parameters(run: Run) -> None:
     ).replace("local_destination_recipient_limit\n", "")
 
 
+@pytest.mark.parametrize(
+    ("options", "argument"), [("-F", "no/inet/chroot=n"), ("-P", "no/inet/a=b"), ("-PX", "no/inet/a")]
+)
+def test_an_edit_of_an_entry_that_is_not_there_changes_nothing(run: Run, options: str, argument: str) -> None:
+    """It is told; status 0, as in Postfix."""
+    result = run(options, argument, main=LEVEL, master=STOCK)
+    assert result == Result(0, "", [f'warning: unmatched service_name/type: "{argument}"'])
+    assert Path("master.cf").read_text() == STOCK
+
+
 def test_raw_values_are_not_expanded(run: Run) -> None:
     """-x leaves what a daemon expands at use, with names of its own."""
     assert run("-x", "forward_path", "postscreen_expansion_filter", main=LEVEL, master="").out == (
@@ -217,7 +227,6 @@ def test_odd_files_are_told(run: Run) -> None:
         (("-F", "smtp/inet/foo"), 'invalid service attribute name: "foo"'),
         (("-F", "smtp/inet/foo=x"), 'invalid service attribute name: "foo"'),
         (("-F", "smtp/inet/chroot=x"), 'invalid chroot field "x" in "smtp inet n - x - - smtpd"'),
-        (("-F", "nosuch/inet/chroot=n"), 'unmatched request: "nosuch/inet/chroot"'),
         (("-P", "smtp/inet=x"), "-P requires service_name/type/parameter"),
         (("-T", "x"), "bad -T mode: x"),
         (("-b",), "option -b is not built yet"),
@@ -259,10 +268,10 @@ def test_edits_of_main_cf(run: Run) -> None:
     """-e (implied by =), -X and -#."""
     main = LEVEL + "# about foo\nfoo = a\n  b\nfoo = c\n"
     assert run("--force", "foo = $new   x", "zap=1", main=main, master="").messages == [
-        'warning: main.cf: multiple entries for "foo"'
+        'warning: ./main.cf: multiple entries for "foo"'
     ]
     assert Path("main.cf").read_text() == LEVEL + "# about foo\nfoo = $new   x\nfoo = $new   x\nzap = 1\n"
-    assert run("-#", "foo").status == 0
+    assert run("-#", "foo").messages == ['warning: ./main.cf: multiple entries for "foo"']
     assert run("-X", "zap").status == 0
     assert Path("main.cf").read_text() == LEVEL + "# about foo\n#foo = $new   x\n#foo = $new   x\n"
 

@@ -135,6 +135,8 @@ def test_edits_replace_every_instance_and_its_continuations() -> None:
     """Comments stay, also those between the lines of a value."""
     edited, twice = edit.set_parameters(SAMPLE, {"mydestination": "here", "biff": "maybe", "new": "1"})
     assert twice == ("biff",)
+    assert edit.count_assignments(SAMPLE)["biff"] == 2
+    assert edit.count_assignments(b"oops\n a = b\n#c = d\nc = d\n") == {"c": 1}
     assert edited == (
         b"# A comment\n # and another\ncompatibility_level = 3.6\nmydestination = here\n# in between\n\t\n"
         b"relayhost =\nbiff = maybe\nbiff = maybe\nnew = 1\n"

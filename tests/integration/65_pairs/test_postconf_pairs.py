@@ -1,0 +1,270 @@
+"""Debian's postconf and ours show the same of the same main.cf and master.cf, in every view.
+
+The files: postconf/*.pair (main.cf, then master.cf behind a line "@@ master.cf"), and the pairs that start servers.
+What differs because 3.7 is not 3.11 is declared below, and nothing else may differ.
+"""
+
+import contextlib
+import io
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from shlex import split
+from typing import Final, NamedTuple
+
+import pytest
+
+from posthouse.commands import postconf
+from posthouse.config import catalog, deprecated
+from tests.support.peers import find_peer, peer_environment
+
+HERE: Final = Path(__file__).resolve().parent
+SEPARATOR: Final = "@@ master.cf\n"
+LIMIT_S: Final = 30
+MAIN_VIEWS: Final = (
+    "",
+    "-n",
+    "-x",
+    "-nx",
+    "-f",
+    "-C user",
+    "-nC builtin",
+    "-C service",
+    "-h mydestination relayhost",
+    "-H biff x",
+)
+WHOLE_VIEWS: Final = ("", "-x", "-f")
+ALL_PARAMETERS: Final = 800  # 3.7 has more
+MASTER_VIEWS: Final = (
+    "-M",
+    "-Mf",
+    "-Mx",
+    "-P",
+    "-Px",
+    "-F",
+    "-FH",
+    "-Fh */*/chroot",
+    "-P */*/mynetworks",
+    "-M smtp nosuch/inet",
+)
+# Defaults that are not those of Debian's Postfix 3.7, and why.
+DEBIAN: Final = "Debian builds with other places and hash: tables"
+NEWER: Final = "changed between 3.7 and 3.11"
+OWN: Final = "Posthouse's own version, user and tables"
+DIFFERENT: Final = {
+    "address_verify_map": NEWER,
+    "alias_database": DEBIAN,
+    "alias_maps": DEBIAN,
+    "daemon_directory": DEBIAN,
+    "default_database_type": DEBIAN,
+    "html_directory": DEBIAN,
+    "import_environment": NEWER,
+    "mail_owner": OWN,
+    "mail_release_date": OWN,
+    "mail_version": OWN,
+    "manpage_directory": DEBIAN,
+    "milter_default_action": NEWER,
+    "postscreen_cache_map": NEWER,
+    "process_id": "each process has its own",
+    "proxy_read_maps": NEWER,
+    "readme_directory": DEBIAN,
+    "shlib_directory": DEBIAN,
+    "smtp_tls_dane_insecure_mx_policy": NEWER,
+    "smtp_tls_security_level": NEWER,
+    "smtpd_forbid_bare_newline": NEWER,
+    "smtpd_forbid_unauth_pipelining": NEWER,
+    "tls_eecdh_auto_curves": NEWER,
+    "tls_export_cipherlist": NEWER,
+    "tls_high_cipherlist": NEWER,
+    "tls_low_cipherlist": NEWER,
+    "tls_medium_cipherlist": NEWER,
+    "tls_null_cipherlist": NEWER,
+    "tlsproxy_client_policy_maps": NEWER,
+    "tlsproxy_client_security_level": NEWER,
+}
+GONE: Final = {"tls_legacy_public_key_fingerprints", "tlsproxy_client_loglevel_parameter"}  # 3.8 and later do without
+# Besides, 3.7 reads main.cf again in one view and tells of each double entry again, with names and values exchanged.
+TOLD_TWICE: Final = "overriding earlier entry"
+_REFERENCE: Final = re.compile(r"\$[{(]*\s*([A-Za-z0-9_]+)")
+
+
+EDITS: Final = (
+    "-e 'smtp_helo_name = 1  2'",
+    "-e mydestination=new",
+    "-X mydestination nosuch",
+    "'-#' relayhost mydestination",
+    "-P smtp/inet/added=1 smtp/inet/mynetworks=a,b",
+    "-PX smtp/inet/mynetworks smtp/inet/a",
+    "-F smtp/inet/chroot=n smtp/inet/process_limit=7",
+    "-M 'smtp/inet=smtp inet n - n - 7 other -o x=y {a}' 'new/unix=new unix - - - - - new'",
+    "-MX smtp/inet",
+    "'-M#' smtp/inet",
+)
+
+
+# 3.7 wants name and type on one line, and copies the line ends inside of braces.
+NOT_EDITED: Final = {"lines-continued", "master-override-forms"}
+
+
+class Result(NamedTuple):
+    """What a run gave."""
+
+    status: int
+    out: str
+    messages: frozenset[str]
+
+
+def pairs() -> dict[str, tuple[str, str]]:
+    """Give main.cf and master.cf by name."""
+    found = {}
+    for path in sorted((HERE / "postconf").iterdir()):
+        main, _, master = path.read_bytes().decode().partition(SEPARATOR)
+        found[path.stem] = main, master
+    for path in sorted((HERE / "pairs").iterdir()):
+        found[path.name] = (path / "main.cf").read_text(), (path / "master.cf").read_text()
+    return found
+
+
+PAIRS: Final = pairs()
+
+
+@pytest.fixture(scope="module")
+def debian() -> str:
+    """Give the path of Debian's postconf."""
+    program = find_peer("postconf")
+    if not program:
+        pytest.skip("Debian's postconf is not here: make peers")
+    return program
+
+
+def theirs(program: str, directory: Path, arguments: Sequence[str]) -> Result:
+    """Run Debian's."""
+    done = subprocess.run(
+        [program, "-c", ".", *arguments],
+        cwd=directory,
+        env={**peer_environment(), "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    return Result(done.returncode, done.stdout.decode(), messages_of(done.stderr.decode(), program))
+
+
+def ours(directory: Path, arguments: Sequence[str]) -> Result:
+    """Run ours, in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(directory), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = postconf.main(["-c", ".", *arguments])
+    return Result(status, out.getvalue(), messages_of(err.getvalue(), "postconf"))
+
+
+def messages_of(text: str, program: str) -> frozenset[str]:
+    """Give the messages that both versions have.
+
+    3.7 does not warn of deprecated names, and names main.cf without its directory when braces are wrong.
+    """
+    lines = (line.removeprefix(f"{program}: ") for line in text.splitlines())
+    told = (line.replace(" ./main.cf: ", " main.cf: ") if "'}'" in line else line for line in lines)
+    return frozenset(line for line in told if "will be removed" not in line and deprecated.README not in line)
+
+
+def settings_of(text: str) -> dict[str, str]:
+    """Read a listing; folded values as they are, with their line ends."""
+    return dict(line.split(" =", 1) for line in text.replace("\n    ", "\f").splitlines() if " =" in line)
+
+
+@cache
+def not_comparable(program: str) -> frozenset[str]:
+    """Give the names whose defaults differ or exist on one side only, and those whose defaults refer to such a name."""
+    names = frozenset(DIFFERENT) | GONE | newer_names(program)
+    entries = catalog.entries()
+    while True:
+        more = {name for name in entries if names.intersection(_REFERENCE.findall(entries[name].default))} - names
+        if not more:
+            return names
+        names |= more
+
+
+@cache
+def defaults(program: str) -> dict[str, str]:
+    """Give Debian's defaults; without a directory of its own it would take /etc/postfix."""
+    with tempfile.TemporaryDirectory() as directory:
+        write(Path(directory), ("", ""))
+        return settings_of(theirs(program, Path(directory), ["-d"]).out)
+
+
+def newer_names(program: str) -> frozenset[str]:
+    """Give the names that only we know."""
+    return frozenset(name for name, entry in catalog.entries().items() if entry.is_shown) - defaults(program).keys()
+
+
+def write(directory: Path, pair: tuple[str, str]) -> None:
+    """Make the two files."""
+    for name, text in zip(("main.cf", "master.cf"), pair, strict=True):
+        (directory / name).write_bytes(text.encode())
+
+
+def test_defaults_are_debian_s(debian: str, tmp_path: Path) -> None:
+    """But for those that are declared, and names that are newer than 3.7 or our own."""
+    write(tmp_path, ("", ""))
+    us, them = settings_of(ours(tmp_path, ["-d"]).out), defaults(debian)
+    assert them.keys() - us.keys() == GONE
+    assert {name for name in us.keys() & them.keys() if us[name] != them[name]} == DIFFERENT.keys()
+    for name in us.keys() - them.keys():
+        entry = catalog.entries()[name]
+        release = re.match(r"(?:src:)?(?:<=)?(\d+)\.(\d+)", entry.since)
+        assert entry.status == "posthouse" or (release and tuple(map(int, release.groups())) > (3, 7)), entry
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_listings_are_debian_s(debian: str, tmp_path: Path, name: str) -> None:
+    """Every view: the settings or the text, the messages and the exit status."""
+    write(tmp_path, PAIRS[name])
+    for view in (*MAIN_VIEWS, *MASTER_VIEWS):
+        us, them = ours(tmp_path, view.split()), theirs(debian, tmp_path, view.split())
+        assert us.status == them.status, view
+        if view in WHOLE_VIEWS:
+            left, right = settings_of(us.out), settings_of(them.out)
+            other = not_comparable(debian) - {
+                name for name in (left.keys() & right.keys()) if left[name] == right[name]
+            }
+            assert {item for item in left.items() if item[0] not in other} == {
+                item for item in right.items() if item[0] not in other
+            }, view
+            assert len(left) > ALL_PARAMETERS
+        else:
+            assert us.out == them.out, view
+        assert us.messages <= them.messages, view
+        assert all(TOLD_TWICE in message for message in them.messages - us.messages), view
+
+
+def test_there_are_enough_pairs() -> None:
+    """Sixty at least."""
+    assert len(PAIRS) >= 60
+
+
+@pytest.mark.parametrize("name", sorted(PAIRS.keys() - NOT_EDITED))
+def test_edits_are_debian_s(debian: str, tmp_path: Path, name: str) -> None:
+    """Both make the same files, comments and all."""
+    left, right = tmp_path / "ours", tmp_path / "theirs"
+    left.mkdir()
+    right.mkdir()
+    for edit in EDITS:
+        write(left, PAIRS[name])
+        write(right, PAIRS[name])
+        us, them = ours(left, split(edit)), theirs(debian, right, split(edit))
+        assert us == them, edit
+        for file in ("main.cf", "master.cf"):
+            assert (left / file).read_bytes() == (right / file).read_bytes(), edit
+
+
+def test_the_command_is_a_program_of_its_own(debian: str, tmp_path: Path) -> None:
+    """The comparisons above call it in this process; as a process it gives the same."""
+    write(tmp_path, PAIRS["role-submission"])
+    program = str(Path(sys.executable).with_name("postconf"))
+    done = subprocess.run([program, "-nc", "."], cwd=tmp_path, capture_output=True, timeout=LIMIT_S, check=True)
+    assert done.stdout.decode() == theirs(debian, tmp_path, ["-n"]).out
