@@ -35,8 +35,7 @@ class Supervisor:
         self, loop: Loop, listeners: Listeners, config_directory: str, launch: Launch, tell: Callable[[str], None]
     ) -> None:
         self._loop, self._config_directory, self._launch, self._tell = loop, config_directory, launch, tell
-        self._listeners = listeners
-        self._herd = Herd(loop, listeners)
+        self._listeners, self._herd = listeners, Herd(loop, listeners)
         self._orders: Orders | None = None
         self._warm: Warm | None = None  # the candidate's
         self._run: OrdersRun | None = None  # the candidate's; None: only warm is replaced
@@ -152,9 +151,8 @@ class Supervisor:
 
     def _abandon(self) -> None:
         candidate, self._warm, self._run = (self._warm, self._run), None, None
-        for part in candidate:
-            if part is not None:
-                part.close()
+        for part in filter(None, candidate):
+            part.close()
 
     # --- signals -------------------------------------------------------------------------------------------------
 
