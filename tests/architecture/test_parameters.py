@@ -65,6 +65,13 @@ def test_every_row_in_the_code_is_in_the_registry(every_module: list[Module]) ->
     assert [row for row in made if names.count(row[1]) > 1] == [], "rows of one name may come to differ"
 
 
+def test_what_the_default_of_a_row_refers_to_has_a_row() -> None:
+    """To set it has an effect. The lists of proxymap are another matter: there a name means other services' values."""
+    rows = [row for row in BUILT.parameters.values() if not row.name.startswith("proxy_")]
+    reached = {name for row in rows for name in references(row.default)}
+    assert [name for name in sorted(reached & catalog.entries().keys()) if BUILT.find(name) is None] == []
+
+
 def test_every_name_in_the_code_is_in_the_catalog(every_module: list[Module]) -> None:
     """But for what the orders tell daemons by way of settings, which begins with our own name."""
     unknown = [

@@ -48,6 +48,9 @@ VIRTUAL_ALIAS_DOMAINS: Final = Patterns(
     "$virtual_alias_maps",
     doc="The domains whose addresses are all aliases for other addresses.",
 )
+VIRTUAL_MAPS: Final = Tables(
+    "virtual_maps", "", doc="Old name of virtual_alias_maps, which has this value when it is not set."
+)
 VIRTUAL_ALIAS_MAPS: Final = Tables(
     "virtual_alias_maps", "$virtual_maps", doc="Tables that replace a recipient by one or more others, of any domain."
 )
@@ -199,6 +202,7 @@ MAIL_PARAMETERS: Final = (
     RELAY_DOMAINS,
     RELAY_RECIPIENT_MAPS,
     VIRTUAL_ALIAS_DOMAINS,
+    VIRTUAL_MAPS,
     VIRTUAL_ALIAS_MAPS,
     VIRTUAL_MAILBOX_DOMAINS,
     VIRTUAL_MAILBOX_MAPS,

@@ -27,6 +27,9 @@ SMTP_DNS_SUPPORT_LEVEL: Final = Enum(
 DISABLE_DNS_LOOKUPS: Final = Boolean(
     "disable_dns_lookups", "no", doc="Use no DNS (the older way to say smtp_dns_support_level = disabled)."
 )
+FALLBACK_RELAY: Final = NameList(
+    "fallback_relay", "", doc="Old name of smtp_fallback_relay, which has this value when it is not set."
+)
 SMTP_FALLBACK_RELAY: Final = NameList(
     "smtp_fallback_relay", "$fallback_relay", doc="Destinations to try when the recipient's own do not work."
 )
@@ -182,5 +185,6 @@ PARAMETERS: Final = (
     *(lmtp_row(row) for row in SMTP_PARAMETERS if row.name not in _SMTP_ONLY),
     DISABLE_DNS_LOOKUPS,
     IGNORE_MX_LOOKUP_ERROR,
+    FALLBACK_RELAY,
     LMTP_ASSUME_FINAL,
 )

@@ -48,6 +48,9 @@ SMTPD_PER_REQUEST_DEADLINE: Final = Boolean(
     "${smtpd_per_record_deadline?{$smtpd_per_record_deadline}:{${stress?{yes}:{no}}}}",
     doc="Whether smtpd_timeout is for a whole command, however slowly its bytes come.",
 )
+SMTPD_PER_RECORD_DEADLINE: Final = String(
+    "smtpd_per_record_deadline", "", doc="Old name of smtpd_per_request_deadline, which has this value when it is set."
+)
 SMTPD_MIN_DATA_RATE: Final = Integer(
     "smtpd_min_data_rate",
     "500",
@@ -193,6 +196,12 @@ SOFT_BOUNCE: Final = Boolean(
     "no",
     doc="Make every permanent refusal a temporary one: no mail is lost while a configuration is tried.",
 )
+REJECT_TEMPFAIL_ACTION: Final = Enum(
+    "reject_tempfail_action",
+    "defer_if_permit",
+    doc="What restrictions do that can give no answer now: defer at once, or defer_if_permit nothing later refuses.",
+    choices=("defer_if_permit", "defer"),
+)
 UNKNOWN_ADDRESS_TEMPFAIL_ACTION: Final = Enum(
     "unknown_address_tempfail_action",
     "$reject_tempfail_action",
@@ -267,6 +276,7 @@ PARAMETERS: Final = (
     REJECT_CODE,
     RELAY_DOMAINS_REJECT_CODE,
     RELAY_RECIPIENT_MAPS,
+    REJECT_TEMPFAIL_ACTION,
     REWRITE_SERVICE_NAME,
     SHOW_USER_UNKNOWN_TABLE_NAME,
     SMTPD_BANNER,
@@ -292,6 +302,7 @@ PARAMETERS: Final = (
     SMTPD_NOOP_COMMANDS,
     SMTPD_NULL_ACCESS_LOOKUP_KEY,
     SMTPD_PEERNAME_LOOKUP,
+    SMTPD_PER_RECORD_DEADLINE,
     SMTPD_PER_REQUEST_DEADLINE,
     SMTPD_RECIPIENT_LIMIT,
     SMTPD_RECIPIENT_OVERSHOOT_LIMIT,
