@@ -1,7 +1,7 @@
 """Which parameters the code reads, found in its syntax trees: rows by name, and names that stand in the code as text.
 
 A row counts as read where its name is loaded anywhere but in a declaration: in the modules of shared rows, in a tuple
-called PARAMETERS or FAMILIES, in an import, or in the checks of a configuration, which read values for no daemon.
+called PARAMETERS or FAMILIES, in an import, or where values are only looked at (checks, explanations, the library).
 Names are looked up in the imported module, so that an alias, `module.ROW` and a tuple of rows are found, too.
 """
 
@@ -17,7 +17,9 @@ import posthouse
 from posthouse.config.parameter import Family, Parameter
 
 SOURCE: Final = Path(posthouse.__file__).parent
-NO_READERS: Final = re.compile(r"config/(check\w*|describe)\.py|config/checks/|commands/check/", re.ASCII)
+NO_READERS: Final = re.compile(
+    r"config/(check\w*|describe)\.py|config/checks/|commands/(check|explain|policies)/|api/", re.ASCII
+)
 SHARED_ROWS: Final = re.compile(r"config/parameters\w*\.py", re.ASCII)  # only functions in there read
 DECLARATION: Final = re.compile(r"(\w+_)?(PARAMETERS|FAMILIES)|__all__", re.ASCII)
 ASKED_BY_NAME: Final = frozenset({"text", "raw", "is_set"})  # methods of Settings
