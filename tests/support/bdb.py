@@ -27,6 +27,8 @@ def postmap(directory: Path, *arguments: str, text: str = "") -> subprocess.Comp
         input=text,
         capture_output=True,
         text=True,
+        encoding="utf-8",
+        errors="surrogateescape",
         check=False,
     )
 

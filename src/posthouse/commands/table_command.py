@@ -77,10 +77,11 @@ def run(command: Command, argv: list[str]) -> int:
 
 def _parse(command: Command, argv: list[str]) -> Arguments:
     try:
-        options, names = getopt.getopt(argv, command.options)
+        options, names = getopt.getopt(argv, command.options, ["json"])
     except getopt.GetoptError as error:
         sys.stderr.write(f"{command.name}: {error}\n")
         raise CommandError(command.usage) from None
+    options = [("-j" if name == "--json" else name, value) for name, value in options]
     modes = [(name[1], value) for name, value in options if name[1] in MODES]
     if len(modes) > 1:
         raise CommandError("specify only one of -d -i -q or -s")
@@ -97,7 +98,9 @@ def _run(command: Command, arguments: Arguments) -> int:
     settings = load_settings(arguments.directory, command.name)
     default_type = settings[DEFAULT_DATABASE_TYPE]
     specs = [name if ":" in name else f"{default_type}:{name}" for name in arguments.tables]
-    flags = TableFlags(not arguments.has("f"), not arguments.has("u"), arguments.has("F"))
+    # What mail contains need not be UTF-8, so header and body lines are looked up as they are, as cleanup(8) does.
+    utf8 = arguments.has("U") if arguments.has("h") or arguments.has("b") else not arguments.has("u")
+    flags = TableFlags(not arguments.has("f"), utf8, arguments.has("F"))
     if arguments.mode in ("", "i"):
         options = WriteOptions(
             flags,
@@ -112,7 +115,7 @@ def _run(command: Command, arguments: Arguments) -> int:
             _guarded(spec, "write", TableWriter(spec, command.source, options, settings).write)
         return 0
     opener = Opener(settings)
-    tables = [opener.open(spec, TableFlags(flags.fold, flags.utf8)) for spec in specs]
+    tables = [opener.open(spec, flags) for spec in specs]
     if arguments.mode == "q":
         with BlockingLookups() as lookups:
             try:
@@ -150,7 +153,7 @@ def _query(command: Command, arguments: Arguments, tables: list[Table], lookups:
         value = _find(lookups, tables, arguments.key)
         if value is None:
             return 1
-        shown = _decoded(value) if arguments.has("F") else value
+        shown = _shown(arguments, value)
         write(format_entry(arguments.key, shown, as_json=True) if arguments.has("j") else shown + "\n")
         return 0
     found = False
@@ -158,7 +161,7 @@ def _query(command: Command, arguments: Arguments, tables: list[Table], lookups:
         value = _find(lookups, tables, key)
         if value is not None:
             found = True
-            shown = _decoded(value) if arguments.has("F") else value
+            shown = _shown(arguments, value)
             write(format_entry(key, shown, separator=command.separator, as_json=arguments.has("j")))
     return 0 if found else 1
 
@@ -174,7 +177,10 @@ def _find(lookups: BlockingLookups, tables: list[Table], key: str) -> str | None
     return None
 
 
-def _decoded(value: str) -> str:
+def _shown(arguments: Arguments, value: str) -> str:
+    """Give a value as it is printed: -F tables hold files, in base64."""
+    if not arguments.has("F"):
+        return value
     try:
         return base64.b64decode(value, validate=True).decode("utf-8", "surrogateescape")
     except ValueError:
@@ -185,7 +191,8 @@ def _dump(command: Command, arguments: Arguments, table: Table) -> None:
     if not isinstance(table, LocalTable):
         raise TableError(f"{table.name}: sequence operation is not supported")
     for key, value in table.items():
-        write(format_entry(key, value, separator=command.separator, as_json=arguments.has("j")))
+        shown = _shown(arguments, value)
+        write(format_entry(key, shown, separator=command.separator, as_json=arguments.has("j")))
 
 
 def _delete(arguments: Arguments, tables: list[Table]) -> int:

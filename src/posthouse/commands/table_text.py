@@ -1,11 +1,11 @@
 """What postmap(1) and postalias(1) read and print: queries from standard input, header and body lines, JSON."""
 
-import json
 import re
 import sys
 from collections.abc import Iterator
 from typing import Final
 
+from posthouse.protocol.text import json_escape
 from posthouse.tables.source import decode
 
 _HEADER: Final = re.compile(r"[!-9;-~]+[ \t]*:")
@@ -17,10 +17,14 @@ def write(text: str) -> None:
 
 
 def format_entry(key: str, value: str, *, separator: str = "\t", as_json: bool = False) -> str:
-    """Write one entry as a line."""
+    """Write one entry as a line. JSON keeps octets that are no UTF-8 as they are, as Postfix does."""
     if as_json:
-        return json.dumps({key: value}, ensure_ascii=False) + "\n"
+        return f"{{{_quoted(key)}: {_quoted(value)}}}\n"
     return f"{key}{separator}{value}\n"
+
+
+def _quoted(text: str) -> str:
+    return f'"{decode(json_escape(text.encode("utf-8", "surrogateescape")))}"'
 
 
 def read_input() -> str:
