@@ -169,7 +169,7 @@ def _order_problems(words: Sequence[Word]) -> Iterator[Problem]:
             yield UNREACHABLE.problem(f"{shown} stands behind {decided}, which always decides", fix)
             return  # what follows is no news
         key = (warned, name, word.argument)
-        if key in seen and name not in REPEATABLE:
+        if key in seen and name not in REPEATABLE and name in KNOWN:
             yield DUPLICATE.problem(f"{shown} stands twice")
         seen.add(key)
         decided = shown if decides_always(word) and not (warned and name != "permit") else ""

@@ -46,13 +46,22 @@ def _unused(context: Context, usage: Usage) -> Iterator[Finding]:
         family = catalog.family_of(name)
         if family is not None:
             transport = name.removesuffix(family.name.partition(">")[2])
-            what = f'unused parameter: {name}; master.cf has no transport "{transport}"'
-            yield NO_SUCH_TRANSPORT.at(place, what, _guess_transport(context, transport))
+            yield _of_no_transport(context, name, transport)
         else:
             yield UNKNOWN_PARAMETER.at(place, f"unused parameter: {name}", guess_name(name))
     for override in usage.unused_overrides:
         what = f"unused parameter: {override.name} (service {override.service.name})"
         yield UNKNOWN_OVERRIDE.at(context.line_of(override.service), what, guess_name(override.name))
+
+
+def _of_no_transport(context: Context, name: str, transport: str) -> Finding:
+    place = context.place(name)
+    service = next((service for service in context.services() if service.name == transport), None)
+    if service is not None:
+        what = f"unused parameter: {name}; the service {transport} runs {service.program}, which has none like it"
+        return NO_SUCH_TRANSPORT.at(place, what, "take the line out")
+    what = f'unused parameter: {name}; master.cf has no transport "{transport}"'
+    return NO_SUCH_TRANSPORT.at(place, what, _guess_transport(context, transport))
 
 
 def _undefined(context: Context, usage: Usage) -> Iterator[Finding]:

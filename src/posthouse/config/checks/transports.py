@@ -6,6 +6,7 @@ import pwd
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from posthouse.config.check_services import KNOWN_PROGRAMS
 from posthouse.config.check_tables import tables_in
 from posthouse.config.checks.context import Context
 from posthouse.config.findings import ERROR, NOTE, WARNING, Finding, Kind, Place
@@ -124,7 +125,7 @@ def check_transports(context: Context) -> Iterator[Finding]:
 
 
 def _guess(name: str, services: dict[str, Service]) -> str:
-    near = difflib.get_close_matches(name, [*services], n=1, cutoff=0.6)
+    near = [] if name in KNOWN_PROGRAMS else difflib.get_close_matches(name, [*services], n=1, cutoff=0.6)
     return f'did you mean "{near[0]}"?' if near else f"add a service {name} to master.cf, or name another"
 
 

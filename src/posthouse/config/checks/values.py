@@ -14,7 +14,7 @@ from posthouse.config.lists import split_tokens
 from posthouse.config.parameter import NameList, Parameter, Patterns, Restrictions, String
 from posthouse.config.rows import row_of
 from posthouse.config.settings import Settings
-from posthouse.config.usage import references
+from posthouse.config.usage import references, service_parameters
 from posthouse.util.errors import ConfigError
 
 BAD_VALUE = Kind(
@@ -43,6 +43,7 @@ NOT_SUPPORTED = Kind(
     "The parameter exists in Postfix, and this release has nothing that reads it. It is an error where mail would be "
     "decided wrongly without it.",
     "it has no effect",
+    "take it out, or wait for it",
 )
 NO_EFFECT = Kind(
     "without-effect",
@@ -102,7 +103,7 @@ def check_setting(context: Context, settings: Settings, name: str) -> Iterator[F
             yield problem.at(place, name)
     if name in deprecated.REPLACEMENTS:
         yield DEPRECATED.at(place, f"{name} will be removed", f"instead, {deprecated.advice(name)}")
-    elif built is None and row is not None:
+    elif built is None and row is not None and not _is_of_no_service(context, name):
         yield from _not_supported(settings, place, name, row)
 
 
@@ -125,6 +126,11 @@ def _odd_text(place: Place, name: str, row: Parameter[object] | None, raw: str) 
         for text in quoted:
             bare = bare.replace(text, text[1:-1])
         yield QUOTES.at(place, f"{name}: {quoted[0]} has quotes, which are not taken away", f"write: {name} = {bare}")
+
+
+def _is_of_no_service(context: Context, name: str) -> bool:
+    """Tell whether it belongs to a transport that is not there: the check of names says so."""
+    return name not in catalog.entries() and name not in service_parameters(context.services())
 
 
 def _not_supported(settings: Settings, place: Place, name: str, row: Parameter[object]) -> Iterator[Finding]:
