@@ -13,7 +13,7 @@ from posthouse.config.check_tables import TEXT_TYPES, tables_in
 from posthouse.config.index_files import INDEX_SUFFIXES, OLD_SUFFIX, REDIRECTED
 from posthouse.config.lists import ListSyntaxError, parse_items
 from posthouse.config.parameter import NameList, Parameter, Patterns, String
-from posthouse.config.parameters import MAILLOG_FILE, PROXY_READ_MAPS, QUEUE_DIRECTORY
+from posthouse.config.parameters import MAILLOG_FILE, MYORIGIN, PROXY_READ_MAPS, QUEUE_DIRECTORY
 from posthouse.config.settings import Settings
 from posthouse.config.webhook import Webhook
 from posthouse.confine.rules import ANY_PORT, Rules
@@ -139,7 +139,8 @@ def _named_tables(daemon: Daemon, settings: Settings) -> Iterator[tuple[str, str
         for item in _items(parameter, settings):
             if through_proxymap and item.startswith("proxy:"):
                 continue
-            if (isinstance(parameter, Patterns) or parameter is PROXY_READ_MAPS) and item.lstrip("!").startswith("/"):
+            names_file = isinstance(parameter, Patterns) or parameter in (MYORIGIN, PROXY_READ_MAPS)
+            if names_file and item.lstrip("!").startswith("/"):
                 yield "", item.lstrip("!")
             else:
                 yield from tables_in((item,))

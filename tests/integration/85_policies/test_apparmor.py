@@ -16,6 +16,8 @@ ODD = b"""\
 queue_directory = /srv/mail queue/{odd}
 maillog_file = /srv/log #1/mail.log
 maillog_file_prefixes = /srv
+relocated_maps = tcp:127.0.0.1:1999
+virtual_alias_maps = socketmap:unix:/run/maps/socket:aliases
 virtual_mailbox_base = /srv/boxes=all
 alias_maps = texthash:/srv/tables#more/aliases
 virtual_transport = lmtp:unix:private/dovecot-lmtp
@@ -104,10 +106,11 @@ def test_nothing_leaves_for_an_unconfined_profile(system: System) -> None:
 
 
 def test_only_who_talks_to_the_network_has_it(system: System) -> None:
-    """A recipient's command may use it, as the recipient may."""
+    """A recipient's command may use it, as the recipient may; proxymap, where a table has a server."""
+    proxymap = {"proxymap"} if system.settings.text("relocated_maps") else set()
     found = profiles(apparmor(system))
     with_tcp = {name.removeprefix("posthouse-") for name, body in found.items() if "network inet stream," in body}
-    assert with_tcp == {"posthouse", "command", "dns", "smtp", "smtpd"}
+    assert with_tcp == {"posthouse", "command", "dns", "smtp", "smtpd"} | proxymap
 
 
 def test_sockets_are_those_that_are_declared(system: System) -> None:

@@ -20,6 +20,8 @@ ODD = b"""\
 queue_directory = /srv/queue.{2}
 maillog_file = /srv/log/mail.log
 maillog_file_prefixes = /srv
+relocated_maps = tcp:127.0.0.1:1999
+virtual_alias_maps = socketmap:unix:/run/maps/socket:aliases
 virtual_mailbox_base = /srv/boxes
 alias_maps = texthash:/srv/tables/aliases
 """

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,14 @@ from posthouse.config.parameter import Parameter, Patterns
 from posthouse.config.settings import Settings
 from posthouse.confine.rules import Rules
 from posthouse.skeleton.daemon import Daemon
-from posthouse.skeleton.rules import ACCOUNT_FILES, OWN_SOURCE, PUBLIC_SERVICES, compute_rules
+from posthouse.skeleton.rules import (
+    ACCOUNT_FILES,
+    OWN_SOURCE,
+    PUBLIC_SERVICES,
+    REMOTE_TABLES,
+    compute_rules,
+    remote_specs,
+)
 
 NAMES = [module.name for module in pkgutil.iter_modules(daemons.__path__)]
 # Whether there is any is all that these want to know; the tables are opened by trivial-rewrite.
@@ -86,6 +94,13 @@ def test_tables_everywhere_in_a_value() -> None:
     assert rules("smtpd", local_recipient_maps="unix:passwd.byname").accounts
 
 
+@pytest.mark.parametrize("name", ["smtpd", "cleanup", "trivial_rewrite"])
+def test_what_rewriting_reads(name: str) -> None:
+    """Who completes addresses must know what is local: a file with myorigin, and tables in mydestination."""
+    found = rules(name, myorigin="/etc/mailname", mydestination="texthash:/srv/m/x, /srv/n/names")
+    assert {"/etc/mailname", "/srv/m", "/srv/n"} <= set(found.reads)
+
+
 def test_proxymap_opens_what_others_ask_it_for() -> None:
     """Of the same parameter smtpd gets nothing and proxymap the directory."""
     table = "proxy:texthash:/srv/boxes/x"
@@ -94,6 +109,47 @@ def test_proxymap_opens_what_others_ask_it_for() -> None:
     assert rules("proxymap", virtual_mailbox_maps="texthash:/srv/own/x", alias_maps="hash:/srv/a/x").reads == tuple(
         sorted((*ACCOUNT_FILES, OWN_SOURCE))
     )
+
+
+def test_remote_tables_are_proxymaps_matter(tmp_path: Path) -> None:
+    """Who names one gets nothing for it; proxymap gets what it needs, and nothing without such tables."""
+    (tmp_path / "x.cf").write_text(
+        "hosts = unix:/run/db, db.test\ntls_CAfile = /srv/ca/ca.pem\ndomain = cidr:/srv/d/x\n"
+    )
+    table = f"mysql:{tmp_path}/x.cf"
+    named = rules("smtpd", virtual_mailbox_maps=table, smtpd_helo_restrictions=f"check_helo_access {table}")
+    assert named == rules("smtpd")
+    settings = Settings.from_mapping({**MAIN, "virtual_mailbox_maps": f"{table} sqlite:/x.cf lmdb:/srv/a/x"})
+    assert (
+        remote_specs(daemon("smtpd"), settings) == remote_specs(daemon("virtual"), settings) == {table, "sqlite:/x.cf"}
+    )
+    asked = rules("proxymap", **{REMOTE_TABLES: table})
+    assert {str(tmp_path), "/srv/ca", "/srv/d"} <= set(asked.reads)
+    assert "/run/db" in asked.sockets
+    assert (asked.tcp_connect, asked.udp, asked.threads) == (None, True, True)
+    alone = rules("proxymap", virtual_mailbox_maps=table)
+    assert (alone.tcp_connect, alone.udp, alone.threads) == ((), False, False)
+
+
+def test_tables_that_decide_about_rights_are_asked_for_without_proxy() -> None:
+    """By delivery agents, which do not honour the word; smtpd does."""
+    settings = Settings.from_mapping(
+        {**MAIN, "virtual_mailbox_maps": "proxy:pgsql:/x.cf", "alias_maps": "proxy:hash:/srv/a/x"}
+    )
+    assert remote_specs(daemon("virtual"), settings) == {"pgsql:/x.cf"}
+    assert remote_specs(daemon("smtpd"), settings) == frozenset()
+    assert "/srv/a" in compute_rules(daemon("local"), settings, has_runas=True).reads
+
+
+def test_proxywrite_may_write_where_its_caches_are() -> None:
+    """In directories that hold nothing else; proxymap may not."""
+    main = {
+        "proxy_write_maps": "proxy:lmdb:/srv/cache/x, proxy:btree:/etc/y, lmdb:/srv/other/x",
+        "queue_directory": "/q",
+    }
+    for name, writes in (("proxywrite", ("/srv/cache",)), ("proxymap", ())):
+        settings = Settings.from_mapping(main, service_name=name)
+        assert compute_rules(daemon("proxymap"), settings, has_runas=True).writes == writes
 
 
 def test_without_runas_agents_act_themselves() -> None:
