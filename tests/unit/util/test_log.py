@@ -280,3 +280,17 @@ def test_each_severity_has_a_function(monkeypatch: pytest.MonkeyPatch, severity:
     monkeypatch.setattr(log.LOG, "write", lambda *record: seen.append(record))
     getattr(log, severity)("text", event="e")
     assert seen == [(severity, "text", {"event": "e"})]
+
+
+@pytest.mark.parametrize("json_mode", [False, True])
+def test_what_is_logged_meanwhile_can_be_collected(json_mode: bool) -> None:
+    """It goes into the list, without head; what was logged before and comes after goes where it went."""
+    sink = ListSink()
+    own = opened(sink, json=json_mode, stamped=True)
+    own.write("info", "before", {})
+    lines: list[str] = []
+    with own.collecting(lines):
+        own.write("warning", "a line", {"event": "e"})
+    own.write("info", "after", {})
+    assert lines == ["warning: a line"]
+    assert [b"before" in line or b"after" in line for _, line in sink.lines] == [True, True]
