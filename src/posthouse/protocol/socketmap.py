@@ -26,8 +26,8 @@ class Reply(NamedTuple):
 
 
 def format_query(name: str, key: str) -> bytes:
-    """Write a query. What was no UTF-8 goes out as it came in."""
-    return netstring(f"{name} {key}".encode("utf-8", "surrogateescape"))
+    """Write a query, not wrapped yet. What was no UTF-8 goes out as it came in."""
+    return f"{name} {key}".encode("utf-8", "surrogateescape")
 
 
 def netstring(payload: bytes) -> bytes:

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from posthouse.tables.hosts import Connector, Host
+from posthouse.tables.hosts import Connector, Host, ServerError
 from posthouse.tables.stream import Stream, StreamConnector, StreamLimits
 from posthouse.util.errors import ConfigError
 
@@ -51,6 +51,8 @@ class HttpStream:
     async def request(self, method: str, target: bytes, fields: Fields, body: bytes) -> Answer:
         """Make a request and wait for the answer. Raises ServerError: the connection is of no use any more."""
         http = self._http
+        if http.our_state is not h11.IDLE:
+            raise ServerError("the server has ended the connection with the last answer")
         if method == "POST":
             fields = (*fields, ("Content-Length", str(len(body))))
         octets = http.send(h11.Request(method=method, target=target, headers=list(fields))) or b""

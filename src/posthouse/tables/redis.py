@@ -9,7 +9,7 @@ where a table decides about rights. Source: Redis commands reference.
 import asyncio
 import ssl
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from posthouse.tables.client_config import ClientConfig, read_config
 from posthouse.tables.expansion import KeyedQuery, Parts, Template, read_template
@@ -75,7 +75,7 @@ Connection = _Tcp | _Tls | _Unix
 class RedisConnector(Connector[Connection]):
     """Makes connections that are logged in and have their database."""
 
-    def __init__(self, words: Mapping[str, object], tls: Mapping[str, object] | None) -> None:
+    def __init__(self, words: Mapping[str, Any], tls: Mapping[str, Any] | None) -> None:
         """words: of the library, for all connections; tls: more for TLS, None: without."""
         self._words = dict(words)
         self._tls = tls
@@ -90,7 +90,7 @@ class RedisConnector(Connector[Connection]):
         else:
             connection = _Tcp(host=host.name, port=host.port, **self._words)
         try:
-            await connection.connect()
+            await connection.connect()  # type: ignore[no-untyped-call]  # it has no annotation
         except (ValkeyError, OSError, ValueError) as error:
             connection.close_now()
             raise ServerError(_message(error)) from None
@@ -199,7 +199,7 @@ def _read_query(text: str, config: ClientConfig) -> tuple[Template, ...]:
     return tuple(Template(word) for word in (command.upper(), *rest))
 
 
-def _read_words(config: ClientConfig) -> dict[str, object]:
+def _read_words(config: ClientConfig) -> dict[str, Any]:
     """Read who logs in, and the database. No time limits: those are the pool's."""
     return {
         "db": config.integer("db", 0, 0, MAX_DB),
@@ -211,9 +211,9 @@ def _read_words(config: ClientConfig) -> dict[str, object]:
     }
 
 
-def _read_tls(config: ClientConfig) -> dict[str, object] | None:
+def _read_tls(config: ClientConfig) -> dict[str, Any] | None:
     """Read what TLS needs; None: it is off. Raises ConfigError: a file that cannot be used."""
-    words: dict[str, object] = {
+    words: dict[str, Any] = {
         "ssl_ca_certs": config.text("tls_ca_file") or None,
         "ssl_certfile": config.text("tls_cert_file") or None,
         "ssl_keyfile": config.text("tls_key_file") or None,

@@ -8,7 +8,7 @@ from typing import Final
 
 from posthouse.config.parameters_mail import SOCKETMAP_MAX_QUERY_SIZE, SOCKETMAP_MAX_REPLY_SIZE
 from posthouse.config.settings import Settings
-from posthouse.protocol.socketmap import FOUND, NOT_FOUND, Reply, ReplyReader, format_query
+from posthouse.protocol.socketmap import FOUND, NOT_FOUND, Reply, ReplyReader, format_query, netstring
 from posthouse.tables.file_table import Origin
 from posthouse.tables.hosts import Host, Pool, PoolLimits, parse_host
 from posthouse.tables.open import Opener
@@ -43,7 +43,7 @@ class SocketMap(RemoteTable):
         if len(query) > self._max_query:
             log.warning(f"{self.name}: a query of {len(query)} octets for {printable(key[:60])}...: not found")
             return None
-        reply = await self._pool.ask(lambda stream: self._exchange(stream, query))
+        reply = await self._pool.ask(lambda stream: self._exchange(stream, netstring(query)))
         if reply.status == FOUND:
             return reply.text
         if reply.status == NOT_FOUND:

@@ -1,7 +1,6 @@
 """ldap: tables beside Debian's Postfix: the same settings, the same directory (slapd), the same answers."""
 
 import asyncio
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Final
@@ -11,7 +10,7 @@ import pytest
 from posthouse.util.errors import ConfigError, TableError
 from tests.support import certificates
 from tests.support.lookups import logged, opener
-from tests.support.peers import find_peer, peer_environment
+from tests.support.postmap import ask_postfix
 from tests.support.table_rigs import SlapdRig
 
 ENTRIES: Final = """
@@ -214,27 +213,6 @@ def ask(spec: str, keys: list[str]) -> list[str | None]:
         return found
 
     return asyncio.run(body())
-
-
-def ask_postfix(spec: str, keys: list[str], directory: Path) -> list[str | None]:
-    """Look keys up with Debian's postmap."""
-    (directory / "main.cf").write_text("compatibility_level = 3.6\nsmtputf8_enable = yes\nmyhostname = mail.test\n")
-    command = [find_peer("postmap"), "-c", str(directory), "-q"]
-    done = _run([*command, "-", spec], "".join(f"{key}\n" for key in keys))
-    if "fatal" not in done.stderr:
-        answers = dict(line.split("\t", 1) for line in done.stdout.splitlines())
-        return [answers.get(key) for key in keys]
-    found: list[str | None] = []
-    for key in keys:  # one by one: it ends at the first error
-        done = _run([*command, key, spec])
-        failed = "fatal" in done.stderr
-        found.append("error" if failed else done.stdout.removesuffix("\n") if done.returncode == 0 else None)
-    return found
-
-
-def _run(command: list[str], text: str = "") -> "subprocess.CompletedProcess[str]":
-    environment = peer_environment()
-    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, env=environment, check=False)
 
 
 def values(found: list[str | None]) -> list[set[str] | None]:

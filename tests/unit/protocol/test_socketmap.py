@@ -66,7 +66,7 @@ def test_what_is_no_reply(case: str) -> None:
 
 def test_query() -> None:
     """Name and key in one netstring; octets that are no UTF-8 stay what they are."""
-    assert format_query("aliases", "a b\udcff") == b"12:aliases a b\xff,"
+    assert netstring(format_query("aliases", "a b\udcff")) == b"12:aliases a b\xff,"
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20), st.integers(1, 9))
