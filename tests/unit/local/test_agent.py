@@ -260,6 +260,14 @@ def test_root_s_mail_is_nobody_s(case: Case) -> None:
     assert case.one("root@x").outcome == DEFERRED
 
 
+def test_root_s_mail_says_what_it_waits_for(case: Case) -> None:
+    """root's home is closed to nobody: whether a .forward is there cannot be known, and an alias is the way out."""
+    case.users.files["/root/.forward"] = (TRY_LATER, b"")
+    result = case.one("root@x")
+    assert result.outcome == DEFERRED
+    assert result.text.endswith("no delivery has root's rights: let an alias for root name a person")
+
+
 def test_without_runas_everything_is_done_as_ourselves(case: Case) -> None:
     """There is one user only."""
     case.users.can_change_user = False

@@ -46,6 +46,7 @@ MAX_FILES: Final = 200  # :include: files of one recipient in all: ten that name
 MAX_USER_FILES: Final = 20  # the same for a .forward: reading a list takes time that is everybody's
 MAX_USER_ADDRESSES: Final = 10_000  # that a user's own files may forward to; lists of any length are for aliases
 RELAY: Final = "local"
+ROOT_ADVICE: Final = "; no delivery has root's rights: let an alias for root name a person"
 SAFE: Final = frozenset("1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
@@ -216,7 +217,8 @@ class LocalAgent:
             if finished.ending == OK:
                 return parse_targets(finished.data.decode("utf-8", "surrogateescape"))
             if finished.ending == TRY_LATER:
-                raise TemporaryError(finished.text)  # a home directory that is not there now, a broken disk
+                # A home directory that is not there now, a broken disk; or root's, which is closed to others.
+                raise TemporaryError(finished.text + (ROOT_ADVICE if account.identity.uid == 0 else ""))
             if finished.ending != NOT_FOUND:
                 log.warning(f"{account.name}: {finished.text}; the file is ignored")
         return []
