@@ -16,7 +16,7 @@ from tests.support.instance import MASTER_CF, Instance
 from tests.support.net import LOOPBACK
 
 OURS: Final = re.compile(r'inline:\{(\w+)=x\} lookup: "(.*)" = "not_found"$', re.MULTILINE)
-THEIRS: Final = re.compile(r"maps_find: (\w+): (.*): not found$", re.MULTILINE)
+THEIRS: Final = re.compile(r"maps_find: (?:inline:\{)?(\w+)(?:=x\})?: (.*): not found$", re.MULTILINE)
 MAPS: Final = (
     "canonical_maps",
     "recipient_canonical_maps",
@@ -29,6 +29,7 @@ MAPS: Final = (
     "recipient_bcc_maps",
     "sender_bcc_maps",
 )
+ACCESS: Final = ("check_client_access", "check_helo_access", "check_sender_access", "check_recipient_access")
 LISTED: Final = ("local_recipient_maps", "virtual_mailbox_maps", "relay_recipient_maps")
 WILDCARD: Final = "*"  # of transport_maps; Postfix asks for it when it starts and then now and again
 VERBOSE: Final = re.compile(r"^(.* (?:smtpd|cleanup|trivial-rewrite))$", re.MULTILINE)
@@ -46,6 +47,7 @@ ADDRESSES: Final = (
     '"two words+ext"@example.test',
     '"two words+ext"@a.far.test',
     '"at@home"@example.test',
+    "user%a.far.test@example.test",
     "user+ext@[127.0.0.1]",
     "bare",
     "other+ext",
@@ -56,8 +58,10 @@ BY_SMTPD: Final = re.compile(r" postfix/(?:smtpd|trivial-rewrite)\[(?!.*sender_d
 
 def _main(prefix: str) -> dict[str, str]:
     """Give a main.cf whose tables have nothing in them but their own names."""
+    tables = {name: f"{prefix}inline:{{{name}=x}}" for name in (*MAPS, *LISTED, *ACCESS)}
     return {
-        **{name: f"{prefix}inline:{{{name}=x}}" for name in (*MAPS, *LISTED)},
+        **{name: tables[name] for name in (*MAPS, *LISTED)},
+        "smtpd_recipient_restrictions": ", ".join(f"{name} {tables[name]}" for name in ACCESS),
         "virtual_mailbox_domains": "sub.virtual.test",
         "virtual_mailbox_base": "/nowhere",
         "virtual_alias_domains": "",
@@ -75,7 +79,7 @@ def _keys(text: str) -> dict[str, list[str]]:
     """Give the keys that each table was asked for, in order, each once."""
     found: dict[str, dict[str, None]] = {}
     for table, key in (*OURS.findall(text), *THEIRS.findall(text)):
-        if key != WILDCARD and table in (*MAPS, *LISTED):
+        if key != WILDCARD and table in (*MAPS, *LISTED, *ACCESS):
             found.setdefault(table, {})[key] = None
     return {table: list(keys) for table, keys in found.items()}
 

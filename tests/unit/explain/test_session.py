@@ -79,7 +79,7 @@ def test_restriction_classes_and_answers_that_name_restrictions(place: Place, se
     }
     place.write(main)
     rule = rules(session())["check_sender_access"]
-    (strict,) = rule["steps"]
+    (strict,) = [step for step in rule["steps"] if step["kind"] != "resolve"]
     assert strict["name"] == "strict"
     assert [(each["name"], each["result"]) for each in strict["steps"]] == [
         ("reject_non_fqdn_sender", "DUNNO"),
@@ -174,7 +174,8 @@ def test_postmaster_without_domain(session: Session) -> None:
 def test_an_action_is_shown(place: Place, session: Session) -> None:
     """What an access table does to the message."""
     place.write({"smtpd_sender_restrictions": "check_sender_access inline:{{b.test=PREPEND X-Seen: yes}}"})
-    (action,) = rules(session())["check_sender_access"]["steps"]
+    steps = rules(session())["check_sender_access"]["steps"]
+    (action,) = [step for step in steps if step["kind"] != "resolve"]
     assert (action["kind"], action["name"], action["argument"]) == ("action", "PREPEND", "X-Seen: yes")
 
 

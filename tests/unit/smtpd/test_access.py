@@ -84,6 +84,7 @@ class Session:
         ("check_sender_access inline:{s@=REJECT}", "554 5.7.1 <s@good.test>: Sender address rejected: Access denied"),
         ("check_recipient_access inline:{alice@example.test=DUNNO,example.test=REJECT}", "OK"),
         ("check_recipient_access inline:{example.test=OK}, reject", "OK"),
+        ("check_recipient_access pcre:{{/^alice@example.test$$/i REJECT}}", f"554 5.7.1 {RCPT} Access denied"),
         ("check_recipient_access inline:{example.test=12345}, reject", "OK"),
         ("check_recipient_access inline:{example.test=reject}",
          f"554 5.7.1 {RCPT} Access denied"),
@@ -158,6 +159,27 @@ def test_helo_names(helo: str, invalid: bool, incomplete: bool) -> None:
 def test_hidden_routes_do_not_relay(recipient: str) -> None:
     """What is hidden in a local part is found (facts B04.21)."""
     assert "Relay access denied" in Session({}).rcpt(recipient)
+
+
+@pytest.mark.parametrize(
+    ("table", "recipient", "reply"),
+    [
+        # a table does not permit what may go somewhere else from there
+        ("inline:{far.test=OK}", "a@far.test", "OK"),
+        ("inline:{far.test=OK}", "a%b.test@far.test", "554 5.7.1 <a%b.test@far.test>: Relay access denied"),
+        ("inline:{far.test=REJECT}", "a%far.test@example.test",
+         "554 5.7.1 <a%far.test@example.test>: Recipient address rejected: Access denied"),
+        ("inline:{example.test=REJECT}", "a%far.test@example.test",
+         "554 5.7.1 <a%far.test@example.test>: Relay access denied"),
+        ("inline:{bob@example.test=REJECT}", "bob", "554 5.7.1 <bob>: Recipient address rejected: Access denied"),
+        ("fail:x", "bob", "451 4.3.5 <bob>: Recipient address rejected: Server configuration error"),
+    ],
+)  # fmt: skip
+def test_access_tables_are_asked_for_what_an_address_means(table: str, recipient: str, reply: str) -> None:
+    """Completed and resolved first (facts B04.21); the reply has the address as it was given."""
+    restrictions = f"check_recipient_access {table}, reject_unauth_destination"
+    session = Session({"smtpd_relay_restrictions": "", "smtpd_recipient_restrictions": restrictions})
+    assert session.rcpt(recipient) == reply
 
 
 @pytest.mark.parametrize(

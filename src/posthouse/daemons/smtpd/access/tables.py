@@ -1,6 +1,7 @@
 """check_*_access: keys of a client, name or address, looked up in an access(5) table, and what its answers do.
 
-Partial keys (parent domains, networks, user@) go to fixed-string tables only; an answer of DUNNO ends the search.
+Partial keys (parent domains, networks, user@) go to fixed-string tables only; an answer of DUNNO ends the search. An
+address is looked up as what trivial-rewrite(8) makes of it; OK for one with routing in it is DUNNO (facts B04.21).
 What a table says is a verdict, a change to the transaction (HOLD, PREPEND ...: kept in Check.actions), or the names of
 further restrictions. Anything that is none of these is a configuration error: 451, never accepted (facts B04.23).
 Sources: access(5); facts/tables.tsv "access(5) address lookup order", "access(5) host and IP lookup order".
@@ -10,6 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
+from posthouse.config.parameters import OWNER_REQUEST_SPECIAL
 from posthouse.daemons.smtpd import parameters as p
 from posthouse.daemons.smtpd.access.check import (
     CLIENT,
@@ -24,12 +26,15 @@ from posthouse.daemons.smtpd.access.check import (
     shown,
 )
 from posthouse.daemons.smtpd.access.environment import Environment
-from posthouse.protocol.address import split_address, split_extension
+from posthouse.ipc.rewrite import FAILED, ROUTED
 from posthouse.protocol.status import split_status
+from posthouse.rewriting.local import Rewriter
+from posthouse.tables.client_search import network_keys, parent_keys
 from posthouse.tables.open import open_maps
-from posthouse.tables.table import Table
+from posthouse.tables.search_order import SearchRules, Try, find_address
+from posthouse.tables.table import Table, fold_key
 from posthouse.util import log
-from posthouse.util.errors import TemporaryError
+from posthouse.util.errors import TableError, TemporaryError
 
 MAX_DEPTH: Final = 100  # restriction classes and tables that name restrictions
 _NUMBER: Final = re.compile(r"[0-9]+", re.ASCII)
@@ -48,7 +53,8 @@ class Access:
     """One table used by one check_*_access; `kind` is what its keys are about."""
 
     def __init__(self, env: Environment, spec: str, kind: str, names: NameCompiler, run: ListRunner) -> None:
-        self._table: Table = open_maps([spec], env.opener).tables[0]
+        self._maps = open_maps([spec], env.opener)
+        self._table: Table = self._maps.tables[0]
         self._partial = self._table.takes_partial_keys
         self._kind = kind
         self._names = names
@@ -57,6 +63,11 @@ class Access:
         self._reject_code = env.code(p.ACCESS_MAP_REJECT_CODE)
         self._defer_code = env.code(p.ACCESS_MAP_DEFER_CODE)
         self._null_key = env.settings[p.SMTPD_NULL_ACCESS_LOOKUP_KEY]
+        self._routing = env.settings[p.ALLOW_UNTRUSTED_ROUTING]
+        self._rewriter = Rewriter(env.settings)
+        self._rules = SearchRules(env.delimiters, owner_request_special=env.settings[OWNER_REQUEST_SPECIAL])
+        parents = Try.PARENT_DOMAIN if env.parents_match else Try.DOT_PARENT_DOMAIN
+        self._strategy = Try.FULL | Try.NO_EXTENSION | Try.DOMAIN | parents | Try.LOCAL_PART_AT
 
     def rule(self) -> Rule:
         """Give the restriction."""
@@ -87,13 +98,34 @@ class Access:
     async def _sender(self, check: Check) -> Verdict:
         if check.sender is None:
             return None
-        keys = self._address_keys(check.sender) if check.sender else [self._null_key]
-        return await self._look_up(check, keys, shown(check.sender))
+        if not check.sender:
+            return await self._look_up(check, [self._null_key], shown(check.sender))
+        return await self._address(check, check.sender)
 
     async def _recipient(self, check: Check) -> Verdict:
         if not check.recipient:
             return None
-        return await self._look_up(check, self._address_keys(check.recipient), shown(check.recipient))
+        return await self._address(check, check.recipient)
+
+    async def _address(self, check: Check, address: str) -> Verdict:
+        """Look up what the address means: in standard form, resolved, in lower case.
+
+        A table must not permit what hides a route in its local part.
+        """
+        try:
+            resolved = await self._env.resolver.resolve(self._rewriter.rewrite(address), check.sender or "")
+            if resolved.flags & FAILED:
+                return check.lookup_failure(shown(address))
+            recipient = fold_key(resolved.recipient, utf8=True)
+            found = await find_address(self._maps, recipient, self._rules, self._strategy)
+        except TableError:
+            return check.refuse_item(451, "4.3.5", shown(address), self._kind, "Server configuration error")
+        except TemporaryError:
+            return check.lookup_failure(shown(address))
+        if found is None:
+            return None
+        verdict = await self._apply(check, found.value.strip(), shown(address))
+        return None if verdict is PERMIT and resolved.flags & ROUTED and not self._routing else verdict
 
     def _no_permission(self, check: Check, verdict: Verdict) -> Verdict:
         """A name that anybody may give himself must not open the door."""
@@ -121,39 +153,12 @@ class Access:
             return
         yield name
         if self._partial:
-            yield from self._parents(name)
-
-    def _parents(self, name: str) -> Iterator[str]:
-        skip = 1 if self._env.parents_match else 0
-        at = name.find(".", 1)
-        while at >= 0:
-            yield name[at + skip :]
-            at = name.find(".", at + 1)
+            yield from parent_keys(name, dotted=not self._env.parents_match)
 
     def _network_keys(self, address: str) -> Iterator[str]:
-        """1.2.3.4, 1.2.3, 1.2, 1; an IPv6 address is cut at its colons."""
         yield address
         if self._partial:
-            separator = ":" if ":" in address else "."
-            while separator in address:
-                address = address.rpartition(separator)[0].rstrip(separator)
-                if address:
-                    yield address
-
-    def _address_keys(self, address: str) -> Iterator[str]:
-        yield address
-        if not self._partial:
-            return
-        local_part, domain = split_address(address)
-        user, extension, _ = split_extension(local_part, self._env.delimiters)
-        if domain is not None:
-            if extension is not None:
-                yield f"{user}@{domain}"
-            yield domain
-            yield from self._parents(domain)
-        yield f"{local_part}@"
-        if extension is not None:
-            yield f"{user}@"
+            yield from network_keys(address)
 
     # Actions.
 
