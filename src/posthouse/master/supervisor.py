@@ -151,7 +151,7 @@ class Supervisor:
 
     def _abandon(self) -> None:
         candidate, self._warm, self._run = (self._warm, self._run), None, None
-        for part in filter(None, candidate):
+        for part in (each for each in candidate if each is not None):
             part.close()
 
     # --- signals -------------------------------------------------------------------------------------------------
