@@ -42,7 +42,7 @@ class Size(NamedTuple):
     cidr_rules: int = 100_000
     patterns: int = 1000
     keys: int = 100_000
-    slow_keys: int = 2000  # for tables that Postfix goes through rule by rule
+    slow_keys: int = 1000  # for tables that Postfix goes through rule by rule
     rounds: int = 3
 
 
