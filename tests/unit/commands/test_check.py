@@ -161,3 +161,15 @@ def test_the_document_says_what_is_so() -> None:
     assert all(f"| `{name}` |" in text for name in KINDS)
     assert all(f"`{option}" in text for option in ("--json", "--strict", "--only", "--ignore"))
     assert f"{MAX_BYTES // 1024} kB and {MAX_ENTRIES} entries" in " ".join(text.split())
+
+
+def test_the_example_of_the_document_is_true(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same mistakes on the same lines give the same words."""
+    document = (Path(__file__).parents[3] / "docs/checks.md").read_text(encoding="utf-8")
+    shown = document.partition("$ posthouse check\n")[2].partition("```")[0]
+    lines = GOOD_MAIN.splitlines() + [""] * 28
+    lines[11] = "message_size_limit = 20480000 # 20 MB"
+    lines[30] = "mynetworks = 127.0.0.0/8 192.168.1.0/24"
+    (directory / "main.cf").write_text("\n".join(lines) + "\n")
+    assert main(["-c", str(directory)]) == 2
+    assert capsys.readouterr().out == shown.replace("/etc/postfix", str(directory))
