@@ -48,7 +48,7 @@ def run_block(targets: Sequence[Target], seed: int, block: int) -> None:
         except BaseException as error:
             where = "".join(traceback.format_exception(error))
             shown = f"{len(data)} octets, {data[:SHOWN]!r}"
-            raise Finding(f"{target.name}: {shown}\n{where}make fuzz SEED={seed} BLOCK={block}") from error
+            raise Finding(f"{target.name}: {shown}\n{where}repeat with SEED={seed} BLOCK={block}") from error
 
 
 def work(targets: Sequence[Target], seed: int, blocks: range, report: int) -> int:
@@ -111,17 +111,18 @@ def run(targets: Sequence[Target], seed: int, blocks: int, workers: int) -> bool
     return not any(statuses) and done == blocks
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run; exit status 1 when something was found."""
+def main(argv: list[str] | None = None, others: Sequence[Target] = (), inputs: int = 10_000_000) -> int:
+    """Run; exit status 1 when something was found. others: targets in place of those for root's code."""
     parser = argparse.ArgumentParser(prog="make fuzz")
-    parser.add_argument("--inputs", type=int, default=10_000_000)
+    parser.add_argument("--inputs", type=int, default=inputs)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--block", type=int, help="this block only")
     parser.add_argument("--only", default="", help="only targets with this in their name")
     options = parser.parse_args(argv)
     seed = secrets.randbelow(2**32) if options.seed is None else options.seed
-    targets = [each for each in (*records.targets(), *sequences.targets()) if options.only in each.name]
+    everything = others or (*records.targets(), *sequences.targets())
+    targets = [each for each in everything if options.only in each.name]
     print(f"SEED={seed}, {len(targets)} targets: {', '.join(target.name for target in targets)}", flush=True)
     if options.block is not None:
         reader, writer = os.pipe()

@@ -8,17 +8,17 @@ import contextlib
 import fcntl
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum, auto
 from pathlib import Path
 from typing import Final
 
 from posthouse.config.lists import split_name_value
+from posthouse.config.logical import LogicalLine, read_lines
 from posthouse.config.main_cf import format_assignment
 from posthouse.util.errors import ConfigError
 
 _BLANKS: Final = b" \t\r\v\f"
-_BLANK_CODES: Final = frozenset(_BLANKS)
 
 
 class Change(Enum):
@@ -39,15 +39,15 @@ def is_text_line(line: bytes) -> bool:
     return bool(stripped.strip()) and not stripped.startswith(b"#")
 
 
-def is_continuation(line: bytes) -> bool:
-    """Tell whether a text line continues the one before."""
-    return line[0] in _BLANK_CODES
+def names_by_line(data: bytes) -> dict[int, str]:
+    """Give the parameter that each logical line of a main.cf sets, by its first line; "" when it is no assignment."""
+    lines = (line for line in read_lines(data) if isinstance(line, LogicalLine))
+    return {line.first: _name_of(line.text) for line in lines}
 
 
 def count_assignments(data: bytes) -> Counter[str]:
     """Count how often each parameter of a main.cf is set."""
-    lines = (line for line in physical_lines(data) if is_text_line(line) and not is_continuation(line))
-    return Counter(filter(None, map(_name_of, lines)))
+    return Counter(filter(None, names_by_line(data).values()))
 
 
 def set_parameters(data: bytes, settings: Mapping[str, str]) -> tuple[bytes, tuple[str, ...]]:
@@ -55,46 +55,36 @@ def set_parameters(data: bytes, settings: Mapping[str, str]) -> tuple[bytes, tup
 
     The second result names those that are set more than once.
     """
-    found: set[str] = set()
+    names = names_by_line(data)
     lines: list[bytes] = []
     chosen = False
-    for line in physical_lines(data):
-        if not is_text_line(line):
+    for number, line in enumerate(physical_lines(data), 1):
+        if number in names:
+            chosen = names[number] in settings
+            lines.append(_encoded(names[number], settings[names[number]]) if chosen else line)
+        elif not (chosen and is_text_line(line)):
             lines.append(line)
-            continue
-        if is_continuation(line):
-            if not chosen:
-                lines.append(line)
-            continue
-        name = _name_of(line)
-        chosen = name in settings
-        if chosen:
-            found.add(name)
-        lines.append(_encoded(name, settings[name]) if chosen else line)
     if lines and not lines[-1].endswith(b"\n"):
         lines.append(b"\n")
-    lines += [_encoded(name, value) for name, value in settings.items() if name not in found]
-    counts = count_assignments(data)
+    counts = Counter(names.values())
+    lines += [_encoded(name, value) for name, value in settings.items() if not counts[name]]
     return b"".join(lines), tuple(name for name in settings if counts[name] > 1)
 
 
 def change_parameters(data: bytes, names: frozenset[str], change: Change) -> bytes:
-    """Remove or comment out every assignment of these parameters of a main.cf."""
-    return b"".join(_changed(data, lambda line: _name_of(line) in names, change))
+    """Remove or comment out every assignment of these parameters of a main.cf, with its continuation lines."""
+    return b"".join(_changed(data, names, change))
 
 
-def _changed(data: bytes, is_chosen: Callable[[bytes], bool], change: Change) -> Iterator[bytes]:
-    """Walk over physical lines; a continuation shares the fate of the line it continues."""
+def _changed(data: bytes, names: frozenset[str], change: Change) -> Iterator[bytes]:
+    found = names_by_line(data)
     chosen = False
-    for line in physical_lines(data):
-        if is_text_line(line):
-            if not is_continuation(line):
-                chosen = is_chosen(line)
-            if chosen:
-                if change is Change.COMMENT:
-                    yield b"#" + line
-                continue
-        yield line
+    for number, line in enumerate(physical_lines(data), 1):
+        chosen = found[number] in names if number in found else chosen
+        if not (chosen and is_text_line(line)):
+            yield line
+        elif change is Change.COMMENT:
+            yield b"#" + line
 
 
 def _name_of(line: bytes) -> str:

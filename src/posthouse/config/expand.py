@@ -18,6 +18,9 @@ Function = Callable[[str], str]
 Operator = Callable[[str, str], bool]
 
 MAX_DEPTH: Final = 100  # nested references; Postfix stops at the same depth
+MAX_EFFORT: Final = 20_000_000  # characters read and written in one expansion: names that double each other end here
+_REFERENCE_EFFORT: Final = 50  # one reference takes as long as so many characters
+MAX_LABEL: Final = 63  # characters; what is longer is no domain name, and the encoding takes quadratic time
 _CONTEXT: Final = 20  # characters shown after the place of a mistake
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
@@ -25,12 +28,12 @@ _DIGITS: Final = re.compile(r"[0-9]+", re.ASCII)
 _OPERATOR: Final = re.compile(r"[<>=!]+", re.ASCII)
 _SUFFIX: Final = re.compile(r"[A-Za-z0-9]*", re.ASCII)
 _BLANKS: Final = re.compile(r"[ \t\r\n\v\f]*", re.ASCII)
-_CLOSING: Final = {"{": "}", "(": ")"}
+_BRACKETS: Final = {"{": re.compile(r"[{}]"), "(": re.compile(r"[()]")}
 _OPERATORS_EXPECTED: Final = '"==" or "!="" or "<"" or "<="" or ">="" or ">" expected'
 
 
 class ExpansionLoopError(ValueError):
-    """Parameters refer to each other in a circle, or are nested too deeply."""
+    """Parameters refer to each other in a circle, are nested too deeply, or come to too much text."""
 
 
 class Expansion(NamedTuple):
@@ -55,7 +58,8 @@ def domain_to_ascii(domain: str) -> str:
     """Give the A-label form of a domain name (RFC 5891, without the registration checks)."""
     labels = []
     for label in domain.strip().split("."):
-        ascii_form = label if label.isascii() else "xn--" + label.casefold().encode("punycode").decode("ascii")
+        is_plain = label.isascii() or len(label) > MAX_LABEL
+        ascii_form = label if is_plain else "xn--" + label.casefold().encode("punycode").decode("ascii")
         labels.append(ascii_form)
     return ".".join(labels)
 
@@ -73,7 +77,8 @@ def expand(
 ) -> Expansion:
     """Expand `text`. `operators` are further comparisons; a ValueError from one is a syntax error.
 
-    Raises ExpansionLoopError: with `recurse`, when names refer to each other in a circle.
+    Raises ExpansionLoopError: the text is nested too deeply or comes to too much; with `recurse`, also when names refer
+    to each other in a circle.
     """
     if "$" not in text:
         return Expansion(text)
@@ -115,12 +120,20 @@ class _Run:
         self.undefined = False
         self.names: list[str] = []  # being expanded now, outermost first
         self.depth = 0
+        self.effort = 0
+
+    def spend(self, characters: int) -> None:
+        """Count what is read and written. Raises ExpansionLoopError: it is too much."""
+        self.effort += characters
+        if self.effort > MAX_EFFORT:
+            raise ExpansionLoopError("the value comes to too much text; take out some of its references")
 
     def parse(self, text: str) -> None:
         """Copy `text` to the output, with its references replaced."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise ExpansionLoopError(f'unreasonable macro call nesting: "{text[:60]}"')
+        self.spend(len(text))
         at = 0
         while not self.error and at < len(text):
             dollar = text.find("$", at)
@@ -133,12 +146,13 @@ class _Run:
 
     def _reference(self, text: str, at: int) -> int:
         """Handle what follows a dollar sign; return where the text goes on."""
+        self.spend(_REFERENCE_EFFORT)
         following = text[at : at + 1]
         if following == "$":
             self.out.append("$")
             return at + 1
         if following in ("{", "("):
-            end = _closing_at(text, at, following, _CLOSING[following])
+            end = self._closing(text, at, following)
             if end < 0:
                 self._problem(f'truncated macro reference: "{text}"')
                 return len(text)
@@ -175,6 +189,7 @@ class _Run:
         if value is None:
             self.undefined = True
         elif not self.recurse or "$" not in value:
+            self.spend(len(value))
             self.out.append(value)
         elif name in self.names:
             circle = " -> ".join([*self.names[self.names.index(name) :], name])
@@ -186,7 +201,7 @@ class _Run:
 
     def _call(self, name: str, body: str, at: int) -> None:
         """Handle ${function{text}}."""
-        end = _closing_at(body, at, "{", "}")
+        end = self._closing(body, at)
         if end < 0:
             self._problem_at('"}" expected', body, at, len(body))
         elif (rest := _skip_blanks(body, end + 1)) < len(body):
@@ -203,7 +218,7 @@ class _Run:
 
     def _comparison(self, body: str, at: int) -> None:
         """Handle ${{a} == {b} ? {x} : {y}}."""
-        end = _closing_at(body, at, "{", "}")
+        end = self._closing(body, at)
         if end < 0:
             self._problem_at('"}" expected', body, at, len(body))
             return
@@ -220,7 +235,7 @@ class _Run:
             self._show("bad operator suffix", operator.group(), word[len(operator.group()) :])
             return
         at = _skip_blanks(body, at + len(word))
-        end = _closing_at(body, at, "{", "}") if body.startswith("{", at) else -1
+        end = self._closing(body, at) if body.startswith("{", at) else -1
         if end < 0:
             self._problem_at('"{" expected', body, at, at)
             return
@@ -255,7 +270,7 @@ class _Run:
     def _choice(self, body: str, at: int) -> _Choice:
         """Read `?x`, `:x`, `?{x}` or `?{x}:{y}` (y may go without braces) from `at` on."""
         first_is_true = body[at] == "?"
-        alternative, start, rest = _alternative(body, at + 1)
+        alternative, start, rest = self._alternative(body, at + 1)
         choice = _Choice(alternative, None) if first_is_true else _Choice(None, alternative)
         if rest == len(body):
             return choice
@@ -264,11 +279,34 @@ class _Run:
         elif body[rest] != ":":
             self._show('":" expected', body[start:rest].rstrip(), body[rest:])
         else:
-            other, start, rest = _alternative(body, rest + 1)
+            other, start, rest = self._alternative(body, rest + 1)
             if rest < len(body):
                 self._show("unexpected input", body[start:rest].rstrip(), body[rest:])
             return _Choice(alternative, other)
         return choice
+
+    def _alternative(self, body: str, at: int) -> tuple[str, int, int]:
+        """Read one alternative: its text, where that begins, and where the rest of `body` begins.
+
+        Without braces it reaches to the end: the form of Postfix 2.11 and before.
+        """
+        start = _skip_blanks(body, at)
+        if body.startswith("{", start):
+            end = self._closing(body, start)
+            if end >= 0:
+                return body[start + 1 : end], start + 1, _skip_blanks(body, end + 1)
+        return body[at:], at, len(body)
+
+    def _closing(self, text: str, at: int, opening: str = "{") -> int:
+        """Find the bracket that closes the one at `at`; -1 when there is none."""
+        level = 0
+        for match in _BRACKETS[opening].finditer(text, at):
+            level += 1 if match.group() == opening else -1
+            if level == 0:
+                self.spend(match.start() - at)
+                return match.start()
+        self.spend(len(text) - at)
+        return -1
 
     def _choose(self, holds: bool, choice: _Choice) -> None:
         """Put out one alternative. A syntax error found while reading them does not stop this."""
@@ -287,32 +325,6 @@ class _Run:
 
     def _show(self, what: str, before: str, after: str) -> None:
         self._problem(f'{what} at: "...{before}>>>{after[:_CONTEXT]}"')
-
-
-def _alternative(body: str, at: int) -> tuple[str, int, int]:
-    """Read one alternative: its text, where that begins, and where the rest of `body` begins.
-
-    Without braces it reaches to the end: the form of Postfix 2.11 and before.
-    """
-    start = _skip_blanks(body, at)
-    if body.startswith("{", start):
-        end = _closing_at(body, start, "{", "}")
-        if end >= 0:
-            return body[start + 1 : end], start + 1, _skip_blanks(body, end + 1)
-    return body[at:], at, len(body)
-
-
-def _closing_at(text: str, at: int, opening: str, closing: str) -> int:
-    """Find the bracket that closes the one at `at`; -1 when there is none."""
-    level = 0
-    for index in range(at, len(text)):
-        if text[index] == opening:
-            level += 1
-        elif text[index] == closing:
-            level -= 1
-            if level == 0:
-                return index
-    return -1
 
 
 def _skip_blanks(text: str, at: int) -> int:

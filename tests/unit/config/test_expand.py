@@ -1,5 +1,7 @@
 """The macro language: what each form gives, which texts are refused, and that nothing else is ever raised."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -161,3 +163,48 @@ def test_numbers_compare_as_numbers(left: int, right: int, operator: str) -> Non
 def test_ascii_domains_stay() -> None:
     """Only labels with other characters are converted."""
     assert domain_to_ascii(" mail.example.com ") == "mail.example.com"
+
+
+PARTS = st.sampled_from(
+    ["x", " ", "$a", "${b}", "$(c)", "${a?{y}:{z}}", "${d:w}", "${{$a} == {1} ? {=} : {$b}}", "{", "}"]
+)
+
+
+@given(st.lists(PARTS, max_size=8).map("".join))
+def test_what_was_expanded_expands_to_itself(text: str) -> None:
+    """As long as no value has a dollar sign in it."""
+    names = {"a": "1", "b": "two words", "c": ""}
+    result = expand_value(text, names.get)
+    if not result.syntax_error:
+        assert "$" not in result.text
+        assert expand_value(result.text, names.get).text == result.text
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.text(alphabet="xyz ", max_size=5)), st.sampled_from("abcdef"))
+def test_the_forms_of_a_reference_agree(names: dict[str, str], name: str) -> None:
+    """$name, ${name} and $(name) are one thing; the two alternatives of a test make up the whole."""
+    plain, braces, brackets = (expand_value(form, names.get) for form in (f"${name}", f"${{{name}}}", f"$({name})"))
+    assert plain == braces == brackets == Expansion(names.get(name, ""), undefined=name not in names)
+    chosen = [expand_value(f"${{{name}{mark}x}}", names.get).text for mark in "?:"]
+    assert sorted(chosen) == ["", "x"]
+    assert expand_value(f"${{{name}?{{x}}:{{y}}}}", names.get).text == ("x" if names.get(name) else "y")
+
+
+@given(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=6))
+def test_chains_of_names_end_at_a_value_or_in_a_circle(chain: list[str]) -> None:
+    """Each name refers to the next one; a name that comes twice makes a circle."""
+    names = {name: f"${following}" for name, following in pairwise(chain)}
+    names.setdefault(chain[-1], "end")
+    if len(set(chain)) == len(chain):
+        assert expand_value(f"${chain[0]}", names.get).text == "end"
+    elif _ends_nowhere(names, chain[0]):
+        with pytest.raises(ExpansionLoopError):
+            expand_value(f"${chain[0]}", names.get)
+
+
+def _ends_nowhere(names: dict[str, str], name: str) -> bool:
+    for _ in range(len(names) + 1):
+        name = names[name].removeprefix("$")
+        if name == "end":
+            return False
+    return True

@@ -143,6 +143,13 @@ def test_edits_replace_every_instance_and_its_continuations() -> None:
     )
 
 
+def test_an_assignment_may_begin_before_its_equals_sign() -> None:
+    """The equals sign may stand on a continuation line; the edit finds it there."""
+    before = b"a\n  = b\n# c\n  d\ne = f\n"
+    assert edit.set_parameters(before, {"a": "x"})[0] == b"a = x\n# c\ne = f\n"
+    assert edit.change_parameters(before, frozenset({"a"}), edit.Change.REMOVE) == b"# c\ne = f\n"
+
+
 def test_a_missing_newline_at_the_end_is_added() -> None:
     """Else the new setting would be part of the last value."""
     assert edit.set_parameters(b"a = b", {"c": "d"})[0] == b"a = b\nc = d\n"

@@ -6,12 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from posthouse.commands.postconf_master import fold_entry
 from posthouse.config.level import CompatLevel
 from posthouse.config.master_cf import (
     FIELDS,
     TYPES,
     FieldError,
     Service,
+    format_argument,
+    format_columns,
     format_service,
     parse_master_cf,
     parse_service,
@@ -162,3 +165,13 @@ def test_entries_read_back(columns: tuple[str, ...], overrides: list[tuple[str, 
     service = Service(columns, (*options, *plain), tuple(overrides), 0)
     assert parse_service(format_service(service)) == (service, ())
     assert len(columns) == len(FIELDS)
+
+
+@given(st.lists(OVERRIDES, max_size=4), st.lists(ARGUMENTS, max_size=30))
+def test_folded_entries_read_back(overrides: list[tuple[str, str]], plain: list[str]) -> None:
+    """As -Mf shows them and as an edit writes them; no line is longer than it has to be."""
+    options = [word for name, value in overrides for word in ("-o", f"{name}={value}")]
+    service = Service(("a", "unix", "-", "-", "-", "-", "-", "b"), (*options, *plain), tuple(overrides), 0)
+    folded = fold_entry(format_columns(service.columns), [format_argument(word) for word in service.arguments])
+    assert parse_master_cf((folded + "\n").encode(), "x").services == (service._replace(line=1),)
+    assert all(len(line) < 80 for line in folded.splitlines())

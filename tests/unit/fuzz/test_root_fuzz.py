@@ -63,7 +63,10 @@ UNPACK: Final = Layout.unpack
 def test_a_missing_check_is_found(owner: object, name: str, broken: object, target: str) -> None:
     """A check that is taken out of root's code breaks a property within a few thousand inputs."""
     chosen = [each for each in TARGETS if each.name == target]
-    with mock.patch.object(owner, name, broken), pytest.raises(root.Finding, match=f"(?s){target}.*make fuzz SEED=7 B"):
+    with (
+        mock.patch.object(owner, name, broken),
+        pytest.raises(root.Finding, match=f"(?s){target}.*repeat with SEED=7 B"),
+    ):
         _run(chosen, 20)
 
 

@@ -1,0 +1,53 @@
+"""The fuzz run of the parsers of configuration: a sample of it is clean, and it finds what is wrong."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+from unittest import mock
+
+import pytest
+
+from posthouse.config import edit, lists, main_cf
+from tests.fuzz import configuration, root
+
+REPOSITORY: Final = Path(__file__).resolve().parent.parent.parent.parent
+SAMPLE: Final = 30_000  # inputs; make fuzz-config tries a million
+
+
+def test_a_sample_is_clean() -> None:
+    """The same program as `make fuzz-config`."""
+    argv = [sys.executable, "-m", "tests.fuzz.configuration", "--inputs", str(SAMPLE), "--seed", "20261123"]
+    done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{SAMPLE:,} inputs" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "broken", "target"),
+    [
+        (edit, "_name_of", lambda line: main_cf.split_name_value(line.decode())[0], "main_cf"),
+        (edit, "names_by_line", lambda _: {}, "main_cf"),
+        (configuration, "read_tcp_ports", lambda text: ({text: len(text) - 1}, []), "values"),
+        (lists, "split_tokens", lambda text, *_: iter(text.split(" ")), "lists"),
+    ],
+)
+def test_it_finds_what_is_wrong(owner: object, name: str, broken: object, target: str) -> None:
+    """A parser with a mistake in it does not get through."""
+    chosen = [each for each in configuration.targets() if each.name.startswith(target)]
+    with mock.patch.object(owner, name, broken), pytest.raises(root.Finding, match=f"(?s){target}.*BLOCK=1"):
+        root.run_block(chosen, 7, 1)
+
+
+def test_inputs_are_of_both_kinds() -> None:
+    """Some texts are good, some are not; a run that only ever sees refusals would show little."""
+    source = random.Random(1)
+    good = 0
+    for _ in range(200):
+        try:
+            main_cf.parse_main_cf(configuration.damaged_seed(source), "x")
+            good += 1
+        except main_cf.ConfigError:
+            pass
+    assert 50 < good < 200
