@@ -45,6 +45,13 @@ PRIVILEGES = Kind(
     "the column has no effect",
     "write y or - in column 4",
 )
+STRAY = Kind(
+    "stray-argument",
+    WARNING,
+    "A word that is no option stands behind a program that takes none: a comment, or an option without its hyphen.",
+    "it has no effect, and neither have the options behind it",
+    "take it out, or write -o before name=value; a comment needs a line of its own",
+)
 ENDPOINT = Kind(
     "bad-endpoint",
     ERROR,
@@ -77,6 +84,7 @@ KNOWN_PROGRAMS: Final = frozenset(
 SINGLE: Final = frozenset({"qmgr", "oqmgr", "pickup", "postscreen", "verify", "tlsmgr", "anvil", "scache", "postlogd"})
 UNLIMITED: Final = frozenset({"cleanup", "bounce"})  # a limit would let mail wait for itself
 NEVER_CHROOT: Final = frozenset({"local", "pipe", "proxymap", "spawn", "virtual", "postlogd"})
+TAKE_ARGUMENTS: Final = frozenset({"pipe", "spawn"})
 OUTSIDE_CHROOT: Final = frozenset({"oqmgr", "pickup", "qmgr", "showq"})  # Postfix has these chrooted on some systems
 ESSENTIAL: Final = ("cleanup", "qmgr", "rewrite", "bounce", "defer")  # without them no mail moves
 
@@ -117,6 +125,8 @@ def _check(service: Service, registry: Registry) -> Iterator[Problem]:
         yield ONE.problem(f"the process limit of {program} must be 1, not {limit}")
     if program in UNLIMITED and limit:
         yield NO_LIMIT.problem(f"the process limit of {program} should be 0, not {limit}")
+    if service.plain_arguments and program in KNOWN_PROGRAMS - TAKE_ARGUMENTS:
+        yield STRAY.problem(f'"{" ".join(service.plain_arguments)[:60]}" is no option')
     if program in NEVER_CHROOT and service.chroot:
         yield CHROOT.problem(f"{program} cannot run chrooted")
     if not service.unprivileged and program not in ("local", "pipe", "spawn", "virtual"):
