@@ -12,7 +12,7 @@ from posthouse.config.usage import references
 from posthouse.daemons.smtp import options
 from posthouse.daemons.smtp.parameters import SMTP_PARAMETERS, lmtp_row
 from tests.support import parameter_use
-from tests.support.parameter_use import Module, modules, names_asked, rows_made, rows_read
+from tests.support.parameter_use import Module, modules, names_asked, rows_made, rows_read, values_dropped
 
 BUILT = registry()
 
@@ -47,6 +47,28 @@ def test_every_parameter_that_is_called_used_is_read_by_code(every_module: list[
     used = _used(every_module)
     declared = [*BUILT.parameters, *(family.template.name for family in BUILT.families)]
     assert [name for name in declared if name not in used] == []
+
+
+def test_what_is_read_is_used(every_module: list[Module]) -> None:
+    """A value that a daemon keeps and never looks at has no more effect than one that it does not read."""
+    assert values_dropped(every_module) == []
+
+
+def test_a_value_that_is_dropped_is_found() -> None:
+    """Of two fields of a class that reads settings, the one without a reader."""
+    code = (
+        "class A:\n"
+        "    kept_s: float\n"
+        "    dropped_s: float\n"
+        "    @classmethod\n"
+        "    def of(cls, settings):\n"
+        "        return cls(settings[X], settings[Y])\n"
+        "def f(a):\n"
+        "    return a.kept_s\n"
+    )
+    assert values_dropped([Module("daemons/sample.py", code, ModuleType("sample"))]) == [
+        "daemons/sample.py: A.dropped_s"
+    ]
 
 
 def test_lmtp_reads_the_rows_of_smtp_under_their_other_names() -> None:

@@ -148,3 +148,37 @@ def rows_made(module: Module) -> Iterator[tuple[str, str]]:
 def _is_row(module: Module, kind: ast.Name) -> bool:
     found = module.value_of(kind)
     return isinstance(found, type) and issubclass(found, Parameter)
+
+
+def values_dropped(modules: list[Module]) -> list[str]:
+    """Name the fields that nobody ever looks at, of the classes in modules that look rows up: settings[ROW]."""
+    loaded = {
+        node.attr
+        for module in modules
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+    }
+    found = []
+    for module in modules:
+        for kind in ast.walk(module.tree) if _looks_rows_up(module) else ():
+            if isinstance(kind, ast.ClassDef):
+                found += [f"{module.name}: {kind.name}.{field}" for field in _fields(kind) if field not in loaded]
+    return found
+
+
+def _looks_rows_up(module: Module) -> bool:
+    for node in ast.walk(module.tree):
+        match node:
+            case ast.Subscript(value=ast.Name(id="settings")) | ast.Call(func=ast.Name(id="get")):
+                return True
+    return False
+
+
+def _fields(kind: ast.ClassDef) -> Iterator[str]:
+    """Give the fields: those declared in the class, and those that a method sets."""
+    for node in kind.body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id
+    for inner in ast.walk(kind):
+        if isinstance(inner, ast.Attribute) and isinstance(inner.ctx, ast.Store):
+            yield inner.attr

@@ -19,7 +19,8 @@ from posthouse.config.rows import row_of
 
 _FILE: Final = __file__.rpartition("/")[0] + "/manual.tsv"
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_BYTES: Final = ("_size", "size_limit", "_size_per_user", "_length_limit", "windowsize", "_data_rate")
+_BYTES: Final = ("_size", "size_limit", "_size_per_user", "_length_limit", "windowsize")
+_RATE: Final = "_data_rate"
 _PERCENT: Final = ("_slot_discount", "qmgr_fudge_factor")
 FROM_OUTSIDE: Final = catalog.READ_ONLY | {"config_directory"}  # used; their values do not come from main.cf
 
@@ -140,6 +141,8 @@ def _unit(row: Parameter[object], kind: str) -> str:
             return _UNITS[row.unit]
         case Integer() if "int64" in kind or row.name.endswith(_BYTES):
             return "bytes"
+        case Integer() if row.name.endswith(_RATE):
+            return "bytes per second"
         case Integer() if row.name.endswith(_PERCENT):
             return "percent"
         case Integer() if "reply code" in kind:

@@ -31,12 +31,6 @@ MINIMAL_BACKOFF_TIME: Final = Time(
 MAXIMAL_BACKOFF_TIME: Final = Time(
     "maximal_backoff_time", "4000s", doc="The longest time between two attempts to deliver.", minimum_s=1
 )
-QUEUE_RUN_DELAY: Final = Time(
-    "queue_run_delay",
-    "300s",
-    doc="The time between two looks at deferred mail, and so the precision of all back-off times.",
-    minimum_s=1,
-)
 IN_FLOW_DELAY: Final = Time(
     "in_flow_delay", "1s", doc="How long receiving pauses when mail comes in faster than it goes out.", maximum_s=10
 )
@@ -78,7 +72,6 @@ QUEUE_PARAMETERS: Final = (
     DELAY_WARNING_TIME,
     MINIMAL_BACKOFF_TIME,
     MAXIMAL_BACKOFF_TIME,
-    QUEUE_RUN_DELAY,
     IN_FLOW_DELAY,
     QUEUE_MINFREE,
     QUEUE_RESERVE,

@@ -80,6 +80,7 @@ def test_a_member_of_a_family() -> None:
     ("name", "unit", "limits"),
     [
         ("message_size_limit", "bytes", "0.."),
+        ("smtpd_min_data_rate", "bytes per second", "1.."),
         ("default_delivery_slot_discount", "percent", "0..100"),
         ("unverified_sender_defer_code", "SMTP reply code", "200..499"),
         ("postscreen_dnsbl_allowlist_threshold", "", ".."),

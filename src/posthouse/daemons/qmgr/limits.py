@@ -11,7 +11,6 @@ from posthouse.config.parameters import (
     MAXIMAL_BACKOFF_TIME,
     MAXIMAL_QUEUE_LIFETIME,
     MINIMAL_BACKOFF_TIME,
-    QUEUE_RUN_DELAY,
     TRANSPORT_DESTINATION_CONCURRENCY_LIMIT,
     TRANSPORT_DESTINATION_RATE_DELAY,
     TRANSPORT_DESTINATION_RECIPIENT_LIMIT,
@@ -55,7 +54,6 @@ class RetryTimes:
     lifetime_s: float
     bounce_lifetime_s: float
     warning_s: float
-    run_delay_s: float
 
     @classmethod
     def of(cls, settings: Settings) -> "RetryTimes":
@@ -66,7 +64,6 @@ class RetryTimes:
             settings[MAXIMAL_QUEUE_LIFETIME],
             settings[BOUNCE_QUEUE_LIFETIME],
             settings[DELAY_WARNING_TIME],
-            settings[QUEUE_RUN_DELAY],
         )
 
     def wait(self, age_s: float) -> float:

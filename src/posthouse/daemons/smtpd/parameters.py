@@ -201,7 +201,7 @@ SOFT_BOUNCE: Final = Boolean(
 REJECT_TEMPFAIL_ACTION: Final = Enum(
     "reject_tempfail_action",
     "defer_if_permit",
-    doc="What restrictions do that can give no answer now: defer at once, or defer_if_permit nothing later refuses.",
+    doc="What restrictions do that can give no answer now: defer, or defer_if_permit (where nothing else refuses).",
     choices=("defer_if_permit", "defer"),
 )
 UNKNOWN_ADDRESS_TEMPFAIL_ACTION: Final = Enum(

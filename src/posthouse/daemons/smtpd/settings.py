@@ -66,7 +66,6 @@ class SmtpdSettings:
     limits: Limits
     session: ServerSettings  # smtpd_forbid_bare_newline in force
     trusted_session: ServerSettings  # for smtpd_forbid_bare_newline_exclusions
-    notes_bare_newline: bool
     rejects_bare_newline: bool
     bare_newline_reply: Reply
     peername_lookup: bool
@@ -90,7 +89,6 @@ class SmtpdSettings:
             limits=Limits.read(settings),
             session=_session_settings(settings, _BARE_NEWLINE[mode]),
             trusted_session=_session_settings(settings, BareNewline.NO),
-            notes_bare_newline=mode == "note",
             rejects_bare_newline=mode == "reject",
             bare_newline_reply=Reply(code, "5.5.2", f"{hostname} Error: bare <LF> received", closes=True),
             peername_lookup=settings[p.SMTPD_PEERNAME_LOOKUP],
