@@ -18,7 +18,7 @@ from tests.support.findings import GOOD_MAIN, GOOD_MASTER
 def directory(tmp_path: Path) -> Path:
     """Make a sound configuration."""
     (tmp_path / "main.cf").write_text(GOOD_MAIN)
-    (tmp_path / "master.cf").write_text(GOOD_MASTER)
+    (tmp_path / "master.cf").write_text(GOOD_MASTER.replace("smtp      inet", "2525      inet"))
     return tmp_path
 
 
