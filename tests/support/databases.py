@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from tests.support import net
+from tests.support import certificates, net
 from tests.support.peers import UNPACKED, peer_environment
 
 LIMIT_S: Final = 60
@@ -45,6 +45,7 @@ class Database(ABC):
 
     port: int
     directory: Path
+    certificates: certificates.Files
 
     def __init__(self) -> None:
         self.port = net.free_port()
@@ -60,6 +61,7 @@ class Database(ABC):
     def __enter__(self) -> Self:
         """Make the files, start, fill."""
         try:
+            self.certificates = self._certificates()
             self.create()
             self.start()
             self.sql(self.setup())
@@ -67,6 +69,16 @@ class Database(ABC):
             self.remove()
             raise
         return self
+
+    def _certificates(self) -> certificates.Files:
+        """Make a certificate that the server's user can read."""
+        files = certificates.make(self.directory)
+        for path in files:
+            path.chmod(0o644)
+        files.key.chmod(0o600)
+        if self._account:
+            os.chown(files.key, self._account["user"], self._account["group"])
+        return files
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -197,7 +209,8 @@ class Postgres(Database):
     @staticmethod
     def why_not() -> str:
         """Say why it cannot run here; empty when it can."""
-        return "" if _program("usr/lib/postgresql/*/bin/initdb") else "PostgreSQL is not here: make peers"
+        missing = "" if _program("usr/lib/postgresql/*/bin/initdb") else "PostgreSQL is not here: make peers"
+        return missing or certificates.why_not()
 
     def create(self) -> None:
         """Run initdb."""
@@ -212,6 +225,8 @@ class Postgres(Database):
         return (
             _program("usr/lib/postgresql/*/bin/postgres"), "-D", f"{self.directory}/data", "-p", str(self.port),
             "-k", str(self.directory), "-h", "127.0.0.1", "-c", "fsync=off", "-c", "shared_buffers=16MB",
+            "-c", "ssl=on", "-c", f"ssl_cert_file={self.certificates.cert}",
+            "-c", f"ssl_key_file={self.certificates.key}",
         )  # fmt: skip
 
     def answers(self) -> bool:
@@ -243,7 +258,8 @@ class MariaDb(Database):
     @staticmethod
     def why_not() -> str:
         """Say why it cannot run here; empty when it can."""
-        return "" if _program("usr/sbin/mariadbd") else "MariaDB is not here: make peers"
+        missing = "" if _program("usr/sbin/mariadbd") else "MariaDB is not here: make peers"
+        return missing or certificates.why_not()
 
     @property
     def socket(self) -> Path:
@@ -267,6 +283,7 @@ class MariaDb(Database):
             f"--socket={self.socket}", f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-name-resolve",
             "--innodb-log-file-size=4M", "--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=0",
             f"--pid-file={self.directory}/pid", "--character-set-server=utf8mb4", "--skip-log-bin",
+            f"--ssl-cert={self.certificates.cert}", f"--ssl-key={self.certificates.key}",
         )  # fmt: skip
 
     def answers(self) -> bool:
