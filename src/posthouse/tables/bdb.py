@@ -4,7 +4,8 @@ Berkeley DB itself is not needed: bdb_hash.py and bdb_btree.py read its files. N
 and is what every change is written to: changing a table that is in a NAME.db makes the NAME.lmdb from it.
 
 A .db file is kept in memory, as it was when nobody wrote to it: postmap(1) of Postfix writes in place, and holds an
-flock(2) while it does. Sources: DB_README, NON_BERKELEYDB_README; facts/tables.tsv hash, btree.
+flock(2) while it does. A chrooted process cannot see that a NAME.lmdb has come: it goes on with the .db file until the
+next reload. Sources: DB_README, NON_BERKELEYDB_README; facts/tables.tsv hash, btree.
 """
 
 import contextlib

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from posthouse.commands import newaliases, postalias, postmap
+from tests.support.bdb import HAS_POSTMAP, source
+from tests.support.bdb import postmap as postmap_of_postfix
 from tests.support.lookups import now, opener
 
 Run = Callable[..., tuple[int, str, str]]
@@ -139,3 +141,30 @@ def test_newaliases(run: Run, tmp_path: Path) -> None:
     assert run(newaliases.main) == (0, "", "")
     (tmp_path / "main.cf").write_text("alias_database = nonsense\n")
     assert run(newaliases.main)[0] == 1
+
+
+@pytest.mark.skipif(not HAS_POSTMAP, reason="Debian's postfix is not installed")
+@pytest.mark.parametrize("kind", ["hash", "btree"])
+def test_what_is_in_a_db_file_is_kept(run: Run, tmp_path: Path, kind: str) -> None:
+    """-i and -d make the lmdb file from it; -q and -s read it."""
+    source(tmp_path, "map", {"a": "1", "b": "2"})
+    assert postmap_of_postfix(tmp_path, f"{kind}:map").returncode == 0
+    assert run(postmap.main, "-q", "A", f"{kind}:map")[:2] == (0, "1\n")
+    assert sorted(run(postmap.main, "-s", f"{kind}:map")[1].splitlines()) == ["a\t1", "b\t2"]
+    assert run(postmap.main, "-d", "a", f"{kind}:map")[0] == 0
+    assert run(postmap.main, "-s", f"{kind}:map")[1] == "b\t2\n"
+    (tmp_path / "map.lmdb").unlink()
+    assert run(postmap.main, "-i", f"{kind}:map", text="c 3\n")[0] == 0
+    assert run(postmap.main, "-s", f"{kind}:map")[1] == "a\t1\nb\t2\nc\t3\n"
+
+
+def test_cdb_tables_are_made_as_a_whole(run: Run, tmp_path: Path) -> None:
+    """Neither -i nor -d: the format has no such thing."""
+    (tmp_path / "map").write_text("a b\n")
+    assert run(postmap.main, "cdb:map") == (0, "", "")
+    assert run(postmap.main, "-s", "cdb:map") == (0, "a\tb\n", "")
+    status, _, words = run(postmap.main, "-i", "cdb:map", text="c d\n")
+    assert (status, "only ever made anew" in words) == (1, True)
+    status, _, words = run(postmap.main, "-d", "a", "cdb:map")
+    assert (status, "cannot be changed entry by entry" in words) == (1, True)
+    assert sorted(path.name for path in tmp_path.glob("map*")) == ["map", "map.cdb"]
