@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from posthouse.config.check_tables import NOT_CHECKED
+from posthouse.config.checks.transports import LOW_PORT
 from posthouse.config.checks.values import NO_EFFECT, NO_EFFECT_WORDS
 from posthouse.config.findings import Finding, Severity
 from posthouse.util.errors import ConfigError
 
 MAX_ERRORS: Final = 10  # shown at once; with more than these, the first ones are usually the cause
+# What the start itself will show: the daemons read such files as root; master binds the port, or has got its socket.
+_ANSWERED: Final = (NOT_CHECKED.id, LOW_PORT.id)
 _NOT_BUILT: Final = " is not built yet"
 
 
@@ -27,8 +30,8 @@ def _notes(findings: list[Finding]) -> Iterator[str]:
     needless = [finding for finding in findings if finding.id == NO_EFFECT.id]
     yield from _on_one_line("parameters that Posthouse has no use for", needless, NO_EFFECT_WORDS)
     for finding in findings:
-        said = finding.id in (NO_EFFECT.id, NOT_CHECKED.id) or finding.what.endswith(_NOT_BUILT)
-        if not said:  # what is not checked is read by the daemons as root
+        said = finding.id in (NO_EFFECT.id, *_ANSWERED) or finding.what.endswith(_NOT_BUILT)
+        if not said:
             yield line_of(finding)
 
 
