@@ -1,7 +1,8 @@
 """postconf(1): show and change main.cf and master.cf.
 
 Options, output and messages are Postfix's. Standards: none. See also: postconf(5), master(5).
-Bugs: -b and -t (bounce templates) wait for the templates; -T tells about the TLS library of this Python.
+Bugs: -b and -t show the texts that bounce(8) writes, and take no file: texts of one's own are not supported yet.
+-T tells about the TLS library of this Python.
 """
 
 import getopt
@@ -170,13 +171,28 @@ def _run(options: Options) -> None:
         case "T":
             _tls_fact(options.tls_fact)
         case "b" | "t":
-            raise UsageError(f"option -{options.mode} is not built yet")
+            _notices(options)
         case _:  # -a, -A: no SASL plug-in is built yet
             return
 
 
 def _print_all(lines: tuple[str, ...] | list[str]) -> None:
     sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
+def _notices(options: Options) -> None:
+    """Do -b and -t."""
+    from posthouse.commands.postconf_notices import as_templates, expanded
+
+    if options.names:
+        raise UsageError(
+            f"with option -{options.mode}, no file can be given: bounce_template_file is not supported yet"
+        )
+    if options.mode == "t":
+        sys.stdout.write(as_templates())
+    else:
+        settings = postconf_main.read_configuration(options.directory, options.overrides).settings("bounce")
+        sys.stdout.write(expanded(settings))
 
 
 def _tls_fact(what: str) -> None:

@@ -11,6 +11,9 @@ from typing import NamedTuple
 import pytest
 
 from posthouse.commands import postconf
+from posthouse.config.settings import Settings
+from posthouse.daemons.bounce.service import notice_texts
+from posthouse.ipc.bounce import FAILED
 
 LEVEL = "compatibility_level = 3.11\n"
 STOCK = """\
@@ -129,6 +132,22 @@ def test_an_edit_of_an_entry_that_is_not_there_changes_nothing(run: Run, options
     assert Path("master.cf").read_text() == STOCK
 
 
+def test_texts_of_notices(run: Run) -> None:
+    """-t with names, -b with what they stand for; both are what bounce(8) writes."""
+    main = LEVEL + "myhostname = mx.example.test\ndelay_warning_time = 4h\nmaximal_queue_lifetime = 3d\n"
+    templates = run("-t", main=main, master="")
+    assert templates.status == 0
+    blocks = templates.out.split("EOF\n\n")
+    assert [block.partition(" =")[0] for block in blocks] == ["failure_template", "delay_template", "success_template"]
+    assert all("\nSubject: " in block and "$myhostname" in block for block in blocks)
+    expected = templates.out.replace("$myhostname", "mx.example.test")
+    expected = expected.replace("$delay_warning_time_hours", "4").replace("$maximal_queue_lifetime_days", "3")
+    assert "$" not in expected
+    assert run("-b") == Result(0, expected, [])
+    settings = Settings.from_mapping({"myhostname": "mx.example.test", "delay_warning_time": "4h"})
+    assert "\n".join(notice_texts(settings)[FAILED].lines) in expected
+
+
 def test_raw_values_are_not_expanded(run: Run) -> None:
     """-x leaves what a daemon expands at use, with names of its own."""
     assert run("-x", "forward_path", "postscreen_expansion_filter", main=LEVEL, master="").out == (
@@ -229,7 +248,7 @@ def test_odd_files_are_told(run: Run) -> None:
         (("-F", "smtp/inet/chroot=x"), 'invalid chroot field "x" in "smtp inet n - x - - smtpd"'),
         (("-P", "smtp/inet=x"), "-P requires service_name/type/parameter"),
         (("-T", "x"), "bad -T mode: x"),
-        (("-b",), "option -b is not built yet"),
+        (("-b", "file"), "with option -b, no file can be given: bounce_template_file is not supported yet"),
     ],
 )
 def test_wrong_command_lines_stop(run: Run, options: tuple[str, ...], message: str) -> None:

@@ -71,7 +71,7 @@ class BounceService(Service):
             DELAYED: settings[parameters.DELAY_NOTICE_RECIPIENT],
         }
         self._postmaster = settings[parameters.TWO_BOUNCE_NOTICE_RECIPIENT]
-        self._texts = _texts(settings, self._hostname)
+        self._texts = notice_texts(settings)
         self._in_progress = 0
 
     def accept(self, sock: socket.socket, listener: int) -> None:
@@ -171,7 +171,9 @@ class BounceService(Service):
         )
 
 
-def _texts(settings: Settings, hostname: str) -> dict[str, Texts]:
+def notice_texts(settings: Settings) -> dict[str, Texts]:
+    """Word the notices of each kind, with the names and times of these settings."""
+    hostname = settings[MYHOSTNAME]
     hours = max(1, int(settings[DELAY_WARNING_TIME] // 3600))
     days = max(1, int(settings[MAXIMAL_QUEUE_LIFETIME] // 86400))
     return {

@@ -56,8 +56,11 @@ def failure_texts(hostname: str) -> Texts:
     return Texts("Undelivered Mail Returned to Sender", lines, "Undelivered Message")
 
 
-def delay_texts(hostname: str, hours: int, days: int) -> Texts:
-    """Word a warning that a message is late: it waits for `hours`, and will be tried for `days` in all."""
+def delay_texts(hostname: str, hours: int | str, days: int | str) -> Texts:
+    """Word a warning that a message is late: it waits for `hours`, and will be tried for `days` in all.
+
+    To show the text as a template, names that stand for the numbers may be given.
+    """
     lines = (
         f"This is the mail system at {hostname}.",
         "",
