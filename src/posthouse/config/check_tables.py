@@ -22,6 +22,10 @@ KNOWN_TYPES: Final = frozenset(
     }
 )  # fmt: skip
 TEXT_TYPES: Final = frozenset({"cidr", "pcre", "regexp", "texthash"})  # read the named file itself
+# name a file of settings; without a "/" the settings are in main.cf
+SETTINGS_TYPES: Final = frozenset(
+    {"http-json", "https-json", "ldap", "memcache", "mongodb", "mysql", "pgsql", "redis", "sqlite"}
+)
 COMPOSITES: Final = frozenset({"pipemap", "unionmap"})
 PREFIXES: Final = frozenset({"debug", "proxy"})  # followed by another type:name
 _TABLE: Final = re.compile(r"!?([A-Za-z][A-Za-z0-9_-]*):(.*)", re.ASCII | re.DOTALL)
@@ -89,7 +93,7 @@ def check_table(kind: str, name: str, built: frozenset[str], *, as_root: bool = 
         yield UNKNOWN_TYPE.problem(f'there is no table type "{kind}" ({shown})', fix)
     elif kind not in built:
         yield NOT_BUILT.problem(f'table type "{kind}" is not built yet ({shown})')
-    elif kind in TEXT_TYPES and not name.startswith("{"):
+    elif (kind in TEXT_TYPES and not name.startswith("{")) or kind in SETTINGS_TYPES:
         yield from check_file(name, shown, as_root=as_root)
     elif kind in INDEX_SUFFIXES:
         yield from _check_index(kind, name, shown, as_root=as_root)

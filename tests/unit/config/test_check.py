@@ -209,6 +209,16 @@ def test_unreadable_tables(monkeypatch: pytest.MonkeyPatch, user: int) -> None:
     assert [problem.kind.id for problem in check_file("/x", "/x", as_root=True)] == ["not-checked"]
 
 
+def test_files_of_settings_of_tables(tmp_path: Path) -> None:
+    """One that is not there is found; a name without a file has its settings in main.cf."""
+    built = frozenset({"pgsql"})
+    (problem,) = check_table("pgsql", f"{tmp_path}/users.cf", built)
+    assert (problem.severity, problem.what) == (Severity.ERROR, f"pgsql:{tmp_path}/users.cf: there is no such file")
+    (tmp_path / "users.cf").write_text("query = SELECT 1\n")
+    assert not list(check_table("pgsql", f"{tmp_path}/users.cf", built))
+    assert not list(check_table("pgsql", "users", built))
+
+
 def test_tables_are_found_in_composites() -> None:
     """And in restrictions, and behind proxy:."""
     items = ("pipemap:{lmdb:/a, static:b}", "!proxy:hash:/c", "{ check_x inline:{d=e} }", "name", "unionmap:x")

@@ -1,6 +1,7 @@
 """RemoteTable: lookups that wait, in tasks, limited in time, for code that has no task itself."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -12,7 +13,7 @@ from posthouse.tables.remote import RemoteTable
 from posthouse.tables.table import DEFAULT_FLAGS, SENSITIVE, TableFlags
 from posthouse.util import eager
 from posthouse.util.errors import ConfigError, TableError
-from tests.support.lookups import logged, opener
+from tests.support.lookups import logged, now, opener
 
 
 class Slow(RemoteTable):
@@ -144,3 +145,20 @@ def test_daemons_ask_proxymap_only(monkeypatch: pytest.MonkeyPatch) -> None:
     for spec in ("sqlite:/x.cf", "proxy:sqlite:/x.cf", "unionmap:{inline:{a=b}, sqlite:/x.cf}"):
         with pytest.raises(ConfigError, match="can name no table that needs a connection"):
             tables.open(spec)
+
+
+@pytest.mark.parametrize(
+    ("kind", "library", "advice"),
+    [("pgsql", "psycopg", "Debian's python3-psycopg"), ("mysql", "asyncmy", r"pip install 'posthouse\[mysql\]'")],
+)
+def test_a_library_that_is_missing(kind: str, library: str, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says what to install; the process goes on without the table."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == library]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.delitem(sys.modules, f"posthouse.tables.{kind}", raising=False)
+    with pytest.raises(ConfigError, match=advice):
+        opener().open(f"{kind}:/x.cf")
+    with logged() as lines, pytest.raises(TableError, match="is unavailable"):
+        now(opener().open_or_fail(f"{kind}:/x.cf").lookup("a"))
+    assert f"need the Python package {library}" in lines[0]
