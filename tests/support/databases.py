@@ -45,7 +45,7 @@ class Database(ABC):
 
     port: int
     directory: Path
-    certificates: certificates.Files
+    tls: certificates.Files
 
     def __init__(self) -> None:
         self.port = net.free_port()
@@ -61,7 +61,7 @@ class Database(ABC):
     def __enter__(self) -> Self:
         """Make the files, start, fill."""
         try:
-            self.certificates = self._certificates()
+            self.tls = self._certificates()
             self.create()
             self.start()
             self.sql(self.setup())
@@ -225,8 +225,8 @@ class Postgres(Database):
         return (
             _program("usr/lib/postgresql/*/bin/postgres"), "-D", f"{self.directory}/data", "-p", str(self.port),
             "-k", str(self.directory), "-h", "127.0.0.1", "-c", "fsync=off", "-c", "shared_buffers=16MB",
-            "-c", "ssl=on", "-c", f"ssl_cert_file={self.certificates.cert}",
-            "-c", f"ssl_key_file={self.certificates.key}",
+            "-c", "ssl=on", "-c", f"ssl_cert_file={self.tls.cert}",
+            "-c", f"ssl_key_file={self.tls.key}",
         )  # fmt: skip
 
     def answers(self) -> bool:
@@ -283,7 +283,7 @@ class MariaDb(Database):
             f"--socket={self.socket}", f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-name-resolve",
             "--innodb-log-file-size=4M", "--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=0",
             f"--pid-file={self.directory}/pid", "--character-set-server=utf8mb4", "--skip-log-bin",
-            f"--ssl-cert={self.certificates.cert}", f"--ssl-key={self.certificates.key}",
+            f"--ssl-cert={self.tls.cert}", f"--ssl-key={self.tls.key}",
         )  # fmt: skip
 
     def answers(self) -> bool:

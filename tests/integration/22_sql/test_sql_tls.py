@@ -31,7 +31,7 @@ def test_postgresql(postgres: Postgres, tmp_path: Path) -> None:
     """As libpq's connection strings say it."""
     query = "query = SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND '%s' <> ''\n"
     place = f"hosts = postgresql://localhost:{postgres.port}/?sslmode=verify-full&sslrootcert="
-    files = postgres.certificates
+    files = postgres.tls
     assert look_up("pgsql", tmp_path / "x.cf", f"{place}{files.ca}\n{query}") == "TLSv1.3"
     with pytest.raises(TableError, match="certificate verify failed"):
         look_up("pgsql", tmp_path / "x.cf", f"{place}{files.other_ca}\n{query}")
@@ -43,7 +43,7 @@ def test_mariadb(mariadb: MariaDb, tmp_path: Path) -> None:
     """As the attributes say it."""
     status = "SELECT VARIABLE_VALUE FROM information_schema.SESSION_STATUS WHERE VARIABLE_NAME = 'Ssl_version'"
     query = f"hosts = 127.0.0.1:{mariadb.port}\nquery = {status} AND '%s' <> ''\n"
-    files = mariadb.certificates
+    files = mariadb.tls
     verified = f"{query}tls_CAfile = {files.ca}\ntls_verify_cert = yes\n"
     assert look_up("mysql", tmp_path / "x.cf", verified) == "TLSv1.3"
     assert look_up("mysql", tmp_path / "x.cf", f"{query}tls_ciphers = DEFAULT\n") == "TLSv1.3", "not verified"
@@ -65,7 +65,7 @@ def test_settings_in_an_option_file(mariadb: MariaDb, tmp_path: Path) -> None:
     """Those of [client], and of another group on top; the table's own attributes win."""
     quoted = PASSWORD  # as it is: our files have no escapes
     (tmp_path / "my.cnf").write_text(
-        f'[client]\nuser = wrong\nssl-ca = "{mariadb.certificates.ca}"\n[posthouse]\nuser={USER}\npassword={quoted}\n'
+        f'[client]\nuser = wrong\nssl-ca = "{mariadb.tls.ca}"\n[posthouse]\nuser={USER}\npassword={quoted}\n'
         f"database = {NAME}\n!includedir /nowhere\n"
     )
     path = tmp_path / "x.cf"

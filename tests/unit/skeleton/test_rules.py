@@ -123,7 +123,7 @@ def test_remote_tables_are_proxymaps_matter(tmp_path: Path) -> None:
     assert (
         remote_specs(daemon("smtpd"), settings) == remote_specs(daemon("virtual"), settings) == {table, "sqlite:/x.cf"}
     )
-    asked = rules("proxymap", **{REMOTE_TABLES: table})
+    asked = compute_rules(daemon("proxymap"), Settings.from_mapping({**MAIN, REMOTE_TABLES: table}), has_runas=True)
     assert {str(tmp_path), "/srv/ca", "/srv/d"} <= set(asked.reads)
     assert "/run/db" in asked.sockets
     assert (asked.tcp_connect, asked.udp, asked.threads) == (None, True, True)
