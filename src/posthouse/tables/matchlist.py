@@ -52,7 +52,8 @@ class ListOptions:
     """How a list is read.
 
     parents: a domain in the list also matches its subdomains (else ".domain" does that); label: the name in messages.
-    strict: mistakes are ConfigErrors when the list is made, else TableErrors when they are met.
+    strict: mistakes are ConfigErrors when the list is made, else TableErrors when they are met. A table that cannot be
+    opened now is a TableError in both cases: what needs it has to wait, the service goes on (facts "table errors").
     """
 
     kind: Kind = Kind.STRING
@@ -66,7 +67,7 @@ class MatchList:
     """A list of patterns. False when it is empty."""
 
     def __init__(self, patterns: Iterable[str], opener: Opener, options: ListOptions = ListOptions()) -> None:
-        """Read files and open tables. Raises ConfigError: wrong pattern, unknown table, unreadable file."""
+        """Read files and open tables. Raises ConfigError: wrong pattern, unreadable file."""
         self.options = options
         self._opener = opener
         self._items = list(_joined(self._read(patterns, negated=False, depth=0)))
@@ -179,8 +180,6 @@ class MatchList:
             yield from self._read(items, negated=negated, depth=depth + 1)
 
     def _table(self, spec: str, *, negated: bool) -> _Item:
-        if self.options.strict:
-            return _Item(negated, table=self._opener.open(spec))
         return _Item(negated, table=self._opener.open_or_fail(spec))
 
     def _pattern(self, text: str, *, negated: bool) -> _Item:
@@ -195,6 +194,7 @@ class MatchList:
         if self.options.strict:
             raise ConfigError(problem, file=path, parameter=self.options.label)
         if path:
+            log.error(problem)
             return _Item(negated, table=Fail(f"non-existent:{path}", problem))
         return _Item(negated, problem=problem)
 

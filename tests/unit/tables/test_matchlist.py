@@ -125,6 +125,34 @@ def test_a_failing_table_is_no_answer() -> None:
     assert lines == ["warning: a_parameter: fail:x: table lookup problem"]
 
 
+@pytest.mark.parametrize("spec", ["texthash:/nowhere/table", "nothing:x"])
+def test_a_table_that_cannot_be_opened_is_no_answer(spec: str) -> None:
+    """The service goes on; what needs the table has to wait, what an item before it decides has not."""
+    with logged() as lines:
+        names = _list(f"example.com, {spec}, example.org", Kind.DOMAIN, parents=True)
+        assert lines[0].startswith("error: ")
+        assert now(names.matches("a.example.com"))
+        for name in ("example.org", "a.example.net"):
+            with pytest.raises(TableError):
+                now(names.matches(name))
+
+
+def test_a_file_that_cannot_be_read_is_no_answer(tmp_path: Path) -> None:
+    """Where mistakes do not stop the start."""
+    with logged() as lines:
+        names = _list(f"one, !{tmp_path}/missing, two", strict=False)
+        assert lines == [f"error: open file {tmp_path}/missing: No such file or directory"]
+        assert now(names.matches("one"))
+        with pytest.raises(TableError, match="missing"):
+            now(names.matches("two"))
+
+
+def test_patterns_in_tables_see_whole_names() -> None:
+    """A regular expression is asked once, not for each parent."""
+    names = _list("regexp:{{/^b.example$/ x}}", Kind.DOMAIN, parents=True)
+    assert [now(names.matches(name)) for name in ("b.example", "a.b.example")] == [True, False]
+
+
 def test_lists_of_parameters() -> None:
     """parent_domain_matches_subdomains decides by the parameter's name; errors name parameter and place."""
     settings = Settings.from_mapping(
