@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 
 SHARED: Final = Path(__file__).resolve().parents[3] / "shared" / "vectors"
-AREAS: Final = ("addrmap", "address", "encoding", "hostname", "match", "tables", "tools")
+AREAS: Final = ("addrmap", "address", "config", "encoding", "hostname", "match", "postconf", "tables", "tools")
 LIMIT_S: Final = 300  # for one area
 SHOWN: Final = 20  # differences that a failed test shows
 

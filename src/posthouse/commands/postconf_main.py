@@ -149,7 +149,7 @@ def _warn_of_table(kind: str, path: str) -> None:
 
     try:
         values = parse_main_cf(Path(path).read_bytes(), path).values
-    except PermissionError:
+    except (PermissionError, IsADirectoryError):  # a macro may hold the first part of a path
         return
     except OSError as error:
         warn(f'open "{kind}" configuration "{path}": {error.strerror}')

@@ -166,7 +166,7 @@ def test_old_names_are_the_user_s(run: Run) -> None:
 
 def test_a_table_that_is_not_there_is_told(run: Run) -> None:
     """With the reason; one that may not be read here is not."""
-    main = LEVEL + "virtual_alias_maps = ldap:./none.cf\n"
+    main = LEVEL + "here = ldap:.\nvirtual_alias_maps = $here/none.cf\n"
     assert run("-n", main=main, master="").messages == [
         'warning: open "ldap" configuration "./none.cf": No such file or directory'
     ]

@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 
 from posthouse.config import edit, lists, main_cf
+from posthouse.util.errors import ConfigError
 from tests.fuzz import configuration, root
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent.parent.parent
@@ -27,7 +28,7 @@ def test_a_sample_is_clean() -> None:
 @pytest.mark.parametrize(
     ("owner", "name", "broken", "target"),
     [
-        (edit, "_name_of", lambda line: main_cf.split_name_value(line.decode())[0], "main_cf"),
+        (edit, "_name_of", lambda line: lists.split_name_value(line.decode())[0], "main_cf"),
         (edit, "names_by_line", lambda _: {}, "main_cf"),
         (configuration, "read_tcp_ports", lambda text: ({text: len(text) - 1}, []), "values"),
         (lists, "split_tokens", lambda text, *_: iter(text.split(" ")), "lists"),
@@ -48,6 +49,6 @@ def test_inputs_are_of_both_kinds() -> None:
         try:
             main_cf.parse_main_cf(configuration.damaged_seed(source), "x")
             good += 1
-        except main_cf.ConfigError:
+        except ConfigError:
             pass
     assert 50 < good < 200
