@@ -59,7 +59,8 @@ class HashFile:
                 at = pages.data.find(text, at + 1, end)
             if length > pages.size // _LONG:
                 for index in range(0, len(places) - 1, 2):
-                    if pages.data[page.base + places[index]] == _OFF_PAGE and self._item(page, places, index) == key:
+                    at = pages.within(page, places[index], 1)
+                    if pages.data[at] == _OFF_PAGE and self._item(page, places, index) == key:
                         return self._item(page, places, index + 1)
         return None
 
@@ -84,10 +85,7 @@ class HashFile:
                 return
             if page.type not in (HASH_SORTED, HASH_UNSORTED):
                 raise DamagedError(f"page {number} is of type {page.type}, not of a hash")
-            places = self._pages.places(page)
-            if places and max(places) >= self._pages.size:
-                raise DamagedError(f"an item lies outside of page {number}")
-            yield page, places
+            yield page, self._pages.places(page)
             number = page.following
             if number == 0:
                 return

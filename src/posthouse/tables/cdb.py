@@ -24,13 +24,18 @@ _HEAD_SIZE: Final = 8 * _TABLES
 _PAIR: Final = struct.Struct("<II")
 _READ_AHEAD: Final = 256  # bytes, for a value that is likely to be short
 _SLOTS_AT_ONCE: Final = 8
+_DIGITS: Final = 32  # octets that are hashed before the number is cut to 32 bits
 
 
 def cdb_hash(key: bytes) -> int:
     """Give the hash of a key."""
     value = 5381
-    for octet in key:
-        value = (value * 33 & 0xFFFFFFFF) ^ octet
+    for at in range(0, len(key), _DIGITS):
+        for octet in key[at : at + _DIGITS]:
+            value = (
+                value * 33 ^ octet
+            )  # what overflows cannot come down again, and is cut off less often than it arises
+        value &= 0xFFFFFFFF
     return value
 
 
@@ -62,6 +67,18 @@ class CdbFile:
         if not slots:
             return None
         first = (wanted >> 8) % slots
+        hashed, entry = self._slot(place + 8 * first)
+        if not entry:
+            return None  # so it is for most keys that are not there
+        if hashed == wanted:  # and so for most that are
+            value = self._value(entry, key)
+            if value is not None:
+                return value
+        return self._get_further(wanted, key, place, slots)
+
+    def _get_further(self, wanted: int, key: bytes, place: int, slots: int) -> bytes | None:
+        """Look at all slots of a hash table, from the first that may be the key's."""
+        first = (wanted >> 8) % slots
         for start, count in ((first, slots - first), (0, first)):
             for hashed, entry in self._slots(place + 8 * start, count):
                 if not entry:
@@ -85,6 +102,13 @@ class CdbFile:
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
+
+    def _slot(self, place: int) -> tuple[int, int]:
+        try:
+            found: tuple[int, int] = _PAIR.unpack(os.pread(self._descriptor, 8, place))
+        except struct.error:
+            raise DamagedError(f"the file ends before {place + 8}") from None
+        return found
 
     def _slots(self, place: int, count: int) -> Iterator[tuple[int, int]]:
         """Give slots, a few at a time: mostly the first one decides."""

@@ -227,3 +227,46 @@ def test_a_change_to_one_entry_makes_the_lmdb_file(tmp_path: Path) -> None:
     assert dict(table.items()) == {"b": "2", "c": "3"}
     assert (tmp_path / "map.db").read_bytes() == before
     assert (tmp_path / "map.lmdb").stat().st_mode & 0o777 == 0o640
+
+
+def _first_page(**changes: int) -> bytes:
+    """The first page of a hash file of one page of 512 octets."""
+    numbers = {"magic": 0x061561, "version": 9, "size": 512, **changes}
+    data = bytearray(1024)
+    for name, at in (("magic", 12), ("version", 16), ("size", 20)):
+        data[at : at + 4] = numbers[name].to_bytes(4, "little")
+    data[24], data[26] = changes.get("encryption", 0), changes.get("flags", 0)
+    data[92:96] = changes.get("check", 0x5E688DD1).to_bytes(4, "little")
+    data[72:76] = changes.get("last", 0).to_bytes(4, "little")
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"magic": 0x042253}, "a Berkeley DB queue"),
+        ({"magic": 1}, "not a Berkeley DB hash or btree file"),
+        ({"version": 6}, "format version 6 is not read here"),
+        ({"version": 11}, "format version 11 is not read here"),
+        ({"size": 513}, "page size 513"),
+        ({"encryption": 1}, "encrypted"),
+        ({"flags": 1}, "checksummed"),
+        ({"check": 7}, "a hash function of its own"),
+        ({"last": 2}, "2 pages cannot hold 3 buckets"),
+    ],
+)
+def test_the_first_page_tells_what_is_wrong(changes: dict[str, int], problem: str) -> None:
+    """Each number in it is looked at before anything is read by it."""
+    with pytest.raises(DamagedError, match=problem):
+        _parsed(_first_page(**changes))
+
+
+def test_an_empty_bucket_that_was_never_written_to() -> None:
+    """Pages are set aside in groups; a zero page is an empty one."""
+    file = _parsed(_first_page())
+    assert isinstance(file, HashFile)
+    with pytest.raises(DamagedError, match="there is no page 0"):
+        file.get(b"a")
+    data = bytearray(_first_page())
+    data[96] = 1  # the first bucket is on page 1
+    assert (_parsed(bytes(data)).get(b"a"), list(_parsed(bytes(data)).items())) == (None, [])
