@@ -13,6 +13,7 @@ from posthouse.util.errors import TableError, TemporaryError
 
 CACHE_SIZE: Final = 1000  # answers kept
 CACHE_S: Final = 1.0  # seconds for which an answer is kept: a burst of mail to one recipient asks once
+UNSEEN_S: Final = 5.0  # seconds after which what was made of answers is made anew: changes behind proxymap are not seen
 
 
 class ProxyClient:
@@ -39,6 +40,10 @@ class ProxyClient:
                 self._cache.clear()
             self._cache[table, key, flags] = (now + self._cache_s, value)
         return value
+
+    def now(self) -> float:
+        """The event loop's time in seconds."""
+        return self._now()
 
     def next_id(self) -> int:
         """Number for the next request."""
@@ -99,6 +104,10 @@ class ProxyTable(Table):
         if not self._is_good_key(key):
             return None
         return await self._client.lookup(self._table, self._folded(key), self._wire_flags)
+
+    def poll(self) -> None:
+        """Take for granted, every few seconds, that something has changed there: a database does not say."""
+        self.generation = int(self._client.now() / UNSEEN_S)
 
     def _is_good_key(self, key: str) -> bool:
         if is_utf8(key):
