@@ -52,6 +52,25 @@ def test_one_address(address: str, results: list[str]) -> None:
     assert now(map_address(maps, address, RULES, REWRITER.rewrite)) == results
 
 
+def test_what_has_no_domain_gets_the_origin() -> None:
+    """Also where an at sign stands in quotes."""
+    maps = _maps('inline:{{one@a.example = "x@y"}, two@a.example=bob, {three@a.example = p@b.example, q@b.example}}')
+    assert now(map_generic(maps, "one@a.example", RULES, "o.example")) == '"x@y"@o.example'
+    assert now(map_generic(maps, "two+x@a.example", RULES, "o.example")) == "bob+x@o.example"
+    with logged() as lines:
+        assert now(map_generic(maps, "three@a.example", RULES, "o.example")) == "p@b.example"
+    assert lines == ["warning: multi-valued smtp_generic_maps entry for three@a.example"]
+
+
+def test_maps_of_addresses_are_asked_in_external_form_only() -> None:
+    """Canonical, generic and virtual alias tables have always been written in it."""
+    specs = ["inline:{a@b@x.example=wrong@x.example}"]
+    assert now(_canonical(*specs).map('"a@b"@x.example')) == '"a@b"@x.example'
+    assert now(map_generic(_maps(*specs), '"a@b"@x.example', RULES, "o.example")) is None
+    aliases = VirtualAliases(_maps(*specs), RULES, REWRITER)
+    assert now(aliases.expand('"a@b"@x.example')) == ['"a@b"@x.example']
+
+
 def test_without_propagation_the_extension_is_lost() -> None:
     """propagate_unmatched_extensions may say so."""
     maps = _maps("inline:{one@a.example=two@b.example}")
@@ -111,6 +130,9 @@ def test_a_failing_table_is_no_mapping() -> None:
         ("!keep.example.org example.org", "u@h.example.org", "u@example.org"),
         ("example.org", "root@host.example.org", "root@host.example.org"),
         ("example.org", '"a b"@host.example.org', '"a b"@host.example.org'),
+        ("!!a.example", "u@h.a.example", "u@a.example"),
+        ("!!!a.example", "u@h.a.example", "u@h.a.example"),
+        ("bücher.example", "u@h.BÜCHER.example", "u@bücher.example"),
     ],
 )
 def test_masquerading(domains: str, address: str, expected: str) -> None:
