@@ -49,7 +49,10 @@ def parse_time(text: str, default_unit: str = "s") -> int:
         raise ConfigValueError(
             f'"{text}" is not a time; write a number and one of s (seconds), m, h, d (days), w, for example 5m'
         )
-    return int(match.group(1)) * UNIT_SECONDS[match.group(2) or default_unit]
+    seconds = int(match.group(1)) * UNIT_SECONDS[match.group(2) or default_unit]
+    if seconds > MAX_INTEGER:
+        raise ConfigValueError(f'"{text}" is more than {MAX_INTEGER} seconds; write a smaller time, for example 100w')
+    return seconds
 
 
 def parse_boolean(text: str) -> bool:
