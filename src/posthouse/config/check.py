@@ -58,6 +58,7 @@ CHECKS: Final[tuple[Callable[[Context], Iterator[Finding]], ...]] = (
     dnsbl.check_lists,
     contents.check_lines,
     contents.check_loops,
+    contents.check_root,
     answers.check_answers,
     effect.check_readers,
     effect.check_overrides,

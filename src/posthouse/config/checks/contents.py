@@ -24,6 +24,13 @@ LOOP = Kind(
     "mail to them reaches nobody",
     "let one of them name a mailbox",
 )
+ROOT = Kind(
+    "root-without-alias",
+    WARNING,
+    "Aliases are there, but none for root, into whose mailbox no delivery has the right to write.",
+    "mail to root waits, and is returned after maximal_queue_lifetime",
+    'add "root: NAME" with the name of a person, and run newaliases',
+)
 ALIAS_PARAMETERS: Final = frozenset({"alias_maps", "alias_database"})
 MAX_SHOWN: Final = 20  # of one table; that many are one mistake, and the first ones show it
 _LOOPING: Final = ("virtual_alias_maps", "alias_maps")
@@ -85,6 +92,20 @@ def check_loops(context: Context) -> Iterator[Finding]:
         for circle in _circles(targets):
             shown = [places[key][0] for key in (*circle, circle[0])]
             yield LOOP.at(places[circle[0]][1], f"{name}: {' -> '.join(shown)}")
+
+
+def check_root(context: Context) -> Iterator[Finding]:
+    """Look for an alias of root, in tables that main.cf names; what cannot be read is not held against it."""
+    if not context.is_set("alias_maps") or not context.items("mydestination"):
+        return
+    keys: set[str] = set()
+    for kind, table in tables_in(context.items("alias_maps")):
+        found = {entry.key.lower() for entry in context.probe.entries(kind, table, aliases=True)}
+        if not found or "root" in found:  # a large table is read in part, others not at all
+            return
+        keys |= found
+    if keys:
+        yield ROOT.at(context.place("alias_maps"), "alias_maps: no alias for root")
 
 
 def _circles(targets: Mapping[str, str]) -> Iterator[list[str]]:
