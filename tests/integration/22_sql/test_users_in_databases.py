@@ -126,6 +126,37 @@ def test_mail_that_was_accepted_waits_for_the_database(posthouse: Start, postgre
 
 
 @pytest.mark.root
+def test_domains_in_a_database(posthouse: Start, postgres: Postgres) -> None:
+    """While it hangs nobody knows whose mail it is: 451 and not "Relay access denied"; afterwards as before."""
+    server = posthouse(
+        main={
+            "virtual_mailbox_domains": "pgsql:{directory}/etc/domains.cf",
+            "virtual_mailbox_maps": "static:box/",
+            "virtual_transport": "discard",
+            "mynetworks": "192.0.2.0/24",
+        },
+        files={
+            "domains.cf": settings_of(postgres)
+            + "query = SELECT 'x' FROM lookup WHERE split_part(k, '@', 2) = '%s' LIMIT 1\n"
+        },
+    )
+    assert [rcpt_code(server, "any@mail.example.org"), rcpt_code(server, "any@far.test")] == [250, 554]
+    postgres.freeze()
+    try:
+        time.sleep(1.1)
+        assert [rcpt_code(server, "new@mail.example.org"), rcpt_code(server, "new@far.test")] == [451, 451]
+    finally:
+        postgres.thaw()
+    deadline = time.monotonic() + LIMIT_S
+    while (codes := [rcpt_code(server, "new@mail.example.org"), rcpt_code(server, "new@far.test")]) != [250, 554]:
+        assert time.monotonic() < deadline, codes
+        time.sleep(0.2)
+    send(server, "any@mail.example.org")
+    server.wait_log("to=<any@mail.example.org>, relay=none, .*status=sent", LIMIT_S)
+    assert "panic" not in server.log()
+
+
+@pytest.mark.root
 def test_users_in_sqlite(posthouse: Start) -> None:
     """The file is replaced while the server runs; a writer that holds it defers mail."""
     server = start_server(
