@@ -99,17 +99,12 @@ class _Content:
 
     def add(self, conditions: list[_Condition], value: str) -> None:
         self._next += 1
-        network = conditions[0].span
-        for condition in conditions:
-            common = _common(network, condition.span)
-            if common is None:
-                return  # no address is in all of them
-            network = common
-        excluded = tuple(condition.network for condition in conditions if condition.negated)
-        excluded = tuple(other for other in excluded if _common(other, network) is not None)
-        if any(_common(other, network) == network for other in excluded):
+        where = (
+            (conditions[0].network, ()) if len(conditions) == 1 and not conditions[0].negated else _where(conditions)
+        )
+        if where is None:
             return
-        bits, length, number = network
+        (bits, length, number), excluded = where
         shift = bits - length
         if excluded:
             rules = self._excepted[bits].setdefault(shift, {}).setdefault(number >> shift, [])
@@ -138,6 +133,19 @@ def _better(
         if rule.holds(bits, number):
             return rule.place, rule.value
     return best
+
+
+def _where(conditions: list[_Condition]) -> tuple[Network, tuple[Network, ...]] | None:
+    """Give the network in which all conditions hold, and the networks in it in which they do not; None: nowhere."""
+    network = conditions[0].span
+    for condition in conditions:
+        common = _common(network, condition.span)
+        if common is None:
+            return None
+        network = common
+    excluded = tuple(condition.network for condition in conditions if condition.negated)
+    excluded = tuple(other for other in excluded if _common(other, network) is not None)
+    return None if any(_common(other, network) == network for other in excluded) else (network, excluded)
 
 
 def _common(one: Network, other: Network) -> Network | None:
