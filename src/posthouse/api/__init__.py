@@ -68,6 +68,7 @@ from posthouse.api.hostname import (
     uri_scheme_length,
 )
 from posthouse.api.match import HostPatterns, IPv4Pattern, find_client_policy, is_local_domain, path_allowed
+from posthouse.api.routing import Hop, Resolver, Rewriter, Route, TransportMap
 from posthouse.api.tables import Maps, Table, inline_rules, open_maps, open_table, served_tables
 from posthouse.util.errors import TemporaryError
 
@@ -77,6 +78,7 @@ __all__ = [
     "CompatLevel",
     "Expansion",
     "Found",
+    "Hop",
     "HostPatterns",
     "IPv4Pattern",
     "Literal",
@@ -84,8 +86,12 @@ __all__ = [
     "MapSpec",
     "Maps",
     "Node",
+    "Resolver",
+    "Rewriter",
+    "Route",
     "Table",
     "TemporaryError",
+    "TransportMap",
     "add_extension",
     "address_problem",
     "casefold",
