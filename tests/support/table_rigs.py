@@ -28,6 +28,7 @@ ENTRIES: Final = {
     "b c": "two words",
     "ünï@exämple.org": "drei",
     "percent%41@example.org": "100%",
+    "user@example.org": "a user",
     **{f"key{number}": f"value{number}" for number in range(50)},
 }
 START_S: Final = 30.0

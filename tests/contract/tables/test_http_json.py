@@ -2,11 +2,8 @@
 
 import asyncio
 import json
-import ssl
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
 
 import pytest
 
@@ -15,6 +12,7 @@ from posthouse.util.errors import ConfigError, TableError
 from tests.support import certificates
 from tests.support.lookups import opener
 from tests.support.scripted_server import ScriptedServer, Talk
+from tests.support.tls_server import TlsServer
 
 
 def answer(document: object, status: str = "200 OK", fields: str = "") -> bytes:
@@ -249,52 +247,12 @@ def test_good_answers_in_other_forms(tmp_path: Path) -> None:
             assert ask(spec(tmp_path, server.port), "x", "y") == ["a", "a"]
 
 
-class TlsServer:
-    """An https server that answers "tls" to everything."""
-
-    def __init__(self, files: certificates.Files) -> None:
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(files.cert, files.key)
-        self.loop = asyncio.new_event_loop()
-        self.port = 0
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._started.wait(20)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(20)
-        self.loop.close()
-
-    def _run(self) -> None:
-        server = self.loop.run_until_complete(self.loop.create_server(_Tls, "127.0.0.1", 0, ssl=self._context))
-        self.port = server.sockets[0].getsockname()[1]
-        self._started.set()
-        self.loop.run_forever()
-        server.close()
-        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
-
-
-class _Tls(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._transport.write(answer("tls", fields="Connection: close\r\n"))
-        self._transport.close()
-
-
 def test_tls(tmp_path: Path) -> None:
     """The certificate must be of a known authority and for this name, unless main.cf says that anybody will do."""
     if reason := certificates.why_not():
         pytest.skip(reason)
     files = certificates.make(tmp_path)
-    with TlsServer(files) as server:
+    with TlsServer(files, answer("tls", fields="Connection: close\r\n")) as server:
         for lines, host, expected in (
             ((f"tls_ca_file = {files.ca}",), "localhost", "tls"),
             ((f"tls_ca_file = {files.ca}",), "127.0.0.1", "tls"),

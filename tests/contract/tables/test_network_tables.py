@@ -9,6 +9,7 @@ import pytest
 from posthouse.tables import socketmap, tcp
 from posthouse.tables.table import Table
 from posthouse.util.errors import TableError
+from posthouse.util.loop import new_event_loop
 from tests.support.lookups import opener
 from tests.support.scripted_server import Script, ScriptedServer, Talk
 from tests.support.table_rigs import ENTRIES, RIGS, Rig
@@ -69,7 +70,8 @@ def run(rig: Rig, body: Body, timeout_s: int = LONG_S) -> None:
         finally:
             opened.close()
 
-    asyncio.run(whole())
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:  # the loop that daemons have
+        runner.run(whole())
 
 
 async def fails(table: Table, key: str = "alpha") -> None:
