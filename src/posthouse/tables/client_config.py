@@ -17,6 +17,7 @@ from posthouse.util import log
 from posthouse.util.errors import ConfigError
 
 _NUMBER_MAX: Final = 2**31 - 1
+_DIGITS_MAX: Final = 20  # more are no number of ours, and int() refuses thousands
 
 
 class ClientConfig:
@@ -56,7 +57,7 @@ class ClientConfig:
         text = self.text(name)
         if not text:
             return default
-        if not (text.isascii() and text.removeprefix("-").isdigit()):
+        if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) <= _DIGITS_MAX):
             raise self.error(name, f'"{text}" is not a whole number')
         value = int(text)
         self._check(name, value, minimum, maximum)
