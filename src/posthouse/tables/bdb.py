@@ -52,7 +52,6 @@ class Bdb(IndexFileTable):
         self._lmdb: Lmdb | None = None
         self._lmdb_path = origin.path + lmdb_table.SUFFIX
         self._lmdb_watch = FileWatch(self._lmdb_path)
-        log.info(f"{self.name}: {self.path} is read as it is; the next {_maker(origin)} writes {self._lmdb_path}")
 
     def _open(self, *, wait: bool) -> IndexFile:
         return read_bdb(self.path, wait=wait)

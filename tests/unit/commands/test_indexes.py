@@ -66,3 +66,14 @@ def test_index_that_cannot_be_made_is_told(etc: Path) -> None:
     [(severity, text)] = said
     assert severity == "warning"
     assert text.startswith(f"hash:{etc}/virtual has no index and none could be made; mail that needs it waits: ")
+
+
+def test_an_index_of_postfix_is_told_once(etc: Path) -> None:
+    """It is used as it is, and not made anew from a text that may have been edited since."""
+    said: list[tuple[str, str]] = []
+    (etc / "virtual.db").write_bytes(b"")
+    given = settings(etc, virtual_alias_maps="hash:{etc}/virtual", relocated_maps="btree:{etc}/virtual")
+    make_missing_indexes(given, lambda severity, text: said.append((severity, text)))
+    new = f"the next postmap makes {etc}/virtual.lmdb"
+    assert said == [("info", f"hash:{etc}/virtual is read from {etc}/virtual.db, which Postfix wrote; {new}")]
+    assert not (etc / "virtual.lmdb").exists()

@@ -47,7 +47,7 @@ def test_what_postmap_wrote_is_read(kind: str, tmp_path: Path) -> None:
     assert postmap(tmp_path, f"{kind}:map").returncode == 0
     with logged() as lines:
         table = _open(tmp_path, f"{kind}:map")
-    assert "map.db is read as it is; the next postmap writes" in lines[0]
+    assert lines == []  # the start has told it once for all daemons (commands/postfix/indexes.py)
     assert dict(table.items()) == CONTENTS
     assert {key: table.get(key.upper()) for key in CONTENTS} == CONTENTS
     assert [table.get(key) for key in ("user3000@example.com", "", "user", "k" * 3000, "alpha\0")] == [None] * 5
