@@ -82,7 +82,7 @@ class MongoDb(RemoteTable):
         try:
             documents = await self._find(self._filter.fill(parts))
         except (PyMongoError, UnicodeError) as error:
-            why = str(error).replace("\n", " ")[:300] or type(error).__name__
+            why = str(error).partition(" (configured timeouts")[0].replace("\n", " ")[:300] or type(error).__name__
             log.warning(f"{self.name}: {why}")
             raise self.failure(why) from None
         return self._keyed.join(self._values(documents), parts)
