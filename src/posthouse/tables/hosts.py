@@ -25,6 +25,8 @@ ATTEMPT_S: Final = 10.0  # seconds for one attempt at one server
 RETRY_S: Final = 60.0  # seconds for which a server that failed is left alone
 IDLE_S: Final = 60.0  # seconds after which a connection that nobody uses is closed
 CONNECTIONS: Final = 4  # to one server at most
+# A name that can be no host's (it has "..", or a label of 64 characters), and an answer nested too deep to be read.
+IMPOSSIBLE: Final = (UnicodeError, RecursionError)
 
 
 class ServerError(Exception):
@@ -127,7 +129,7 @@ class Pool(Generic[C]):
                 return await self._ask_server(server, query)
             except _LeftAloneError:
                 continue
-            except (ServerError, OSError) as error:
+            except (ServerError, OSError, *IMPOSSIBLE) as error:
                 why = self._failed(server, error)
         raise TableError(f"{self._name}: {why or 'all servers have failed lately and are left alone for a while'}")
 

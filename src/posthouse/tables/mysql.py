@@ -102,6 +102,7 @@ class Mysql(SqlTable):
         )
         if not login.user:
             raise config.error("user", "it is missing")
+        self._charset = login.charset
         self._pool = Pool(origin.full_name, hosts, MysqlConnector(login), limits)
         super().__init__(origin, opener, config, timeout_s=self._pool.timeout_s)
         config.finish()
@@ -126,6 +127,8 @@ class Mysql(SqlTable):
             if error.args and (error.args[0] in BROKEN or isinstance(error, errors.InterfaceError)):
                 raise ServerError(_message(error)) from None
             raise self._query_failed(_message(error)) from None
+        except UnicodeEncodeError:
+            raise self._query_failed(f"the key cannot be written in charset {self._charset}") from None
         except GARBAGE as error:
             raise ServerError(f"it does not speak the protocol of MySQL ({error!r})") from None
         if rows is None and self._needs_rows:

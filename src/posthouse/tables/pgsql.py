@@ -76,13 +76,15 @@ class Pgsql(SqlTable):
     async def _query_rows(self, key: Parts, connection: Connection) -> Sequence[Row]:
         encoding = connection.info.encoding
         escaping = pq.Escaping(connection.pgconn)
-        query = self._query.fill(key, lambda text: escaping.escape_string(text.encode(encoding)).decode(encoding))
         try:
+            query = self._query.fill(key, lambda text: escaping.escape_string(text.encode(encoding)).decode(encoding))
             cursor = await connection.execute(query.encode(encoding))  # the administrator's SQL
         except psycopg.Error as error:
             if connection.closed or connection.broken:
                 raise ServerError(_message(error)) from None
             raise self._query_failed(error) from None
+        except UnicodeEncodeError:
+            raise self._query_failed(f"the key cannot be written in encoding {encoding}") from None
         result = cursor.pgresult
         if result is None or result.status != pq.ExecStatus.TUPLES_OK:
             raise self._query_failed("it gives no rows")

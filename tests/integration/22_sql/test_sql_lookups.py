@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from posthouse.util.errors import TableError
 from tests.support.databases import NAME, PASSWORD, ROWS, USER, MariaDb, Postgres
 from tests.support.lookups import logged, opener
 from tests.support.peers import find_peer
@@ -82,6 +83,21 @@ def test_values(make: Make) -> None:
     with logged() as lines:
         assert look_up(make(QUERY), *wanted) == [",".join(values) or None for values in wanted.values()]
     assert [line for line in lines if "empty lookup result" in line and "empty@example.org" in line]
+
+
+@pytest.mark.parametrize("kind", ["pgsql", "mysql"])
+def test_a_key_that_the_encoding_has_not_is_an_error(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """It may be in the table all the same: mail waits; and the process that was asked goes on."""
+    login = f"user = {USER}\npassword = {PASSWORD}\ndbname = {NAME}\ntimeout = 20\n{QUERY}"
+    if kind == "pgsql":
+        where = f"hosts = 127.0.0.1:{request.getfixturevalue('postgres').port}\nencoding = LATIN1\n"
+    else:
+        where = f"hosts = unix:{request.getfixturevalue('mariadb').socket}\ncharset = latin1\n"
+    path = tmp_path / "table.cf"
+    path.write_text(where + login, encoding="utf-8")
+    with pytest.raises(TableError, match="the key cannot be written in"):
+        look_up(f"{kind}:{path}", "ж@example.org")
+    assert look_up(f"{kind}:{path}", "nobody") == [None]
 
 
 def test_hostile_keys(make: Make) -> None:

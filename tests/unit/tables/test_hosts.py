@@ -237,3 +237,20 @@ def test_who_is_cancelled_gives_his_place_back() -> None:
         assert await pool.ask(lines.query) == "a"
 
     run(work())
+
+
+@pytest.mark.parametrize("error", [UnicodeError("label empty or too long"), RecursionError("too deep")])
+def test_what_no_server_can_be_or_say_is_an_error_of_the_lookup(error: Exception) -> None:
+    """A host name with "..", or an answer nested without end, does not end the process."""
+
+    async def fail(_line: Line) -> str:
+        raise error
+
+    async def work() -> None:
+        pool, lines = make("a")
+        with pytest.raises(TableError, match=str(error)):
+            await pool.ask(fail)
+        await asyncio.sleep(0)
+        assert lines.made[0].closed
+
+    run(work())
