@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
+from typing import Final
 
 import posthouse.tables.lmdb as lmdb_table
 from posthouse.config.index_files import OLD_SUFFIX
@@ -19,12 +20,14 @@ from posthouse.tables.bdb_btree import BtreeFile
 from posthouse.tables.bdb_hash import HashFile
 from posthouse.tables.bdb_pages import HASH_MAGIC, Pages
 from posthouse.tables.file_table import Origin
-from posthouse.tables.index_file import BusyError, IndexFile, IndexFileTable
+from posthouse.tables.index_file import BusyError, DamagedError, IndexFile, IndexFileTable
 from posthouse.tables.lmdb import Lmdb
 from posthouse.tables.watch import FileWatch
 from posthouse.util import log
 from posthouse.util.errors import ConfigError, TableError
 from posthouse.util.successor import ask_for_successor, is_out_of_reach
+
+MAX_SIZE: Final = 256 * 1024 * 1024  # bytes of a .db file; a larger one has to become an lmdb file
 
 
 def read_bdb(path: str, *, wait: bool) -> IndexFile:
@@ -37,6 +40,9 @@ def read_bdb(path: str, *, wait: bool) -> IndexFile:
             raise BusyError(f"{path} is being written to") from None
         except OSError:  # a confined process may not lock; then the file has stood still for a second at least
             pass
+        size = os.fstat(descriptor).st_size
+        if size > MAX_SIZE:
+            raise DamagedError(f"{size} bytes are too many for each process to keep in memory")
         data = file.read()
     pages = Pages(data)
     return HashFile(pages) if pages.magic == HASH_MAGIC else BtreeFile(pages)

@@ -66,8 +66,12 @@ class HashFile:
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Give all keys and values, bucket by bucket. Raises DamagedError."""
+        seen = 0
         for bucket in range(self._last + 1):
             for page, places in self._chain(bucket):
+                seen += 1
+                if seen > self._pages.count:
+                    raise DamagedError("a page is in the chains of several buckets")
                 for index in range(0, len(places) - 1, 2):
                     yield self._item(page, places, index), self._item(page, places, index + 1)
 

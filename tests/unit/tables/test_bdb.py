@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from posthouse.tables import lmdb
+from posthouse.tables import bdb, lmdb
 from posthouse.tables.bdb import Bdb, read_bdb
 from posthouse.tables.bdb_btree import BtreeFile
 from posthouse.tables.bdb_hash import HashFile
@@ -270,3 +270,31 @@ def test_an_empty_bucket_that_was_never_written_to() -> None:
     data = bytearray(_first_page())
     data[96] = 1  # the first bucket is on page 1
     assert (_parsed(bytes(data)).get(b"a"), list(_parsed(bytes(data)).items())) == (None, [])
+
+
+@needs_postmap
+def test_buckets_that_share_their_pages_are_damage(tmp_path: Path) -> None:
+    """Listing a file costs no more than its pages, whatever it says."""
+    source(tmp_path, "map", CONTENTS)
+    postmap(tmp_path, "hash:map")
+    data = bytearray((tmp_path / "map.db").read_bytes())
+    spare = data[96:100]
+    for place in range(100, 120, 4):  # the buckets of each doubling begin on other pages
+        data[place : place + 4] = spare
+    for number in range(1, len(data) // 4096):
+        data[number * 4096 + 16 : number * 4096 + 20] = (number + 1 if number < 60 else 0).to_bytes(4, "little")
+        data[number * 4096 + 8 : number * 4096 + 12] = number.to_bytes(4, "little")
+        data[number * 4096 + 25] = 13
+        data[number * 4096 + 20 : number * 4096 + 22] = bytes(2)
+    with pytest.raises(DamagedError, match="in the chains of several buckets"):
+        list(_parsed(bytes(data)).items())
+
+
+@needs_postmap
+def test_a_file_that_is_too_large_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be in the memory of every daemon."""
+    source(tmp_path, "map", {"a": "1"})
+    postmap(tmp_path, "hash:map")
+    monkeypatch.setattr(bdb, "MAX_SIZE", 4096)
+    with pytest.raises(ConfigError, match=r"bytes are too many .*; run: postmap hash:map"):
+        _open(tmp_path, "hash:map")
