@@ -320,6 +320,21 @@ def test_forwarding_waits_for_cleanup(case: Case) -> None:
     assert case.one("team@x").outcome == DEFERRED
 
 
+@pytest.mark.parametrize(
+    ("aliases", "wanted"),
+    [
+        ({'"a,b"': "a@y", "a,b": "b@y"}, "a@y"),
+        ({"a,b": "b@y"}, "b@y"),
+        ({'"a,b+x"': "c@y", '"a,b"': "a@y"}, "c@y"),
+    ],
+)
+def test_an_alias_that_needs_quotes(case: Case, aliases: dict[str, str], wanted: str) -> None:
+    """In quoted form, as postalias of Postfix 3.12 writes it, or without quotes, as it was before and is here."""
+    case.aliases = aliases
+    case.one('"a,b+x"@x')
+    assert case.forwarded == [[wanted]]
+
+
 def test_the_alias_of_the_whole_address_comes_first(case: Case) -> None:
     """Then that without the extension; a user comes last."""
     case.aliases = {"joe+work": "a@y", "joe": "b@y"}

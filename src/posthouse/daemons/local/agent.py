@@ -34,7 +34,7 @@ from posthouse.ipc.cleanup import CleanupClient
 from posthouse.ipc.delivery import DeliverTo
 from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, Envelope, RecipientResult
 from posthouse.ipc.runas_wire import JobKind
-from posthouse.protocol.address import split_address, split_extension, unquote_address
+from posthouse.protocol.address import quote_local_part, split_address, split_extension, unquote_address
 from posthouse.tables.maps import Maps
 from posthouse.util import eager, log
 from posthouse.util.errors import TemporaryError
@@ -131,10 +131,16 @@ class LocalAgent:
             text = f"mail forwarding loop for {rcpt.address}"
             return RecipientResult(rcpt.rcpt_id, BOUNCED, "5.4.6", text, RELAY)
         for name in dict.fromkeys((person.local_part, person.user)):
-            value = await self._tables.aliases.find(name)
+            value = await self._find_alias(name)
             if value is not None:
                 return await self._alias(delivery, rcpt, name, parse_targets(value))
         return await self._account(delivery, rcpt, person)
+
+    async def _find_alias(self, name: str) -> str | None:
+        """Look up an alias in quoted form, as Postfix 3.12 stores it, and then without quotes, as all others do."""
+        quoted = quote_local_part(name)
+        value = await self._tables.aliases.find(quoted)
+        return value if value is not None or quoted == name else await self._tables.aliases.find(name)
 
     async def _alias(self, delivery: Delivery, rcpt: DeliverTo, name: str, targets: list[Target]) -> RecipientResult:
         """Deliver to what an alias names; itself means the user of that name (facts B11.01)."""
@@ -169,7 +175,7 @@ class LocalAgent:
     async def _alias_sender(self, delivery: Delivery, name: str, domain: str) -> str:
         """Errors about a list go to its owner, if owner-NAME is an alias (aliases(5))."""
         sender = delivery.request.envelope.sender
-        if not sender or name.startswith("owner-") or await self._tables.aliases.find(f"owner-{name}") is None:
+        if not sender or name.startswith("owner-") or await self._find_alias(f"owner-{name}") is None:
             return sender
         return f"owner-{name}@{domain}" if domain else f"owner-{name}"
 
