@@ -19,6 +19,7 @@ from posthouse.config.load import config_directory, load_settings
 from posthouse.config.parameters import DEFAULT_DATABASE_TYPE
 from posthouse.tables.blocking import BlockingLookups
 from posthouse.tables.open import Opener
+from posthouse.tables.remote import RemoteTable
 from posthouse.tables.table import LocalTable, Table, TableFlags, WritableTable
 from posthouse.util import log
 from posthouse.util.errors import ConfigError, TableError
@@ -188,7 +189,7 @@ def _shown(arguments: Arguments, value: str) -> str:
 
 
 def _dump(command: Command, arguments: Arguments, table: Table) -> None:
-    if not isinstance(table, LocalTable):
+    if not isinstance(table, (LocalTable, RemoteTable)):
         raise TableError(f"{table.name}: sequence operation is not supported")
     for key, value in table.items():
         shown = _shown(arguments, value)

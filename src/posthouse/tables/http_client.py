@@ -59,7 +59,7 @@ class HttpStream:
         octets += (http.send(h11.Data(data=body)) or b"") if body else b""
         octets += http.send(h11.EndOfMessage()) or b""
         answer = await self.stream.exchange(octets, _AnswerParser(http, self._size_limit))
-        if http.our_state is h11.DONE and http.their_state is h11.DONE:
+        if _may_go_on(http):
             http.start_next_cycle()
         else:
             self.stream.retire()
@@ -126,6 +126,11 @@ class _AnswerParser:
         if self._http.trailing_data[0]:
             raise ValueError("octets behind the answer")
         return Answer(self._response.status_code, tuple(self._response.headers), bytes(self._body))
+
+
+def _may_go_on(http: h11.Connection) -> bool:
+    """Whether another request may follow on the connection."""
+    return http.our_state is h11.DONE and http.their_state is h11.DONE
 
 
 def parse_field(text: str) -> tuple[str, str] | None:

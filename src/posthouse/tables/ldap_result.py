@@ -2,7 +2,7 @@
 
 An entry with a terminal attribute gives the values of that and nothing else. Leaf attributes count only in an entry
 without special ones; these hold names (DN) or URLs of entries whose attributes belong to the result, in the place of
-the reference. `recursion_limit` levels are searched, the key itself among them, without a stack of calls. Source: ldap_table(5).
+the reference. `recursion_limit` levels are searched, the key itself among them. Source: ldap_table(5).
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence

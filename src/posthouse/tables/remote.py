@@ -8,7 +8,7 @@ None (facts B15.04). Source: facts/tables.tsv, "table errors".
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Final, TypeVar
 
 from posthouse.tables.file_table import Origin
@@ -45,6 +45,10 @@ class RemoteTable(Table):
     @abstractmethod
     async def _ask(self, key: str) -> str | None:
         """Look up a key that is folded already. Runs as a task. Raises TableError."""
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """Give all entries. Raises TableError: this type has no list of entries."""
+        raise TableError(f"{self.name}: sequence operation is not supported")
 
     def close(self) -> None:
         """End lookups that are under way; a subclass closes its connections."""

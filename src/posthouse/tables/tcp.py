@@ -58,6 +58,6 @@ def open_table(origin: Origin, _opener: Opener) -> TcpTable:
         host = parse_host(origin.name, 0)
     except ValueError:
         host = Host("")
-    if not (host.path or host.port):
+    if not (origin.name.startswith("unix:") if host.path else host.port):
         raise ConfigError(f'bad tcp table "{origin.name}"; write host:port, [address]:port or unix:/path')
     return TcpTable(origin, host)

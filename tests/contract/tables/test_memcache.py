@@ -176,6 +176,20 @@ def test_a_backup(server: Full) -> None:
     run(server.settings("backup = internal:backup", "max_try = 1"), body)
 
 
+def test_the_list_of_entries(server: Full) -> None:
+    """It is that of the backup; memcached has none."""
+
+    async def with_backup(table: WritableRemoteTable, _opened: Opener) -> None:
+        assert list(table.items()) == [("x", "y")]
+
+    async def without(table: WritableRemoteTable, _opened: Opener) -> None:
+        with pytest.raises(TableError, match="needs a backup"):
+            table.items()
+
+    run(server.settings("backup = inline:{x=y}"), with_backup)
+    run(server.settings(), without)
+
+
 def test_a_backup_that_cannot_be_written(server: Full) -> None:
     """A change is an error; lookups go on."""
 
@@ -218,7 +232,7 @@ def test_commands_are_tried_again(server: Full) -> None:
         ("memcache = inet:localhost:x", "memcache: "),
         ("key_format = %x", "key_format: "),
         ("key_digest = rot13", "key_digest: "),
-        ("domain = hasch:/x", "domain: "),
+        ("domain = {", "domain: "),
         ("max_try = 0", "max_try: "),
         ("backup = hasch:/x", "hasch"),
         ("ttl = -1", "ttl: "),

@@ -127,6 +127,7 @@ def test_the_same_as_postfix(tmp_path: Path) -> None:
         "socketmap:unix:map",
         "socketmap:inet:host:x:map",
         "tcp:host",
+        "tcp:/path",
         "tcp:host:x",
         "tcp:host:70000",
         "tcp:[::1:25",

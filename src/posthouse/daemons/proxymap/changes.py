@@ -8,7 +8,7 @@ from posthouse.ipc.proxymap import FOUND, NOT_FOUND, Delete, Entries, LookupResu
 from posthouse.ipc.stream import Channel
 from posthouse.tables import lmdb
 from posthouse.tables.open import Opener, split_spec
-from posthouse.tables.remote import WritableRemoteTable
+from posthouse.tables.remote import RemoteTable, WritableRemoteTable
 from posthouse.tables.table import LocalTable, Table, WritableTable, is_utf8
 from posthouse.util import log
 from posthouse.util.errors import ConfigError, TableError
@@ -57,7 +57,7 @@ class Changes:
     def _entries(self, table: Table, client: Channel[ToProxymap], record: Sequence) -> Entries:
         key = client, record.table
         if record.start <= 0 or key not in self._lists:
-            if not isinstance(table, LocalTable):
+            if not isinstance(table, (LocalTable, RemoteTable)):
                 raise TableError(f"{table.name}: sequence operation is not supported")
             self._lists[key] = [entry for entry in table.items() if is_utf8(entry[0]) and is_utf8(entry[1])]
         start = max(record.start, 0)
