@@ -7,6 +7,7 @@ Debian's Postfix does not have yet; its daemons tell theirs when they are verbos
 import re
 import smtplib
 import time
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -15,6 +16,7 @@ from tests.conftest import Start
 from tests.support.instance import MASTER_CF, Instance
 from tests.support.net import LOOPBACK
 
+Ask = Callable[[Instance], dict[str, dict[str, list[str]]]]
 OURS: Final = re.compile(r'inline:\{(\w+)=x\} lookup: "(.*)" = "not_found"$', re.MULTILINE)
 THEIRS: Final = re.compile(r"maps_find: (?:inline:\{)?(\w+)(?:=x\})?: (.*): not found$", re.MULTILINE)
 MAPS: Final = (
@@ -38,6 +40,8 @@ ADDRESSES: Final = (
     "user+ext@example.test",
     "User+Ext@Example.Test",
     "owner-list@example.test",
+    "list-request+ext@far.test",
+    "user-ext@far.test",
     "user@sub.virtual.test",
     "user+ext@sub.virtual.test",
     "user+ext@sub.relay.test",
@@ -56,7 +60,7 @@ ADDRESSES: Final = (
 BY_SMTPD: Final = re.compile(r" postfix/(?:smtpd|trivial-rewrite)\[(?!.*sender_dependent)")
 
 
-def _main(prefix: str) -> dict[str, str]:
+def _main(prefix: str, parents: str, delimiters: str) -> dict[str, str]:
     """Give a main.cf whose tables have nothing in them but their own names."""
     tables = {name: f"{prefix}inline:{{{name}=x}}" for name in (*MAPS, *LISTED, *ACCESS)}
     return {
@@ -66,8 +70,8 @@ def _main(prefix: str) -> dict[str, str]:
         "virtual_mailbox_base": "/nowhere",
         "virtual_alias_domains": "",
         "relay_domains": "relay.test",
-        "parent_domain_matches_subdomains": "relay_domains",
-        "recipient_delimiter": "+",
+        "parent_domain_matches_subdomains": parents,
+        "recipient_delimiter": delimiters,
         "local_transport": "discard:",
         "virtual_transport": "discard:",
         "relay_transport": "discard:",
@@ -88,7 +92,7 @@ def _settled(server: Instance, start: int) -> str:
     """Give what was logged from `start` on, once nothing more comes."""
     text = server.log()
     while True:
-        time.sleep(0.15)
+        time.sleep(0.1)
         if (now := server.log()) == text:
             return now[start:]
         text = now
@@ -125,12 +129,20 @@ def _asked_by_smtpd(server: Instance) -> dict[str, dict[str, list[str]]]:
 
 @pytest.mark.root
 @pytest.mark.integration
-@pytest.mark.parametrize("way", ["cleanup", "smtpd"])
-def test_keys_are_those_of_postfix(posthouse: Start, postfix_peer: Start, way: str) -> None:
+@pytest.mark.parametrize(
+    ("ask", "parents", "delimiters"),
+    [
+        (_asked_by_cleanup, "relay_domains", "+"),
+        (_asked_by_smtpd, "relay_domains", "+-"),
+        (_asked_by_smtpd, "relay_domains, smtpd_access_maps, transport_maps", ""),
+    ],
+)
+def test_keys_are_those_of_postfix(
+    posthouse: Start, postfix_peer: Start, ask: Ask, parents: str, delimiters: str
+) -> None:
     """The same keys in the same order, for each table and address."""
-    ask = _asked_by_cleanup if way == "cleanup" else _asked_by_smtpd
-    ours = ask(posthouse(main=_main("debug:")))
-    theirs = ask(postfix_peer(main=_main(""), master_cf=VERBOSE.sub(r"\1 -v", MASTER_CF)))
+    ours = ask(posthouse(main=_main("debug:", parents, delimiters)))
+    theirs = ask(postfix_peer(main=_main("", parents, delimiters), master_cf=VERBOSE.sub(r"\1 -v", MASTER_CF)))
     differences = [
         f"{address} {table}:\n  ours   {ours[address].get(table)}\n  theirs {theirs[address].get(table)}"
         for address in ADDRESSES
