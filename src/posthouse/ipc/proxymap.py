@@ -11,6 +11,9 @@ from posthouse.ipc.stream import Protocol, Request
 NAME: Final = "proxymap"
 VERSION: Final = 2
 
+MAX_VALUE: Final = 4_000_000  # characters; whatever they are, a record with so many is a frame that may be sent
+MAX_WHY: Final = 1000  # characters of a reason
+
 FOUND, NOT_FOUND, RETRY, DENIED = 0, 1, 2, 3
 
 

@@ -32,7 +32,8 @@ from posthouse.util.errors import ConfigError, TableError
 
 try:
     from valkey import asyncio as valkey
-    from valkey.exceptions import ResponseError, ValkeyError
+    from valkey.asyncio.connection import DefaultParser
+    from valkey.exceptions import InvalidResponse, ResponseError, ValkeyError
 except ImportError:
     raise ConfigError(
         "redis tables need the Python package valkey: pip install 'posthouse[redis]' (Debian 12 has none)"
@@ -41,8 +42,27 @@ except ImportError:
 PORT: Final = 6379
 MAX_DB: Final = 65535
 MAX_TTL: Final = 2**31 - 1
+ANSWER_LIMIT: Final = 10_000_000  # octets of one answer
 # command → how many words it has in all
 COMMANDS: Final = {"GET": 2, "HGET": 3, "HVALS": 2, "SMEMBERS": 2, "LRANGE": 4, "ZRANGE": 4}
+
+
+class _Parser(DefaultParser):  # type: ignore[misc]  # it has no annotations
+    """The library's, with a limit: it would keep whatever a server says before it looks at it."""
+
+    async def _read(self, length: int) -> bytes:
+        self._check(length)
+        octets: bytes = await super()._read(length)
+        return octets
+
+    async def _readline(self) -> bytes:
+        self._check(0)
+        octets: bytes = await super()._readline()
+        return octets
+
+    def _check(self, length: int) -> None:
+        if self._pos + length > ANSWER_LIMIT:
+            raise InvalidResponse(f"an answer of more than {ANSWER_LIMIT} octets")
 
 
 class _Socket:
@@ -134,6 +154,9 @@ class Redis(WritableRemoteTable):
             return None
         reply = await self._run(self._filled(parts))
         values = reply if isinstance(reply, (list, set, tuple)) else (reply,)
+        if not all(value is None or isinstance(value, (bytes, int)) for value in values):
+            log.warning(f"{self.name}: the server gives values that are neither text nor a number")
+            raise self.failure("the server gives values that are neither text nor a number")
         return self._keyed.join((_decode(value) for value in values), parts)
 
     async def _store(self, key: str, value: str) -> None:
@@ -208,6 +231,7 @@ def _read_words(config: ClientConfig) -> dict[str, Any]:
         "socket_timeout": None,
         "lib_name": None,
         "lib_version": None,
+        "parser_class": _Parser,
     }
 
 

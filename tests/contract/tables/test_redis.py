@@ -1,6 +1,5 @@
 """redis: tables at Debian's redis-server: commands, login, TLS, changes, and what the server refuses."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +8,8 @@ import pytest
 from posthouse.tables.remote import WritableRemoteTable
 from posthouse.util.errors import ConfigError, TableError
 from tests.support import certificates
-from tests.support.lookups import opener
+from tests.support.lookups import opener, run_async
+from tests.support.scripted_server import Script, ScriptedServer, Talk
 from tests.support.table_rigs import RedisRig
 
 
@@ -64,7 +64,7 @@ def ask(spec: str, *keys: str) -> list[str | None]:
         opened.close()
         return found
 
-    return asyncio.run(body())
+    return run_async(body())
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,9 @@ def test_changes(server: Full) -> None:
         await table.put("new@example.org", "at last")
         opened.close()
 
-    asyncio.run(body(server.settings("query = GET cache:%s", "ttl = 1000")))
+    run_async(body(server.settings("query = GET cache:%s", "ttl = 1000")))
     assert server.talk("TTL", "cache:new@example.org") in (b":1000\r\n", b":999\r\n", b":998\r\n")
-    asyncio.run(body(server.settings("query = HGET cache %s")))
+    run_async(body(server.settings("query = HGET cache %s")))
     assert server.talk("HGET", "cache", "new@example.org") == b"$7\r\nat last\r\n"
 
 
@@ -165,7 +165,7 @@ def test_tables_that_cannot_be_changed(server: Full) -> None:
                 await change
 
     for lines in (("query = SMEMBERS %s",), ("result_format = <%s>",)):
-        asyncio.run(body(server.settings(*lines)))
+        run_async(body(server.settings(*lines)))
 
 
 @pytest.mark.parametrize(
@@ -186,3 +186,41 @@ def test_wrong_settings(line: str, why: str, tmp_path: Path) -> None:
     (tmp_path / "r.cf").write_text(f"{line}\n")
     with pytest.raises(ConfigError, match=why):
         opener().open(f"redis:{tmp_path}/r.cf")
+
+
+def endless(talk: Talk) -> None:
+    """Send a value that was said to have gigabytes, until the client has enough."""
+    talk.line()
+    talk.say(b"$4000000000\r\n")
+    while True:
+        talk.say(b"x" * 1_000_000)
+
+
+def small_lines(talk: Talk) -> None:
+    """Send values without end, each a small one."""
+    talk.line()
+    talk.say(b"*2000000000\r\n")
+    while True:
+        talk.say(b"$1\r\nx\r\n" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        (endless, "an answer of more than"),
+        (small_lines, "an answer of more than"),
+        (lambda talk: (talk.line(), talk.say(b"*1\r\n" * 5000), talk.hang()), "recursion"),
+        (lambda talk: (talk.line(), talk.say(b"*1\r\n*1\r\n+a\r\n"), talk.hang()), "neither text nor a number"),
+        (lambda talk: (talk.line(), talk.say(b"*1\r\n-ERR no\r\n"), talk.hang()), "neither text nor a number"),
+    ],
+)
+def test_answers_without_measure(script: Script, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hostile server costs one lookup: neither the memory nor the life of the process that asks it."""
+    if reason := Full.why_not():
+        pytest.skip(reason)
+    monkeypatch.setattr("posthouse.tables.redis.ANSWER_LIMIT", 1_000_000)
+    with ScriptedServer(script) as server:
+        (tmp_path / "table.cf").write_text(f"hosts = 127.0.0.1:{server.port}\ntimeout = 60\n")
+        (found,) = ask(f"redis:{tmp_path}/table.cf", "key")
+    assert found is not None
+    assert why in found, found

@@ -14,6 +14,8 @@ from posthouse.ipc.proxymap import (
     DENIED,
     FOLD,
     FOUND,
+    MAX_VALUE,
+    MAX_WHY,
     NOT_FOUND,
     RETRY,
     SERVER,
@@ -124,10 +126,15 @@ async def _look_up(table: Table, record: Lookup) -> LookupResult:
         return LookupResult(record.id, NOT_FOUND, "")
     if not is_utf8(value):  # the records between daemons are UTF-8
         raise TableError(f"{record.table}: the value is not UTF-8")
+    if len(value) > MAX_VALUE:
+        why = f"{record.table}: a value of {len(value)} characters; the limit is {MAX_VALUE}"
+        log.warning(why)
+        raise TableError(why)
     return LookupResult(record.id, FOUND, value)
 
 
 def _failed(record: ToProxymap, status: int, why: str) -> FromProxymap:
+    why = why[:MAX_WHY]  # it may quote a value
     if isinstance(record, Sequence):
         return Entries(record.id, status, why, [])
     return LookupResult(record.id, status, why)
