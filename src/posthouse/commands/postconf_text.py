@@ -1,11 +1,13 @@
 """How postconf(1) writes: "name = value" lines, folding at 80 columns, JSON lines; and its messages."""
 
+import re
 import sys
 from collections.abc import Iterable
 from typing import Final
 
 LINE_LIMIT: Final = 80  # columns, with -f
 INDENT: Final = "    "
+_WORD: Final = re.compile(r"[^ \t\r\n]+")
 
 
 class UsageError(Exception):
@@ -33,8 +35,8 @@ class Printer:
         self._with_value = "H" not in flags
 
     def show(self, name: str, value: str) -> None:
-        """Write one setting; white space in values is one blank."""
-        self.show_words(name, value.split())
+        """Write one setting; white space between its words is one blank."""
+        self.show_words(name, _WORD.findall(value))
 
     def show_words(self, name: str, words: Iterable[str]) -> None:
         """Write one setting that is made of words."""

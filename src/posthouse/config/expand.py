@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from posthouse.config.level import LEVEL_OPERATORS
+from posthouse.config.lists import WHITE
 
 Lookup = Callable[[str], str | None]
 Function = Callable[[str], str]
@@ -57,7 +58,7 @@ def compare(operator: str, left: str, right: str) -> bool:
 def domain_to_ascii(domain: str) -> str:
     """Give the A-label form of a domain name (RFC 5891, without the registration checks)."""
     labels = []
-    for label in domain.strip().split("."):
+    for label in domain.strip(WHITE).split("."):
         is_plain = label.isascii() or len(label) > MAX_LABEL
         ascii_form = label if is_plain else "xn--" + label.casefold().encode("punycode").decode("ascii")
         labels.append(ascii_form)
@@ -207,7 +208,7 @@ class _Run:
         elif (rest := _skip_blanks(body, end + 1)) < len(body):
             self._problem_at("unexpected input", body, at + 1, rest)
         else:
-            self.out.append(self.functions[name](self._inner(body[at + 1 : end].strip())))
+            self.out.append(self.functions[name](self._inner(body[at + 1 : end].strip(WHITE))))
 
     def _inner(self, text: str) -> str:
         """Expand a part on its own and return it instead of putting it out."""
@@ -275,13 +276,13 @@ class _Run:
         if rest == len(body):
             return choice
         if not first_is_true:
-            self._show("unexpected input", body[start:rest].rstrip(), body[rest:])
+            self._show("unexpected input", body[start:rest].rstrip(WHITE), body[rest:])
         elif body[rest] != ":":
-            self._show('":" expected', body[start:rest].rstrip(), body[rest:])
+            self._show('":" expected', body[start:rest].rstrip(WHITE), body[rest:])
         else:
             other, start, rest = self._alternative(body, rest + 1)
             if rest < len(body):
-                self._show("unexpected input", body[start:rest].rstrip(), body[rest:])
+                self._show("unexpected input", body[start:rest].rstrip(WHITE), body[rest:])
             return _Choice(alternative, other)
         return choice
 

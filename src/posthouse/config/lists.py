@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Final
 
 SEPARATORS: Final = frozenset(", \t\r\n")  # between items of a list
-BLANKS: Final = frozenset(" \t\r\n\v\f")
+WHITE: Final = " \t\r\n\v\f"  # the white space of ASCII: a no-break space is part of a word
+BLANKS: Final = frozenset(WHITE)
 _BRACE: Final = re.compile(r"[{}]")
 _WORD: Final = re.compile(r"[^ \t\r\n\v\f]+")
 _QUOTED_WORD: Final = re.compile(r'(?:"(?:[^"\\]|\\.|\\\Z)*+(?:"|\Z)|\\.|[^ \t\r\n\v\f"\\]|\\\Z)++', re.DOTALL)
@@ -75,10 +76,10 @@ def unwrap(item: str) -> tuple[str, str]:
         return item, ""
     end = closing_brace(item)
     if end < 0:
-        return item[1:].strip(), f"missing '}}' in \"{item}\""
+        return item[1:].strip(WHITE), f"missing '}}' in \"{item}\""
     if end < len(item) - 1:
-        return item[1:end].strip(), f"syntax error after '}}' in \"{item}\""
-    return item[1:end].strip(), ""
+        return item[1:end].strip(WHITE), f"syntax error after '}}' in \"{item}\""
+    return item[1:end].strip(WHITE), ""
 
 
 def parse_items(text: str) -> tuple[str, ...]:
@@ -92,7 +93,7 @@ def parse_items(text: str) -> tuple[str, ...]:
 def strip_braces(item: str) -> str:
     """Take the outer braces of `{ a = b }` away; other items stay as they are."""
     if item.startswith("{") and closing_brace(item) == len(item) - 1:
-        return item[1:-1].strip()
+        return item[1:-1].strip(WHITE)
     return item
 
 
@@ -138,19 +139,19 @@ def comment_fault(comment: tuple[str, ...]) -> str:
 
 def split_name_value(text: str) -> tuple[str, str]:
     """Split "name = value"; a name in double quotes keeps its quotes. Raises ValueError."""
-    text = text.strip()
+    text = text.strip(WHITE)
     if text.startswith('"'):
         end = text.find('"', 1)
         if end < 0:
             raise ValueError("unbalanced '\"'")
-        name, rest = text[: end + 1], text[end + 1 :].lstrip()
+        name, rest = text[: end + 1], text[end + 1 :].lstrip(WHITE)
         if not rest.startswith("="):
             raise ValueError("missing '=' after attribute name")
-        return name, rest[1:].strip()
+        return name, rest[1:].strip(WHITE)
     name, equals, value = text.partition("=")
-    name = name.strip()
+    name = name.strip(WHITE)
     if not name:
         raise ValueError("missing attribute name")
     if not equals or any(blank in name for blank in BLANKS):
         raise ValueError("missing '=' after attribute name")
-    return name, value.strip()
+    return name, value.strip(WHITE)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from posthouse.config.lists import BLANKS, split_name_value, split_tokens, unwrap
+from posthouse.config.lists import BLANKS, WHITE, split_name_value, split_tokens, unwrap
 from posthouse.config.logical import LogicalLine, read_lines
 from posthouse.util.errors import ConfigError
 
@@ -240,8 +240,8 @@ def overrides_of(arguments: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for word in words:
         if word == "-o":
             name, equals, value = next(words, "").partition("=")
-            if equals and name.strip():
-                yield name.strip(), value.strip()
+            if equals and name.strip(WHITE):
+                yield name.strip(WHITE), value.strip(WHITE)
         elif not word.startswith("-") or word in ("-", "--"):
             return
 

@@ -157,6 +157,12 @@ def test_raw_values_are_not_expanded(run: Run) -> None:
     assert run("-x").status == 0
 
 
+def test_other_white_space_is_shown_as_it_is(run: Run) -> None:
+    """Only blanks, tabs and line ends separate words."""
+    main = LEVEL + "mail_name = a\u00a0 b\x0b\x0cc\t\u3000d\n"
+    assert run("-h", "mail_name", main=main, master="").out == "a\u00a0 b\x0b\x0cc \u3000d\n"
+
+
 def test_old_names_are_the_user_s(run: Run) -> None:
     """They are not listed among the built-in ones."""
     main = LEVEL + "virtual_maps = hash:x\n"

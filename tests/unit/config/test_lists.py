@@ -155,3 +155,11 @@ def test_balance_is_that_of_the_levels(text: str) -> None:
     item = "{" + text
     assert is_balanced(item) or closing_brace(item) < 0 or item.count("{") > 1
     assert is_balanced("}" + item) == is_balanced(item)
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u3000", "\u2028", "\x1f", "\x85"])
+def test_only_the_white_space_of_ascii_counts(blank: str) -> None:
+    """Other blanks are part of a word, as they are in Postfix, which sees their octets."""
+    assert split_name_value(f"a = {blank}b{blank}") == ("a", f"{blank}b{blank}")
+    assert parse_words(f"{{ a{blank} }}") == (f"a{blank}",)
+    assert unwrap(f"{{ {blank} }}") == (blank, "")
