@@ -145,6 +145,11 @@ SMTPUTF8_ENABLE: Final = Boolean(
     "${{$compatibility_level} <level {1} ? {no} : {yes}}",
     doc="Take and send internationalized mail (SMTPUTF8, RFC 6531).",
 )
+DAEMON_TABLE_OPEN_ERROR_IS_FATAL: Final = Boolean(
+    "daemon_table_open_error_is_fatal",
+    "no",
+    doc="End a daemon whose table cannot be opened; no: only what needs the table fails, temporarily.",
+)
 SOCKETMAP_MAX_QUERY_SIZE: Final = Integer(
     "socketmap_max_query_size", "10000", doc="The longest socketmap query in bytes; more is not found.", minimum=1
 )
@@ -229,6 +234,7 @@ MAIL_PARAMETERS: Final = (
     ALLOW_MIN_USER,
     OWNER_REQUEST_SPECIAL,
     SMTPUTF8_ENABLE,
+    DAEMON_TABLE_OPEN_ERROR_IS_FATAL,
     SOCKETMAP_MAX_QUERY_SIZE,
     SOCKETMAP_MAX_REPLY_SIZE,
     MESSAGE_SIZE_LIMIT,

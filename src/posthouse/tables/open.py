@@ -13,7 +13,7 @@ from typing import Final
 
 from posthouse.config.check_tables import KNOWN_TYPES
 from posthouse.config.lists import is_balanced, split_tokens
-from posthouse.config.parameters import SMTPUTF8_ENABLE
+from posthouse.config.parameters import DAEMON_TABLE_OPEN_ERROR_IS_FATAL, SMTPUTF8_ENABLE
 from posthouse.config.settings import Settings
 from posthouse.tables.composite import Composite, PipeMap, UnionMap, debug_table
 from posthouse.tables.fail import Fail
@@ -130,6 +130,7 @@ class Opener:
     def __init__(self, settings: Settings, *, proxy: ProxyClient | None = None, base_dir: str = "") -> None:
         self.settings = settings
         self._utf8 = settings[SMTPUTF8_ENABLE]
+        self._must_open = settings[DAEMON_TABLE_OPEN_ERROR_IS_FATAL]
         self._proxy = proxy
         self._base_dir = base_dir
         self._open: dict[tuple[str, TableFlags], Table] = {}
@@ -146,11 +147,13 @@ class Opener:
     def open_or_fail(self, spec: str, flags: TableFlags = DEFAULT_FLAGS) -> Table:
         """Open a table; one that cannot be opened is logged and answers every lookup with TableError.
 
-        Source: postconf(5), daemon_table_open_error_is_fatal.
+        Raises ConfigError: with daemon_table_open_error_is_fatal (postconf(5)).
         """
         try:
             return self.open(spec, flags)
         except ConfigError as error:
+            if self._must_open:
+                raise
             log.error(error.why)
             return Fail(spec, error.why, flags)
 

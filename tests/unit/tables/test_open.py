@@ -125,3 +125,13 @@ def test_system_accounts_as_tables() -> None:
     assert group.startswith("root:")
     assert now(tables.open("unix:passwd.byname").lookup("no such user")) is None
     assert now(tables.open("unix:passwd.byname").lookup("root\0x")) is None
+
+
+def test_a_table_that_cannot_be_opened_may_end_the_daemon() -> None:
+    """With daemon_table_open_error_is_fatal; otherwise what needs the table waits."""
+    spec = "texthash:/nowhere/table"
+    with pytest.raises(ConfigError, match="/nowhere/table"):
+        open_maps([spec], opener(daemon_table_open_error_is_fatal="yes"))
+    with logged() as lines, pytest.raises(TableError):
+        now(open_maps([spec], opener()).find("a"))
+    assert lines[0].startswith("error: open ")
