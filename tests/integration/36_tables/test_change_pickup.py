@@ -9,6 +9,7 @@ import re
 import smtplib
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -87,12 +88,12 @@ def test_a_session_sees_every_change(posthouse: Start) -> None:
         assert all("Ok" in _ask(session, kind) for kind in KINDS)
         for kind in KINDS:
             _write(server, server.config_directory / "tables" / kind, kind, f"REJECT second {kind}")
-            _wait(lambda kind=kind: _ask(session, kind), f"second {kind}", server)  # type: ignore[misc]
+            _wait(partial(_ask, session, kind), f"second {kind}", server)
         for kind in OLD:
             path = server.config_directory / "tables" / kind
             path.write_text(_text(kind, f"REJECT third {kind}"), encoding="ascii")
             assert server.command("postmap", f"{kind}:{path}").returncode == 0
-            _wait(lambda kind=kind: _ask(session, kind), f"third {kind}", server)  # type: ignore[misc]
+            _wait(partial(_ask, session, kind), f"third {kind}", server)
     refusing = set(re.findall(r"smtpd\[(\d+)\]: NOQUEUE: reject", server.log()))
     assert len(refusing) == 1, refusing
     assert "panic" not in server.log()
@@ -107,6 +108,12 @@ def test_what_only_root_may_read_comes_in_by_a_successor(posthouse: Start) -> No
         path.chmod(0o600)
 
     server = _start(posthouse, close)
+
+    def ask(kind: str) -> str:
+        with smtplib.SMTP("127.0.0.1", server.port, timeout=20) as other:
+            other.ehlo("client.example.test")
+            return _ask(other, kind)
+
     with smtplib.SMTP("127.0.0.1", server.port, timeout=20) as session:
         session.ehlo("client.example.test")
         assert all("Ok" in _ask(session, kind) for kind in KINDS)
@@ -116,12 +123,14 @@ def test_what_only_root_may_read_comes_in_by_a_successor(posthouse: Start) -> No
             made = _write(server, fresh, kind, f"REJECT second {kind}")
             close(made)
             made.rename(server.config_directory / "tables" / made.name)
-
-            def ask(kind: str = kind) -> str:
-                with smtplib.SMTP("127.0.0.1", server.port, timeout=20) as other:
-                    other.ehlo("client.example.test")
-                    return _ask(other, kind)
-
-            _wait(ask, f"second {kind}", server)
+            _wait(partial(ask, kind), f"second {kind}", server)
+        for kind in OLD:  # an lmdb file takes over
+            fresh = server.config_directory / "new" / kind
+            fresh.write_text(_text(kind, f"REJECT third {kind}"), encoding="ascii")
+            assert server.command("postmap", f"{kind}:{fresh}").returncode == 0
+            made = Path(f"{fresh}.lmdb")
+            close(made)
+            made.rename(server.config_directory / "tables" / made.name)
+            _wait(partial(ask, kind), f"third {kind}", server)
         assert session.docmd("RSET")[0] == 250
     assert "panic" not in server.log()
