@@ -1,5 +1,6 @@
 """Help for tests of tables and rewriting: running lookups that do not wait, and reading what was logged."""
 
+import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -7,6 +8,7 @@ from typing import TypeVar
 from posthouse.config.settings import Settings
 from posthouse.tables.open import Opener
 from posthouse.util import log
+from posthouse.util.loop import new_event_loop
 
 T = TypeVar("T")
 
@@ -19,6 +21,12 @@ def now(coroutine: Coroutine[object, None, T]) -> T:
         value: T = stop.value
         return value
     raise AssertionError("it waits")
+
+
+def run_async(coroutine: Coroutine[object, None, T]) -> T:
+    """Run a coroutine on the event loop that daemons have, and return its value."""
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(coroutine)
 
 
 def opener(base_dir: str = "", **settings: str) -> Opener:

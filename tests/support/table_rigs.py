@@ -98,6 +98,7 @@ class Rig(ABC):
         """Stop it: connections are taken by the kernel, and nothing answers."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)  # all its threads
 
     def go_on(self) -> None:
         """Let it run again."""

@@ -1,6 +1,5 @@
 """http-json: and https-json: tables: requests, answers, what is cached, TLS, and servers that mean no good."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 from posthouse.tables.table import SENSITIVE
 from posthouse.util.errors import ConfigError, TableError
 from tests.support import certificates
-from tests.support.lookups import opener
+from tests.support.lookups import opener, run_async
 from tests.support.scripted_server import ScriptedServer, Talk
 from tests.support.tls_server import TlsServer
 
@@ -60,7 +59,7 @@ def ask(name: str, *keys: str) -> list[str | None]:
         opened.close()
         return found
 
-    return asyncio.run(body())
+    return run_async(body())
 
 
 @pytest.mark.parametrize(

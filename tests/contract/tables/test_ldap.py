@@ -1,6 +1,5 @@
 """ldap: tables beside Debian's Postfix: the same settings, the same directory (slapd), the same answers."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Final
@@ -9,8 +8,9 @@ import pytest
 
 from posthouse.util.errors import ConfigError, TableError
 from tests.support import certificates
-from tests.support.lookups import logged, opener
+from tests.support.lookups import logged, opener, run_async
 from tests.support.postmap import ask_postfix
+from tests.support.scripted_server import ScriptedServer, Talk
 from tests.support.table_rigs import SlapdRig
 
 ENTRIES: Final = """
@@ -212,7 +212,7 @@ def ask(spec: str, keys: list[str]) -> list[str | None]:
         opened.close()
         return found
 
-    return asyncio.run(body())
+    return run_async(body())
 
 
 def values(found: list[str | None]) -> list[set[str] | None]:
@@ -308,6 +308,15 @@ def test_settings_without_effect(tmp_path: Path) -> None:
         opener().open(f"ldap:{tmp_path}/l.cf")
     assert len([line for line in lines if "has no effect" in line]) == 2
     assert any("unused parameter: serverhost" in line for line in lines)
+
+
+def test_a_server_that_hangs_before_one_that_answers(directory: Directory) -> None:
+    """The next one is asked when the time for an attempt is over, and the first is left alone for a while."""
+    with ScriptedServer(Talk.hang) as hanging:
+        servers = f"server_host = ldap://127.0.0.1:{hanging.port} ldap://127.0.0.1:{directory.port}"
+        spec = directory.settings(*BY_UID.split("\n"), servers, "timeout = 2")
+        assert ask(spec, ["bob", "bob", "nobody"]) == ["bob@example.org", "bob@example.org", None]
+        assert len(hanging.talks) == 1
 
 
 def test_a_referral_where_they_are_wanted(directory: Directory) -> None:

@@ -1,6 +1,5 @@
 """memcache: tables at Debian's memcached: keys, changes, the backup, and the same answers as Debian's Postfix."""
 
-import asyncio
 import hashlib
 import re
 import socket
@@ -14,7 +13,7 @@ from posthouse.tables.open import Opener
 from posthouse.tables.remote import WritableRemoteTable
 from posthouse.tables.table import WritableTable
 from posthouse.util.errors import ConfigError, TableError
-from tests.support.lookups import logged, opener
+from tests.support.lookups import logged, opener, run_async
 from tests.support.postmap import ask_postfix
 from tests.support.table_rigs import MemcachedRig
 
@@ -54,7 +53,7 @@ def run(spec: str, body: Body) -> None:
         await body(table, opened)
         opened.close()
 
-    asyncio.run(whole())
+    run_async(whole())
 
 
 @pytest.mark.parametrize(
@@ -221,7 +220,7 @@ def test_commands_are_tried_again(server: Full) -> None:
         with pytest.raises(TableError):
             await table.lookup("alpha")
 
-    asyncio.run(body())
+    run_async(body())
     assert len(asked) in (1, 2), "two where the old connection was still there when it was asked"
 
 

@@ -9,8 +9,7 @@ import pytest
 from posthouse.tables import socketmap, tcp
 from posthouse.tables.table import Table
 from posthouse.util.errors import TableError
-from posthouse.util.loop import new_event_loop
-from tests.support.lookups import opener
+from tests.support.lookups import opener, run_async
 from tests.support.scripted_server import Script, ScriptedServer, Talk
 from tests.support.table_rigs import ENTRIES, RIGS, Rig
 
@@ -70,8 +69,7 @@ def run(rig: Rig, body: Body, timeout_s: int = LONG_S) -> None:
         finally:
             opened.close()
 
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:  # the loop that daemons have
-        runner.run(whole())
+    run_async(whole())
 
 
 async def fails(table: Table, key: str = "alpha") -> None:
@@ -243,6 +241,40 @@ def test_nobody_listens(quiet_rig: Rig) -> None:
             await fails(table)
 
     run(quiet_rig, body)
+
+
+BEHIND_TLS = {
+    "ldaps": "ldap:server_host = ldaps://127.0.0.1:{port}|search_base = dc=x|query_filter = cn=%s|timeout = 1",
+    "start_tls": "ldap:server_host = 127.0.0.1:{port}|start_tls = yes|search_base = x|query_filter = x=%s|timeout = 1",
+    "https-json": "https-json:url = https://127.0.0.1:{port}/%s|timeout = 1",
+    "redis": "redis:hosts = 127.0.0.1:{port}|tls = yes|timeout = 1",
+}
+
+
+@pytest.mark.parametrize("case", BEHIND_TLS)
+def test_a_handshake_that_hangs(case: str, tmp_path: Path) -> None:
+    """It is an error within the time limit, and holds nobody else up."""
+    ticks: list[int] = []
+
+    def script(talk: Talk) -> None:
+        talk.hang()
+
+    async def tick() -> None:
+        while True:
+            ticks.append(0)
+            await asyncio.sleep(0.01)
+
+    async def body(port: int) -> None:
+        kind, _, lines = BEHIND_TLS[case].format(port=port).partition(":")
+        (tmp_path / "t.cf").write_text(lines.replace("|", "\n") + "\n")
+        opened, ticking = opener(), asyncio.ensure_future(tick())
+        await fails(opened.open(f"{kind}:{tmp_path}/t.cf"))
+        ticking.cancel()
+        opened.close()
+        assert len(ticks) > 10, "of about a hundred; a loop that stands still has one or two"
+
+    with ScriptedServer(script) as server:
+        run_async(body(server.port))
 
 
 async def answers(table: Table) -> str | None:

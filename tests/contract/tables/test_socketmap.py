@@ -1,6 +1,5 @@
 """socketmap: and tcp: tables: every reply there is, limits, UNIX sockets, wrong names, and Postfix's answers."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -8,11 +7,11 @@ import pytest
 from posthouse.protocol.socketmap import netstring
 from posthouse.tables.table import SENSITIVE
 from posthouse.util.errors import ConfigError, TableError
-from tests.support.lookups import logged, opener
+from tests.support.lookups import logged, opener, run_async
 from tests.support.peers import find_peer
 from tests.support.postmap import ask_postfix
 from tests.support.scripted_server import ScriptedServer, Talk
-from tests.support.table_rigs import SocketMapRig
+from tests.support.table_rigs import Rig, SocketMapRig, TcpRig
 
 
 def ask(spec: str, *keys: str, **settings: str) -> list[str | None]:
@@ -30,7 +29,7 @@ def ask(spec: str, *keys: str, **settings: str) -> list[str | None]:
         opened.close()
         return found
 
-    return asyncio.run(body())
+    return run_async(body())
 
 
 @pytest.mark.parametrize(
@@ -108,12 +107,13 @@ def test_limits_of_socketmap(tmp_path: Path) -> None:
     assert len([line for line in lines if "a query of" in line]) == 2
 
 
-def test_the_same_as_postfix(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [SocketMapRig, TcpRig], ids=lambda kind: kind.kind)
+def test_the_same_as_postfix(kind: type[Rig], tmp_path: Path) -> None:
     """Debian's postmap finds the same at the same server."""
     if not find_peer("postmap"):
         pytest.skip("Debian's package postfix is not installed")
     keys = ["alpha", "ALPHA", "b c", "nothing", "percent%41@example.org", "key7"]
-    with SocketMapRig(tmp_path) as rig:
+    with kind(tmp_path) as rig:
         assert ask(rig.spec(1), *keys) == ask_postfix(rig.spec(1), keys, tmp_path)
 
 

@@ -11,7 +11,7 @@ from posthouse.tables.expansion import Parts
 from posthouse.tables.mongodb import Filter, values_of
 from posthouse.util.errors import ConfigError, TableError
 from tests.support import net
-from tests.support.lookups import logged, now, opener
+from tests.support.lookups import logged, now, opener, run_async
 from tests.support.scripted_server import ScriptedServer, Talk
 
 GOOD = 'dbname = mail\ncollection = users\nquery_filter = {"mail": "%s", "active": 1}\nresult_attribute = path\n'
@@ -85,7 +85,7 @@ def test_keys_that_are_not_asked_for(tmp_path: Path) -> None:
     async def body() -> str | None:
         return await opened.lookup("nodomain")
 
-    assert asyncio.run(body()) is None
+    assert run_async(body()) is None
     assert now(opener().open("inline:{a=b}").lookup("a")) == "b"
 
 
@@ -114,6 +114,6 @@ def test_servers_that_are_none(case: str, tmp_path: Path) -> None:
 
     if case in ("it hangs", "it talks nonsense"):
         with ScriptedServer(hang if case == "it hangs" else nonsense, port=port):
-            asyncio.run(body())
+            run_async(body())
     else:
-        asyncio.run(body())
+        run_async(body())

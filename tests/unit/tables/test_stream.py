@@ -9,6 +9,7 @@ import pytest
 from posthouse.protocol.tcp_table import Reply, ReplyReader, format_query
 from posthouse.tables.hosts import Host, ServerError
 from posthouse.tables.stream import Stream, StreamConnector, StreamLimits
+from tests.support.lookups import run_async
 from tests.support.scripted_server import Script, ScriptedServer, Talk
 
 
@@ -20,7 +21,7 @@ def run(script: Script, path: Path, body: "Coroutine[object, None, object]") -> 
             await body
 
     with ScriptedServer(script, path=str(path)):
-        asyncio.run(limited())
+        run_async(limited())
 
 
 async def connect(path: Path, lifetime_s: float = 100.0) -> Stream:
@@ -123,4 +124,4 @@ def test_a_connection_grows_old(tmp_path: Path) -> None:
 def test_nobody_listens(tmp_path: Path) -> None:
     """That is the system's error, as it is."""
     with pytest.raises(FileNotFoundError):
-        asyncio.run(connect(tmp_path / "nothing"))
+        run_async(connect(tmp_path / "nothing"))
