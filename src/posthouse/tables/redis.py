@@ -47,7 +47,7 @@ ANSWER_LIMIT: Final = 10_000_000  # octets of one answer
 COMMANDS: Final = {"GET": 2, "HGET": 3, "HVALS": 2, "SMEMBERS": 2, "LRANGE": 4, "ZRANGE": 4}
 
 
-class _Parser(DefaultParser):  # type: ignore[misc]  # it has no annotations
+class _Parser(DefaultParser):  # type: ignore[misc, valid-type]  # it has no annotations
     """The library's, with a limit: it would keep whatever a server says before it looks at it."""
 
     async def _read(self, length: int) -> bytes:
