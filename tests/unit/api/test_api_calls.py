@@ -82,7 +82,7 @@ def test_forms_and_strategies() -> None:
     assert find_address(maps, "u@s.x.test", LOCAL, strategy=("domain", "dot_parent_domain")) is None
     for wrong in ({"form": "other"}, {"query": "other"}, {"result": "other"}, {"strategy": ("other",)}):
         with pytest.raises(ValueError, match='"other" is not one of'):
-            find_address(maps, "c@d@x.test", LOCAL, **wrong)  # type: ignore[arg-type]
+            find_address(maps, "c@d@x.test", LOCAL, **wrong)
 
 
 def test_settings_decide() -> None:
