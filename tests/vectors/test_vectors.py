@@ -22,6 +22,7 @@ AREAS: Final = (
     "encoding",
     "hostname",
     "match",
+    "mime",
     "postconf",
     "resolver",
     "tables",

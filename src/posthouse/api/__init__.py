@@ -26,6 +26,7 @@ from posthouse.api.addrmap import (
     masquerade,
     parse_map_spec,
 )
+from posthouse.api.checks import ContentChecks, RejectMessage, end_header_block
 from posthouse.api.config import (
     CompatLevel,
     Expansion,
@@ -68,6 +69,7 @@ from posthouse.api.hostname import (
     uri_scheme_length,
 )
 from posthouse.api.match import HostPatterns, IPv4Pattern, find_client_policy, is_local_domain, path_allowed
+from posthouse.api.mime import MimeEvent, MimeParser
 from posthouse.api.routing import Hop, Resolver, Rewriter, Route, TransportMap
 from posthouse.api.tables import Maps, Table, inline_rules, open_maps, open_table, served_tables
 from posthouse.util.errors import TemporaryError
@@ -76,6 +78,7 @@ __all__ = [
     "AddressList",
     "CommandWord",
     "CompatLevel",
+    "ContentChecks",
     "Expansion",
     "Found",
     "Hop",
@@ -85,7 +88,10 @@ __all__ = [
     "LogicalLine",
     "MapSpec",
     "Maps",
+    "MimeEvent",
+    "MimeParser",
     "Node",
+    "RejectMessage",
     "Resolver",
     "Rewriter",
     "Route",
@@ -102,6 +108,7 @@ __all__ = [
     "encode_number",
     "encode_octets",
     "encode_words",
+    "end_header_block",
     "expand",
     "find_address",
     "find_client_policy",

@@ -1,0 +1,1 @@
+"""What looks at content and decides: header and body checks."""
