@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from posthouse.config.settings import Settings
 from posthouse.tables.open import Opener
+from posthouse.tables.table import Table, TableFlags
 from posthouse.util import log
 from posthouse.util.errors import ConfigError, TemporaryError
 
@@ -59,7 +60,14 @@ def answer(coroutine: Coroutine[object, None, T]) -> T:
         raise TemporaryError("this table has to wait for a server, which the library does not do")
 
 
+class _LocalOpener(Opener):
+    """Opens what answers at once; a table that has to be waited for needs an event loop and connections to keep."""
+
+    def _remote(self, spec: str, flags: TableFlags) -> Table:
+        raise ConfigError(f"{spec}: the library does not wait for servers; postmap -q does")
+
+
 def opener(base_dir: str | None = None, values: Mapping[str, str] | None = None) -> Opener:
     """Make what opens tables; relative names begin in `base_dir`. Keys and values are UTF-8 unless `values` say no."""
     settings = Settings.from_mapping({"smtputf8_enable": "yes", **(values or {})})
-    return Opener(settings, base_dir=base_dir or "")
+    return _LocalOpener(settings, base_dir=base_dir or "")

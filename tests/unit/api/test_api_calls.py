@@ -7,7 +7,15 @@ from collections.abc import Mapping
 import pytest
 
 import posthouse.api
-from posthouse.api import HostPatterns, TemporaryError, find_address, is_local_domain, map_address, open_maps
+from posthouse.api import (
+    HostPatterns,
+    TemporaryError,
+    find_address,
+    is_local_domain,
+    map_address,
+    open_maps,
+    open_table,
+)
 from posthouse.api.calls import answer, reported
 from posthouse.util import log
 from posthouse.util.errors import ConfigError
@@ -62,6 +70,15 @@ def test_what_waits_is_a_temporary_error() -> None:
 
     with pytest.raises(TemporaryError):
         answer(wait())
+
+
+@pytest.mark.parametrize("spec", ["sqlite:/x.cf", "mysql:/x.cf", "tcp:localhost:1"])
+def test_tables_of_servers_are_not_opened(spec: str) -> None:
+    """One that is named is an error at once; in a list, what needs it has to wait."""
+    with pytest.raises(ValueError, match="the library does not wait for servers"):
+        open_table(spec)
+    with pytest.raises(TemporaryError):
+        open_maps(f"inline:{{a=b}}, {spec}").get("c")
 
 
 def test_every_name_is_there() -> None:
