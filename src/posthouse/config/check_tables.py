@@ -103,6 +103,9 @@ def check_file(path: str, shown: str, *, as_root: bool = False) -> Iterator[Prob
     """Check that a file can be opened for reading. Relative names are meant for the daemons' directory: not checked."""
     if not path.startswith("/"):
         return
+    if "\0" in path:
+        yield MISSING.problem(f"{shown.partition(':')[0]}: no file has such a name", "write the name again")
+        return
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
     except FileNotFoundError:
@@ -119,6 +122,9 @@ def check_file(path: str, shown: str, *, as_root: bool = False) -> Iterator[Prob
 def _check_index(kind: str, name: str, shown: str, *, as_root: bool) -> Iterator[Problem]:
     """Check an indexed table: the file that postmap(1) or postalias(1) makes beside the source text."""
     if not name.startswith("/"):
+        return
+    if "\0" in name:
+        yield MISSING.problem(f"{shown.partition(':')[0]}: no file has such a name", "write the name again")
         return
     path = index_path(kind, name)
     make = f'run "newaliases" or "postalias {shown}"' if name.endswith("aliases") else f'run "postmap {shown}"'

@@ -42,7 +42,7 @@ def find_port(text: str, known: dict[str, int]) -> int:
         return known[text]
     try:
         return socket.getservbyname(text, "tcp")
-    except OSError:
+    except (OSError, ValueError):  # ValueError: octets that no name has
         raise ConfigValueError(f'no port is known by the name "{text}"; write its number') from None
 
 

@@ -74,8 +74,8 @@ def addresses_of(name: str) -> tuple[Address, ...]:
         return (ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1"))
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except OSError as error:
-        reason = error.strerror or "no address"
+    except (OSError, UnicodeError) as error:  # UnicodeError: no host can be called so
+        reason = (error.strerror if isinstance(error, OSError) else "it is no name of a host") or "no address"
         why = f'cannot find the address of "{name}": {reason}; write the address itself'
         raise ConfigValueError(why, "inet_interfaces") from None
     return tuple(ipaddress.ip_address(str(row[4][0]).partition("%")[0]) for row in found)

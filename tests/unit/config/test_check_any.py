@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -68,3 +69,24 @@ def test_no_octets_raise(main: bytes, master: bytes) -> None:
         (Path(name) / "main.cf").write_bytes(main)
         (Path(name) / "master.cf").write_bytes(master)
         assert isinstance(check_directory(name, REGISTRY), list)
+
+
+@pytest.mark.parametrize(
+    ("main", "master"),
+    [
+        ("smtpd_reject_footer = Call $(555 0100", ""),
+        ("smtpd_reject_footer = Call ${the postmaster", ""),
+        ("virtual_alias_maps = texthash:/etc/a\0b", ""),
+        ("virtual_alias_maps = hash:/etc/a\0b", ""),
+        ("smtpd_tls_chain_files = /etc/a\0b", ""),
+        ("inet_interfaces = \udcff", ""),
+        ("inet_interfaces = a..b", ""),
+        ("", "127.0.0.1:\udcff inet n - n - - smtpd"),
+        ("", "127.0.0.1:26 inet n - n - - smtpd -o inet_interfaces=a..b"),
+        ("", "127.0.0.1:26 inet n - n - - smtpd -o inet_protocols=ipv7"),
+        ("", "127.0.0.1:a\0b inet n - n - - smtpd"),
+    ],
+)
+def test_what_no_library_takes(main: str, master: str) -> None:
+    """Octets that can be in no name of a file, host or port; brackets in a text that is for a client."""
+    assert isinstance(checked([main], [master]), list)

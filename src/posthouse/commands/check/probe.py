@@ -73,7 +73,7 @@ def _text(path: str) -> str:
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: no file has such a name
         return ""
     if len(data) > MAX_BYTES:
         data = data[: data.rfind(b"\n") + 1]
@@ -83,7 +83,7 @@ def _text(path: str) -> str:
 def _is_newer(path: str, than: str) -> bool:
     try:
         return os.stat(path).st_mtime > os.stat(than).st_mtime
-    except OSError:
+    except (OSError, ValueError):
         return True
 
 
@@ -95,7 +95,7 @@ def _pattern_problems(kind: str, name: str) -> list[tuple[int, str]]:
         reports: list[str] = []
         with LOG.collecting(reports):
             Opener(Settings.from_mapping({})).open(f"{kind}:{name}").close()
-    except OSError:
+    except (OSError, ValueError):
         return []  # the check of the table itself says so
     except ConfigError as error:
         return [(error.line, error.why)]

@@ -171,6 +171,9 @@ def _read(context: Context, place: Place, name: str, path: str) -> Generator[Fin
     """Read a file; say when it cannot be read, and when it has a key that everybody can read."""
     if not path.startswith("/"):
         return None  # below a directory that the daemon chooses
+    if "\0" in path:
+        yield MISSING.at(place, f"{name}: no file has such a name", "write the name again")
+        return None
     try:
         with open(path, "rb") as file:
             blocks = read_blocks(file.read(_MAX_BYTES))

@@ -69,8 +69,13 @@ def check_values(context: Context) -> Iterator[Finding]:
     for name in context.configuration.main.values:
         yield from check_setting(context, context.settings, name)
     for service in context.services():
+        try:
+            settings = context.view(service)
+        except ConfigError as error:  # one that the defaults of others are computed from
+            yield bad_value(error)
+            continue
         for name, _ in service.overrides:
-            yield from check_setting(context, context.view(service), name)
+            yield from check_setting(context, settings, name)
 
 
 def bad_value(error: ConfigError) -> Finding:
@@ -135,7 +140,8 @@ def _is_of_no_service(context: Context, name: str) -> bool:
 
 def _not_supported(settings: Settings, place: Place, name: str, row: Parameter[object]) -> Iterator[Finding]:
     """Name a parameter of Postfix that nothing reads. A value that equals the default does no harm."""
-    value = settings.text(name)
+    entry = catalog.entries().get(name)
+    value = (settings.raw(name) or "") if entry is not None and entry.is_raw else settings.text(name)
     if value == expand_value(row.default, settings.raw).text:
         return
     reason = reason_without_effect(name)
