@@ -24,6 +24,7 @@ from posthouse.util.errors import ConfigError, TableError
 
 try:
     from asyncmy import errors
+    from asyncmy.charset import charset_by_name
     from asyncmy.connection import Connection
 except ImportError:
     raise ConfigError("mysql tables need the Python package asyncmy: pip install 'posthouse[mysql]'") from None
@@ -31,10 +32,20 @@ except ImportError:
 PORT: Final = 3306
 SOCKET: Final = "/run/mysqld/mysqld.sock"  # Debian's, and most others'
 CHARSET: Final = "utf8mb4"
-# The connection is of no use any more, or the server is about to go.
-BROKEN: Final = frozenset({1040, 1053, 1077, 1152, 1158, 1159, 1160, 1161, 1317, 2003, 2006, 2013, 2014})
-# What the library raises when the other end speaks another protocol.
-GARBAGE: Final = (struct.error, IndexError, KeyError, UnicodeDecodeError, AssertionError, RuntimeError)
+# Errors of servers that are about to go, or have given up on this connection.
+BROKEN: Final = frozenset({1040, 1053, 1077, 1152, 1158, 1159, 1160, 1161, 1317})
+CLIENTS_OWN: Final = range(2000, 3000)  # numbers of errors that the library gives to what it finds itself
+# What the library raises, which believes its server, when the other end speaks another protocol or a broken one.
+NONSENSE: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 _OPTIONS: Final = ("user", "password", "database", "socket", "port", "default-character-set", "ssl-ca", "ssl-capath",
                    "ssl-cert", "ssl-key", "ssl-cipher")  # fmt: skip
 
@@ -75,7 +86,9 @@ class MysqlConnector(Connector[Connection]):
             await connection.connect()
         except errors.Error as error:
             raise ServerError(_message(error)) from None
-        except GARBAGE as error:
+        except RuntimeError as error:  # a package is missing that its way to log in needs
+            raise ServerError(str(error)) from None
+        except NONSENSE as error:
             raise ServerError(f"it does not speak the protocol of MySQL ({error!r})") from None
         return connection
 
@@ -100,6 +113,8 @@ class Mysql(SqlTable):
             charset=config.text("charset") or options.get("default-character-set", "") or CHARSET,
             tls=_tls_context(config, options),
         )
+        if charset_by_name(login.charset) is None:
+            raise config.error("charset", f'there is no character set "{login.charset}"')
         if not login.user:
             raise config.error("user", "it is missing")
         self._charset = login.charset
@@ -124,12 +139,14 @@ class Mysql(SqlTable):
                     rows = [[decode(value) for value in row] for row in await cursor.fetchall()]
                 more = await cursor.nextset()
         except errors.Error as error:
-            if error.args and (error.args[0] in BROKEN or isinstance(error, errors.InterfaceError)):
-                raise ServerError(_message(error)) from None
-            raise self._query_failed(_message(error)) from None
+            if _is_answer(error):
+                raise self._query_failed(_message(error)) from None
+            raise ServerError(_message(error)) from None
         except UnicodeEncodeError:
             raise self._query_failed(f"the key cannot be written in charset {self._charset}") from None
-        except GARBAGE as error:
+        except RuntimeError as error:  # a package is missing that its way to log in needs
+            raise ServerError(str(error)) from None
+        except NONSENSE as error:
             raise ServerError(f"it does not speak the protocol of MySQL ({error!r})") from None
         if rows is None and self._needs_rows:
             raise self._query_failed('it gives no rows; "require_result_set = no" would allow that')
@@ -206,6 +223,12 @@ def _tls_context(config: ClientConfig, options: dict[str, str]) -> ssl.SSLContex
     except (OSError, ssl.SSLError) as error:
         raise config.error("tls_CAfile", f"cannot set TLS up: {error}") from None
     return context
+
+
+def _is_answer(error: errors.Error) -> bool:
+    """Whether the server has answered, with an error; else the connection is of no use any more."""
+    number = error.args[0] if error.args else None
+    return isinstance(number, int) and number >= 1000 and number not in BROKEN and number not in CLIENTS_OWN
 
 
 def _message(error: BaseException) -> str:
