@@ -5,7 +5,8 @@ import pytest
 from posthouse.tables.maps import Maps
 from posthouse.tables.open import open_maps
 from posthouse.tables.table import Table
-from tests.support.lookups import now, opener
+from posthouse.util.errors import TableError
+from tests.support.lookups import logged, now, opener
 
 
 class Remote(Table):
@@ -30,6 +31,24 @@ def test_the_first_table_that_has_the_key_answers() -> None:
     assert now(mixed.find("far")) == "remote"
     assert now(local.find("far")) is None
     assert now(Maps([]).find("a")) is None
+
+
+class Away(Table):
+    """A table of another process that cannot be asked."""
+
+    async def lookup(self, key: str) -> str | None:
+        """Fail."""
+        raise TableError(f"{self.name}: not now")
+
+
+def test_a_table_that_cannot_be_asked_is_named_in_the_log() -> None:
+    """With the key; whole and partial keys, here and in another process."""
+    here, away = maps("fail:x;inline:{a=1}"), Maps([Away("remote:y"), maps("inline:{a=1}").tables[0]])
+    for each, name in ((here, "fail:x"), (away, "remote:y")):
+        for find in (each.find, each.find_partial):
+            with logged() as lines, pytest.raises(TableError):
+                now(find("a\n"))
+            assert lines == [f'warning: {name} lookup error for "a?"']
 
 
 @pytest.mark.parametrize(

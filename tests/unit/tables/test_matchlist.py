@@ -147,6 +147,31 @@ def test_a_file_that_cannot_be_read_is_no_answer(tmp_path: Path) -> None:
             now(names.matches("two"))
 
 
+def test_files_with_mistakes(tmp_path: Path) -> None:
+    """Text behind an item is remarked on; a brace that is not closed makes the file useless."""
+    path = tmp_path / "names"
+    path.write_text("one #two\n")
+    with logged() as lines:
+        names = _list(str(path))
+    assert lines == ["warning: a_parameter: #comment after other text is not allowed: #two ..."]
+    assert [now(names.matches(name)) for name in ("one", "two", "#two")] == [True, False, False]
+    path.write_text("one {two\n")
+    with pytest.raises(ConfigError, match="missing '}'"):
+        _list(str(path))
+    with logged() as lines, pytest.raises(TableError):
+        now(_list(str(path), strict=False).matches("one"))
+    assert lines[0] == f"error: {path}: missing '}}' in \"{{two\n\"".replace("\n", "?")
+    with pytest.raises(ConfigError, match="missing '}'"):
+        parse_patterns("{one")
+
+
+def test_an_address_that_no_table_can_tell() -> None:
+    """Is an error too."""
+    with logged() as lines, pytest.raises(TableError):
+        now(_list("fail:x", Kind.HOST).matches_client("", "192.0.2.1"))
+    assert lines == ["warning: a_parameter: fail:x: table lookup problem"]
+
+
 def test_patterns_in_tables_see_whole_names() -> None:
     """A regular expression is asked once, not for each parent."""
     names = _list("regexp:{{/^b.example$/ x}}", Kind.DOMAIN, parents=True)
