@@ -52,6 +52,7 @@ class HttpHandler(http.server.BaseHTTPRequestHandler):
     """GET /key gives {"value": ...} or 404."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         """Answer."""
