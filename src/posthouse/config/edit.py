@@ -19,6 +19,7 @@ from posthouse.config.main_cf import format_assignment
 from posthouse.util.errors import ConfigError
 
 _BLANKS: Final = b" \t\r\v\f"
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Change(Enum):
@@ -113,30 +114,35 @@ def read_or_empty(path: Path) -> bytes:
 def editing(path: Path) -> Iterator["Replacement"]:
     """Replace a file: read `.old`, set `.new`, and the file is renamed into place at the end.
 
+    A symbolic link stays one: the file it leads to is replaced. Nothing is left behind when the edit fails.
     Raises ConfigError: the directory or the file cannot be written.
     """
+    path = Path(os.path.realpath(path))
     temporary = path.with_name(path.name + ".tmp")
     try:
         descriptor = _open_locked(temporary)
     except OSError as error:
         raise ConfigError(f"cannot write: {error.strerror}", file=str(temporary)) from None
+    done = False
     try:
         replacement = Replacement(read_or_empty(path))
         yield replacement
-        if replacement.new is None:
-            temporary.unlink(missing_ok=True)
-        else:
+        if replacement.new is not None:
             _replace(descriptor, temporary, path, replacement.new)
+            done = True
     except OSError as error:
         raise ConfigError(f"cannot write: {error.strerror}", file=str(temporary)) from None
     finally:
+        if not done:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
         os.close(descriptor)
 
 
 def _open_locked(temporary: Path) -> int:
     """Open and lock the new file. Who had to wait finds that the other edit renamed it away, and opens again."""
     while True:
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(temporary, _FLAGS, 0o644)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
             if temporary.stat().st_ino == os.fstat(descriptor).st_ino:

@@ -210,6 +210,38 @@ def test_an_edit_that_fails_changes_nothing(tmp_path: Path) -> None:
         pass
 
 
+def test_an_edit_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Whatever ends it: the old file stays, and nothing is beside it."""
+    (tmp_path / "main.cf").write_bytes(b"a = b\n")
+    with pytest.raises(ZeroDivisionError), edit.editing(tmp_path / "main.cf"):
+        raise ZeroDivisionError
+    assert os.listdir(tmp_path) == ["main.cf"]
+    assert (tmp_path / "main.cf").read_bytes() == b"a = b\n"
+
+
+def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
+    """The file is kept elsewhere, in a repository for example, and is the one that changes there."""
+    for name in ("real", "etc"):
+        (tmp_path / name).mkdir()
+    real, path = tmp_path / "real" / "main.cf", tmp_path / "etc" / "main.cf"
+    real.write_bytes(b"a = b\n")
+    path.symlink_to("../real/main.cf")
+    with edit.editing(path) as file:
+        file.new = file.old + b"c = d\n"
+    assert path.is_symlink()
+    assert real.read_bytes() == b"a = b\nc = d\n"
+    assert [*os.listdir(tmp_path / "real"), *os.listdir(tmp_path / "etc")] == ["main.cf", "main.cf"]
+
+
+def test_what_another_put_in_the_way_is_not_written_to(tmp_path: Path) -> None:
+    """A link in the place of the new file leads nowhere that we go."""
+    (tmp_path / "other").write_bytes(b"precious")
+    (tmp_path / "main.cf.tmp").symlink_to("other")
+    with pytest.raises(ConfigError, match="cannot write"), edit.editing(tmp_path / "main.cf") as file:
+        file.new = b"a = b\n"
+    assert (tmp_path / "other").read_bytes() == b"precious"
+
+
 def test_a_failed_rename_is_told(tmp_path: Path) -> None:
     """Something may be in the way at the end."""
     path = tmp_path / "main.cf"
