@@ -86,7 +86,10 @@ def read_tcp_ports(text: str) -> tuple[dict[str, int], list[str]]:
         if not item.strip():
             continue
         *names, number = [part.strip() for part in item.split("=")]
-        item_fault = _number_fault(number) if names else 'missing "=" after service name'
+        if not names:
+            told.append(f'in "{item}" is not in "name = value" form')
+            continue
+        item_fault = _number_fault(number)
         faults = [item_fault] if item_fault else [fault for fault in map(_name_fault, names) if fault]
         if not item_fault:
             ports |= {service: int(number) for service in names if _name_fault(service) is None}
@@ -96,7 +99,7 @@ def read_tcp_ports(text: str) -> tuple[dict[str, int], list[str]]:
 
 def _number_fault(number: str) -> str | None:
     if not number:
-        return "missing port value after '='"
+        return 'missing port value after "="'
     if any(blank in number for blank in BLANKS):
         return "whitespace in port number"
     if not _NUMBER.fullmatch(number):
