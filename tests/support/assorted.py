@@ -38,6 +38,7 @@ CONNECTIONS: Final = 6
 LOCK_S: Final = 5.0  # nobody holds the mbox file's lock longer
 _TOKEN: Final = re.compile(rb"^X-Token: (\S+)\r?$", re.MULTILINE)
 _SUM: Final = re.compile(rb"^X-Sum: (\S+)\r?$", re.MULTILINE)
+_REASON: Final = re.compile(rb"^Diagnostic-Code: ((?:.*\n)(?:[ \t].*\n)*)", re.MULTILINE)
 _FAST: Final = {"minimal_backoff_time": "1s", "maximal_backoff_time": "2s", "queue_run_delay": "1s"}
 
 
@@ -118,7 +119,7 @@ class Assorted:
     ledger: Ledger = field(default_factory=Ledger)
     arrived: Counter[str] = field(default_factory=Counter)
     refused: set[str] = field(default_factory=set)  # the relay host will not take them
-    returned: set[str] = field(default_factory=set)  # of these a notice came
+    returned: dict[str, str] = field(default_factory=dict)  # of these a notice came: why, in its own words
     short: list[str] = field(default_factory=list)  # arrived with another body
     taken: int = 0  # of what the sink received
 
@@ -250,6 +251,9 @@ class Assorted:
         self.arrived[token] += 1
         told = _SUM.search(header)
         if _TOKEN.search(header) is None:
-            self.returned.add(token)
+            said = _REASON.search(content)
+            self.returned[token] = (
+                " ".join(said[1].decode(errors="replace").split()) if said else content[:900].decode()
+            )
         elif told is None or told[1].decode() != _sum(body):
             self.short.append(f"{token} in {where}")

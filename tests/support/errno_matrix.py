@@ -330,7 +330,7 @@ class Matrix:
         self.wrong += [f"{self._sent_in[each.split()[0]]}: not whole: {each}" for each in load.short]
         back = {token for token in load.returned if token not in load.refused}
         self.wrong += [
-            f"{self._sent_in[token]}: {token} was returned"
+            f"{self._sent_in[token]}: {token} was returned: {load.returned[token]}"
             for token in sorted(back)
             if self._sent_in[token] not in self._allowed_back
         ]
