@@ -47,9 +47,9 @@ def hostname_problem(name: str, wildcard: bool = False) -> str | None:
 
 
 def domain_to_ascii(name: str) -> str:
-    """Give a name with A-labels, in lower case. Raises ValueError: it is no host name."""
+    """Give a name with A-labels, in lower case. Raises ValueError: it is no host name, or has a wrong A-label."""
     found = idn.domain_to_ascii(name)
-    if found is None or not is_hostname(found):
+    if found is None or not is_hostname(found) or idn.domain_to_unicode(found) is None:
         raise ValueError(f"no valid domain name: {name}")
     return found.lower()
 

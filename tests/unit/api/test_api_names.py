@@ -22,7 +22,7 @@ def test_host_names() -> None:
     assert api.domain_to_ascii("H.Test") == "h.test"
     assert api.domain_to_unicode("XN--4CA.Test") == "ä.test"
     assert api.domain_to_unicode("H.Test") == "h.test"
-    for name in ("-x.test", "[192.0.2.1]", "a..b", ""):
+    for name in ("-x.test", "[192.0.2.1]", "a..b", "", "xn--a.test", "XN--\u00e4.test"):
         for convert in (api.domain_to_ascii, api.domain_to_unicode):
             with pytest.raises(ValueError, match="no valid domain name"):
                 convert(name)
