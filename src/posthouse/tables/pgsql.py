@@ -74,9 +74,10 @@ class Pgsql(SqlTable):
         return await self._pool.ask(partial(self._query_rows, key))
 
     async def _query_rows(self, key: Parts, connection: Connection) -> Sequence[Row]:
-        encoding = connection.info.encoding
         escaping = pq.Escaping(connection.pgconn)
+        encoding = ""
         try:
+            encoding = connection.info.encoding
             query = self._query.fill(key, lambda text: escaping.escape_string(text.encode(encoding)).decode(encoding))
             cursor = await connection.execute(query.encode(encoding))  # the administrator's SQL
         except psycopg.Error as error:

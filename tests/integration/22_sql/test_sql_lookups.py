@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from posthouse.util.errors import TableError
+from posthouse.util.errors import ConfigError, TableError
 from tests.support.databases import NAME, PASSWORD, ROWS, USER, MariaDb, Postgres
 from tests.support.lookups import logged, opener
 from tests.support.peers import find_peer
@@ -193,3 +193,32 @@ def test_the_same_as_debians_postfix(make: Make, tmp_path: Path) -> None:
             keys = [key for key in keys if key.isascii()]
         ours = {key: value for key, value in zip(keys, look_up(table, *keys), strict=True) if value is not None}
         assert debians_postmap(tmp_path, table, keys) == ours, attributes
+
+
+@pytest.mark.parametrize("kind", ["pgsql", "mysql"])
+def test_another_character_set(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Keys and values are translated."""
+    server = request.getfixturevalue("postgres" if kind == "pgsql" else "mariadb")
+    attribute = "encoding = LATIN1" if kind == "pgsql" else "charset = latin1"
+    path = tmp_path / "latin.cf"
+    login = f"hosts = 127.0.0.1:{server.port}\nuser = {USER}\npassword = {PASSWORD}\ndbname = {NAME}\n"
+    path.write_text(f"{login}{attribute}\nquery = SELECT k FROM lookup WHERE k = '%s'\n", encoding="utf-8")
+    assert look_up(f"{kind}:{path}", "ünï@exämple.org", "alpha") == ["ünï@exämple.org", "alpha"]
+
+
+@pytest.mark.parametrize("encoding", ["MULE_INTERNAL", "EUC_TW", "nonsense"])
+def test_a_character_set_that_does_not_work(encoding: str, postgres: Postgres, tmp_path: Path) -> None:
+    """Unknown to the server, or to us: an error that is not the process's end."""
+    path = tmp_path / "odd.cf"
+    login = f"hosts = 127.0.0.1:{postgres.port}\nuser = {USER}\npassword = {PASSWORD}\ndbname = {NAME}\n"
+    path.write_text(f"{login}encoding = {encoding}\n{QUERY}", encoding="utf-8")
+    with pytest.raises(TableError):
+        look_up(f"pgsql:{path}", "alpha")
+
+
+def test_a_character_set_that_there_is_not(tmp_path: Path) -> None:
+    """Known when the table is opened."""
+    path = tmp_path / "odd.cf"
+    path.write_text(f"user = {USER}\ncharset = nonsense\n{QUERY}", encoding="utf-8")
+    with pytest.raises(ConfigError, match="there is no character set"):
+        opener().open(f"mysql:{path}")
