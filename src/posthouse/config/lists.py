@@ -16,10 +16,10 @@ _QUOTED_WORD: Final = re.compile(r'(?:"(?:[^"\\]|\\.|\\\Z)*+(?:"|\Z)|\\.|[^ \t\r
 
 
 class ListSyntaxError(ValueError):
-    """A brace is not closed. `item` is what stands from it on."""
+    """A brace is not closed, or text stands behind the closing one. `item` is where that is."""
 
-    def __init__(self, item: str) -> None:
-        super().__init__(f"missing '}}' in \"{item}\"")
+    def __init__(self, item: str, fault: str = "") -> None:
+        super().__init__(fault or f"missing '}}' in \"{item}\"")
         self.item = item
 
 
@@ -99,7 +99,13 @@ def strip_braces(item: str) -> str:
 
 def parse_words(text: str) -> tuple[str, ...]:
     """Split a list and take the outer braces away. Raises ListSyntaxError."""
-    return tuple(strip_braces(item) for item in parse_items(text))
+    words = []
+    for item in parse_items(text):
+        word, fault = unwrap(item)
+        if fault:
+            raise ListSyntaxError(item, fault)
+        words.append(word)
+    return tuple(words)
 
 
 def format_items(items: tuple[str, ...]) -> str:

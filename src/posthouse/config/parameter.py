@@ -212,7 +212,8 @@ class NameList(Parameter[tuple[str, ...]]):
         try:
             items = self._split(text)
         except ListSyntaxError as error:
-            raise ConfigValueError(f"{error}; close the brace") from None
+            advice = "close the brace" if str(error).startswith("missing") else "put a blank behind the closing brace"
+            raise ConfigValueError(f"{error}; {advice}") from None
         if len(items) < self.minimum_items:
             raise ConfigValueError("the list must not be empty; set it, or take the line out to get the default")
         return items

@@ -49,6 +49,13 @@ def test_an_open_brace_is_told() -> None:
     assert caught.value.item == "{ b c"
 
 
+def test_text_behind_a_closing_brace_is_told() -> None:
+    """Where braces are taken away; elsewhere they are part of the item."""
+    assert parse_items("a {b}c") == ("a", "{b}c")
+    with pytest.raises(ListSyntaxError, match="syntax error after '}'"):
+        parse_words("a {b}c")
+
+
 @given(st.lists(st.text(alphabet="ab:/$.-", min_size=1), max_size=6))
 def test_lists_read_back(items: list[str]) -> None:
     """Format and parse are inverse."""

@@ -75,6 +75,7 @@ def test_legal_text_gives_its_value(row: Parameter[object], text: str, value: ob
         (String("s", "x", doc="", minimum_length=3), "ab", "the value is shorter than 3 characters"),
         (String("s", "x", doc="", maximum_length=3), "abcd", "the value is longer than 3 characters; shorten it"),
         (NameList("l", "", doc="", minimum_items=1), " ", "the list must not be empty"),
+        (NameList("l", "", doc=""), "{a}b", "syntax error after '}' in \"{a}b\"; put a blank behind the closing brace"),
         (NameList("l", "", doc=""), "{ a", "missing '}' in \"{ a\"; close the brace"),
         (Tables("l", "", doc=""), "/etc/aliases", '"/etc/aliases" is no lookup table; write type:name'),
     ],
