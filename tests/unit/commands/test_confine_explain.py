@@ -223,6 +223,21 @@ def test_lines_come_from_standard_input_and_equal_ones_once(
     assert capsys.readouterr().out.count("ptrace") == 2
 
 
+def test_the_same_as_json(etc: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The labels and texts of the lines, for programs."""
+    assert main(["-c", etc, seccomp("trivial_rewrite", 56)]) == 0
+    text = capsys.readouterr().out
+    assert main(["-c", etc, "--json", seccomp("trivial_rewrite", 56)]) == 0
+    [shown] = json.loads(capsys.readouterr().out)
+    lines = [
+        ("daemon", shown["daemon"]),
+        ("refused", shown["refused"]),
+        ("by", shown["by"]),
+        *map(tuple, shown["advice"]),
+    ]
+    assert text == "".join(f"{label:<10} {words}\n" for label, words in lines)
+
+
 def test_a_broken_configuration_still_explains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What the message itself says, and where the declaration is."""
     os.rmdir(tmp_path)

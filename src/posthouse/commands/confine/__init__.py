@@ -14,7 +14,8 @@ usage: posthouse confine COMMAND
 
   show [-c DIR] [--json] [DAEMON]        the rules in force
   prove [-c DIR] [--json] [DAEMON ...]   start each daemon in a scratch system, and try what is forbidden
-  explain [-c DIR] [MESSAGE | -]         what a denial in the log means, and which declaration would allow it
+  explain [-c DIR] [--json] [MESSAGE | -]
+                                         what a denial in the log means, and which declaration would allow it
 """
 COMMANDS: Final = frozenset({"show", "prove", "explain"})
 

@@ -1,6 +1,7 @@
 """posthouse confine explain: from a line of a log to the declaration that would allow it, and whether it should."""
 
 import getopt
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from posthouse.confine import seccomp
 from posthouse.confine.rules import Rules
 from posthouse.util.errors import ConfigError, Fatal
 
-USAGE: Final = "usage: posthouse confine explain [-c DIR] [MESSAGE | -]\n"
+USAGE: Final = "usage: posthouse confine explain [-c DIR] [--json] [MESSAGE | -]\n"
 # What no daemon should ever open: who asks for it has been broken into, or is misconfigured.
 NEVER: Final = (
     "/etc/shadow", "/etc/gshadow", "/etc/ssh", "/etc/sudoers", "/root", "/proc", "/sys", "/dev/mem", "/dev/kmem",
@@ -42,7 +43,7 @@ RUNS: Final = frozenset({"execve", "execveat", "fork", "vfork", "clone", "clone3
 def main(words: list[str]) -> int:
     """Run; 1 when no line holds a denial."""
     try:
-        options, rest = getopt.getopt(words, "c:")
+        options, rest = getopt.getopt(words, "c:", ["json"])
     except getopt.GetoptError as error:
         sys.stderr.write(f"posthouse confine explain: {error}\n{USAGE}")
         return 64
@@ -52,6 +53,11 @@ def main(words: list[str]) -> int:
         sys.stderr.write("posthouse confine explain: none of these lines says that something was refused\n")
         return 1
     served = _served(os.path.abspath(config_directory(dict(options).get("-c"))))
+    if ("--json", "") in options:
+        sys.stdout.write(
+            json.dumps([as_data(denial, served) for denial in denials], ensure_ascii=False, indent=2) + "\n"
+        )
+        return 0
     for number, denial in enumerate(denials):
         sys.stdout.write("\n" if number else "")
         sys.stdout.writelines(f"{line}\n" for line in explained(denial, served))
@@ -70,19 +76,31 @@ def _served(directory: str) -> list[Served]:
 
 def explained(denial: Denial, served: list[Served]) -> Iterator[str]:
     """Give the lines for one denial."""
-    package = package_of(denial.program)
     yield f"{'daemon':<10} {denial.program or 'unknown: no line names the process'}"
     yield f"{'refused':<10} {_what(denial)}"
     yield f"{'by':<10} {_wall(denial)}"
-    if not package:
-        yield f"{'note':<10} no daemon of Posthouse; its own profile or policy decides"
-        return
-    found = _find(package, denial.program, served)
-    place = declaration_place(package)
-    for label, text in _advice(denial, found, place):
+    for label, text in _all_advice(denial, served):
         yield f"{label:<10} {text}"
+
+
+def as_data(denial: Denial, served: list[Served]) -> dict[str, object]:
+    """Give the same for --json; advice is a list of [label, text]."""
+    return {
+        "daemon": denial.program,
+        "refused": _what(denial),
+        "by": _wall(denial),
+        "advice": [list(each) for each in _all_advice(denial, served)],
+    }
+
+
+def _all_advice(denial: Denial, served: list[Served]) -> Iterator[tuple[str, str]]:
+    package = package_of(denial.program)
+    if not package:
+        yield "note", "no daemon of Posthouse; its own profile or policy decides"
+        return
+    yield from _advice(denial, _find(package, denial.program, served), declaration_place(package))
     if denial.wall in ("AppArmor", "SELinux"):
-        yield f"{'then':<10} make the policies anew and load them: posthouse policies"
+        yield "then", "make the policies anew and load them: posthouse policies"
 
 
 def _find(package: str, program: str, served: list[Served]) -> Served | None:
