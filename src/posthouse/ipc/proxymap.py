@@ -17,12 +17,13 @@ MAX_WHY: Final = 1000  # characters of a reason
 FOUND, NOT_FOUND, RETRY, DENIED = 0, 1, 2, 3
 
 
-FOLD, UTF8 = 1, 2  # flags: how the client uses the table (tables/table.py, TableFlags)
+# flags: how the client uses the table (tables/table.py, TableFlags). SENSITIVE: for what decides about rights.
+FOLD, UTF8, SENSITIVE = 1, 2, 4
 AS_USUAL: Final = FOLD | UTF8
 
 
 class Lookup(Request, frozen=True, tag=1):
-    """Ask table "type:name" for a key. flags: FOLD, UTF8."""
+    """Ask table "type:name" for a key. flags: FOLD, UTF8, SENSITIVE."""
 
     table: str
     key: str

@@ -58,6 +58,7 @@ class HttpJson(RemoteTable):
         size_limit = config.integer("size_limit", SIZE_LIMIT, 1)
         self._pool = Pool(origin.full_name, (url.host,), HttpConnector(tls, size_limit), limits)
         super().__init__(origin, timeout_s=self._pool.timeout_s + 1)
+        self.authenticated = tls is not None and tls.verify_mode is not ssl.CERT_NONE
         self._target = Template(url.target)
         self._method = config.text("method", "GET").upper()
         if self._method not in ("GET", "POST"):

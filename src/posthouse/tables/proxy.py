@@ -92,6 +92,7 @@ class ProxyTable(Table):
         self._client = client
         self._flags = flags
         self._wire_flags = (proxymap.FOLD if flags.fold else 0) | (proxymap.UTF8 if flags.utf8 else 0)
+        self._wire_flags |= 0 if flags.unauthenticated else proxymap.SENSITIVE
         self._partial = takes_partial_keys
 
     @property

@@ -48,6 +48,7 @@ class Table(ABC):
 
     is_fixed: ClassVar[bool] = True  # whether it looks up fixed strings; a pattern table gets the whole key, once
     generation: int = 0  # changes with the content, as far as the table can notice
+    authenticated: bool = True  # False: its settings let anybody on the way make answers
 
     def __init__(self, name: str) -> None:
         self.name = name

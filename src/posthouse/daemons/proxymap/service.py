@@ -18,6 +18,7 @@ from posthouse.ipc.proxymap import (
     MAX_WHY,
     NOT_FOUND,
     RETRY,
+    SENSITIVE,
     SERVER,
     UTF8,
     Entries,
@@ -84,6 +85,10 @@ class ProxymapService(Service):
         if table is None or not (self._writes or isinstance(record, Lookup)):
             self._deny(record)
             return _failed(record, DENIED, "")
+        if record.flags & SENSITIVE and not table.authenticated:
+            why = f"{record.table} map is not allowed for security-sensitive data: its server is not verified"
+            log.warning(why)
+            return _failed(record, RETRY, why)
         try:
             if isinstance(record, Lookup):
                 return await _look_up(table, record)
