@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 _BLANKS: Final = " \t\r\n\v\f"
 _PREFIXES: Final = frozenset({"to:", "from:"})
+_LONGEST: Final = len("from:")
 
 
 class CommandWord(NamedTuple):
@@ -45,7 +46,7 @@ def _word_end(line: str, start: int) -> tuple[int, bool]:
             at = min(at + 2, len(line))
         else:
             at += 1
-            if line[at - 1] == ":" and line[start:at].lower() in _PREFIXES:
+            if line[at - 1] == ":" and at - start <= _LONGEST and line[start:at].lower() in _PREFIXES:
                 break
     return at, ok
 
