@@ -1,4 +1,4 @@
-"""What reads text that somebody else wrote: all text is read, or is a ValueError, in a time that its length explains."""
+"""What reads text of somebody else: all text is read, or is a ValueError, in a time that its length explains."""
 
 import contextlib
 from collections.abc import Callable
