@@ -49,6 +49,7 @@ CHECKS: Final[tuple[Callable[[Context], Iterator[Finding]], ...]] = (
     host.check_sizes,
     host.check_times,
     host.check_delimiter,
+    host.check_proxies,
     networks.check_networks,
     networks.check_style,
     domains.check_classes,

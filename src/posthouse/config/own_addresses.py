@@ -11,6 +11,7 @@ from functools import cache
 from posthouse.config.interfaces import Address, InterfaceAddress, interface_addresses
 from posthouse.config.lists import split_tokens
 from posthouse.config.parameter import ConfigValueError
+from posthouse.config.settings import Settings
 
 Text = Callable[[str], str]  # parameter name -> expanded value
 
@@ -33,7 +34,19 @@ def own_addresses(text: Text) -> frozenset[Address]:
     """Give every address at which this system receives mail: inet_interfaces and proxy_interfaces."""
     proxies = list(split_tokens(text("proxy_interfaces")))
     wanted = parse_protocols(text("inet_protocols"))
-    return frozenset(item.address for item in (*own_interfaces(text), *_chosen(proxies, [], wanted)))
+    try:
+        outside = tuple(_chosen(proxies, [], wanted))
+    except ConfigValueError as error:
+        raise ConfigValueError(str(error), "proxy_interfaces") from None
+    return frozenset(item.address for item in (*own_interfaces(text), *outside))
+
+
+def own_address_texts(settings: Settings) -> frozenset[str]:
+    """Give the same as texts, for a daemon. Raises ConfigError, with file and line."""
+    try:
+        return frozenset(map(str, own_addresses(settings.text)))
+    except ConfigValueError as error:
+        raise settings.error(error.parameter or "inet_interfaces", str(error)) from None
 
 
 def parse_protocols(text: str) -> frozenset[int]:

@@ -7,7 +7,7 @@ Sources: ADDRESS_CLASS_README; facts B08.04.
 from collections.abc import Iterable
 from typing import Final
 
-from posthouse.config.own_addresses import own_addresses
+from posthouse.config.own_addresses import own_address_texts
 from posthouse.config.parameters import (
     INET_INTERFACES,
     INET_PROTOCOLS,
@@ -52,7 +52,7 @@ class LocalDomains:
     def __init__(self, settings: Settings, opener: Opener | None = None, *, own: Iterable[str] | None = None) -> None:
         """Read the settings. own: our addresses, instead of those of the interfaces. Raises ConfigError."""
         self.destinations = open_string_list(MYDESTINATION, settings, opener)
-        addresses = [str(address) for address in own_addresses(settings.text)] if own is None else own
+        addresses = own_address_texts(settings) if own is None else own
         self._own = frozenset(parsed for address in addresses if (parsed := parse_ip(address)) is not None)
         self._origin = fold_key(read_origin(settings), utf8=True)
 

@@ -13,7 +13,7 @@ from posthouse.config.interfaces import LOOPBACK_ONLY, InterfaceAddress, interfa
 from posthouse.config.master_cf import parse_service
 from posthouse.config.own_addresses import networks, own_interfaces, parse_protocols
 from posthouse.config.parameter import ConfigValueError
-from posthouse.config.settings import Settings
+from posthouse.config.settings import Identity, Origin, Settings
 from posthouse.util import log
 from posthouse.util.errors import ConfigError
 
@@ -295,3 +295,12 @@ def test_a_port_without_a_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "warning", logged.append)
     assert parse_tcp_ports("a, b = 1", "known") == {"b": 1}
     assert logged == ['known: in "a" is not in "name = value" form']
+
+
+def test_an_address_that_cannot_be_found_is_told_with_its_place() -> None:
+    """A daemon that needs it ends with file, line and parameter, not with a traceback."""
+    origins = {"proxy_interfaces": Origin("/x/main.cf", 7)}
+    explicit = {"proxy_interfaces": "a..b", "inet_interfaces": "loopback-only"}
+    settings = Settings(explicit, Identity(), {}, origins)
+    with pytest.raises(ConfigError, match=r"/x/main\.cf:7: proxy_interfaces: cannot find the address"):
+        own_addresses.own_address_texts(settings)

@@ -5,8 +5,9 @@ from typing import Final
 
 from posthouse.config import derived
 from posthouse.config.checks.context import Context
+from posthouse.config.checks.values import bad_value
 from posthouse.config.findings import ERROR, NOTE, WARNING, Finding, Kind
-from posthouse.config.parameter import Integer, Time
+from posthouse.config.parameter import ConfigValueError, Integer, Time
 from posthouse.config.parameters import (
     BOUNCE_QUEUE_LIFETIME,
     DEFAULT_PRIVS,
@@ -21,6 +22,7 @@ from posthouse.config.parameters import (
     MINIMAL_BACKOFF_TIME,
     MYHOSTNAME,
     NETWORK_OWNER,
+    PROXY_INTERFACES,
     QUEUE_OWNER,
 )
 from posthouse.config.rows import row_of
@@ -175,3 +177,14 @@ def check_delimiter(context: Context) -> Iterator[Finding]:
         if character in _MEANINGFUL or character.isalnum() or rewritten:
             what = f'recipient_delimiter: "{character}" cannot set an extension apart'
             yield DELIMITER.at(context.place("recipient_delimiter"), what)
+
+
+def check_proxies(context: Context) -> Iterator[Finding]:
+    """Our addresses outside are asked for when daemons start."""
+    from posthouse.config.own_addresses import own_addresses  # noqa: PLC0415 (asks the kernel for interfaces)
+
+    try:
+        own_addresses(context.text)
+    except ConfigValueError as error:
+        if error.parameter == PROXY_INTERFACES.name:
+            yield bad_value(context.settings.error(error.parameter, str(error)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from posthouse.config.endpoints import find_port, parse_tcp_ports
-from posthouse.config.own_addresses import own_addresses, own_interfaces
+from posthouse.config.own_addresses import own_address_texts, own_interfaces
 from posthouse.config.parameter import ConfigValueError, Parameter
 from posthouse.config.parameters import INET_INTERFACES, INET_PROTOCOLS, MYHOSTNAME, RELAYHOST
 from posthouse.config.settings import Settings
@@ -150,7 +150,7 @@ def _read_lookup(settings: Settings, queue_directory: str, *, lmtp: bool) -> Loo
         ignore_mx_error=settings[row.IGNORE_MX_LOOKUP_ERROR],
         defer_without_address=get(row.SMTP_DEFER_IF_NO_MX_ADDRESS_FOUND),
         families=families or ("A", "AAAA"),
-        own_addresses=frozenset(map(str, own_addresses(settings.text))),
+        own_addresses=own_address_texts(settings),
         default_port=port,
         ports=ports,
         myhostname=settings[MYHOSTNAME],

@@ -3,7 +3,7 @@
 import socket
 from typing import NamedTuple
 
-from posthouse.config.own_addresses import own_addresses
+from posthouse.config.own_addresses import own_address_texts
 from posthouse.config.parameters import (
     CLEANUP_SERVICE_NAME,
     MAIL_NAME,
@@ -99,7 +99,7 @@ def make_shared(context: Context, opener: Opener, asked: Neighbours, observer: O
         settings=settings,
         opener=opener,
         networks=open_host_list(MYNETWORKS, settings, opener),
-        own_addresses=frozenset(str(address) for address in own_addresses(settings.text)),
+        own_addresses=own_address_texts(settings),
         resolver=asked.resolver,
         dns=asked.dns,
         listed=RecipientTables(
