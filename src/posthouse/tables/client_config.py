@@ -118,7 +118,10 @@ def read_config(origin: Origin, settings: Settings) -> ClientConfig:
             data = file.read()
     except OSError as error:
         raise ConfigError(f"open {origin.name}: {error.strerror}", file=origin.path) from None
-    parsed = parse_main_cf(data, origin.path)
+    try:
+        parsed = parse_main_cf(data, origin.path)
+    except ConfigError as error:  # it quotes the line, and a password may be in that
+        raise ConfigError(error.why.partition(': "')[0], file=origin.path, line=error.line) from None
     return ClientConfig(origin.path, parsed.values, {item.name: item.line for item in parsed.assignments})
 
 

@@ -25,6 +25,7 @@ ATTEMPT_S: Final = 10.0  # seconds for one attempt at one server
 RETRY_S: Final = 60.0  # seconds for which a server that failed is left alone
 IDLE_S: Final = 60.0  # seconds after which a connection that nobody uses is closed
 CONNECTIONS: Final = 4  # to one server at most
+LOG_EVERY_S: Final = 0.5  # seconds between two lines about one server
 # A name that can be no host's (it has "..", or a label of 64 characters), and an answer nested too deep to be read.
 IMPOSSIBLE: Final = (UnicodeError, RecursionError)
 
@@ -98,6 +99,8 @@ class _Server(Generic[C]):
     used: int = 0
     wanted: "deque[asyncio.Future[None]]" = field(default_factory=deque)
     down_until: float = 0.0
+    told_at: float = 0.0  # when the log was last told that it fails
+    untold: int = 0  # how often it has failed since then
 
 
 class Pool(Generic[C]):
@@ -157,8 +160,14 @@ class Pool(Generic[C]):
     def _failed(self, server: _Server[C], error: Exception) -> str:
         why = "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
         why = f"server {server.host.text}: {why}"
-        log.warning(f"{self._name}: {why}")
-        server.down_until = asyncio.get_running_loop().time() + self._limits.retry_s
+        now = asyncio.get_running_loop().time()
+        server.down_until = now + self._limits.retry_s
+        if server.told_at and now < server.told_at + LOG_EVERY_S:  # thousands of lookups can fail in a second
+            server.untold += 1
+            return why
+        more = f" (and {server.untold} times more)" if server.untold else ""
+        log.warning(f"{self._name}: {why}{more}")
+        server.told_at, server.untold = now, 0
         return why
 
     async def _ask_server(self, server: _Server[C], query: Callable[[C], Awaitable[R]]) -> R:

@@ -117,3 +117,11 @@ def test_what_tables_without_a_file_need() -> None:
     """socketmap and tcp have their server in the name."""
     assert needs_of("socketmap", "unix:/run/maps/socket:users", NOTHING) == Needs(sockets=("/run/maps/socket",))
     assert needs_of("tcp", "127.0.0.1:555", NOTHING) == Needs(network=True)
+
+
+def test_no_password_is_quoted(tmp_path: Path) -> None:
+    """A forgotten "=" is told with its line; what stands there goes into no log."""
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, "user = x\npassword hunter2\n")
+    assert "table.cf:2: missing '=' after attribute name" in str(caught.value)
+    assert "hunter2" not in str(caught.value)

@@ -6,8 +6,10 @@ from typing import TypeVar
 
 import pytest
 
+from posthouse.tables import hosts
 from posthouse.tables.hosts import Connector, Host, Pool, PoolLimits, ServerError, parse_host
 from posthouse.util.errors import TableError
+from tests.support.lookups import logged
 
 T = TypeVar("T")
 
@@ -254,3 +256,25 @@ def test_what_no_server_can_be_or_say_is_an_error_of_the_lookup(error: Exception
         assert lines.made[0].closed
 
     run(work())
+
+
+def test_a_server_that_fails_does_not_fill_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many lookups need it; what was left out is counted."""
+    monkeypatch.setattr(hosts, "LOG_EVERY_S", 3600.0)
+
+    async def fail_often(pool: Pool[Line], lines: Lines) -> None:
+        for _ in range(100):
+            with pytest.raises(TableError, match="server a: it is down"):
+                await pool.ask(lines.query)
+
+    async def work() -> None:
+        pool, lines = make("a")
+        lines.down.add("a")
+        await fail_often(pool, lines)
+        monkeypatch.setattr(hosts, "LOG_EVERY_S", 0.0)
+        with pytest.raises(TableError):
+            await pool.ask(lines.query)
+
+    with logged() as told:
+        run(work())
+    assert [line.partition("server a: ")[2] for line in told] == ["it is down", "it is down (and 99 times more)"]
