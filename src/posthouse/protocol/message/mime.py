@@ -233,12 +233,13 @@ class MimeParser:
     def _note_content_type(self, data: bytes) -> None:
         content_type = parse_content_type(data[len(_CONTENT_TYPE) + 1 :])
         self._kind = content_type.kind
-        for boundary in content_type.boundaries:
-            if len(self._open) > self._limits.nesting + 1:
-                self._found(Problem.NESTING, data)
-                break
+        room = max(self._limits.nesting + 2 - len(self._open), 0)
+        for boundary in content_type.boundaries[:room]:
             self._open.append(_Multipart(b"--" + boundary[: self._limits.boundary], content_type.parts))
-        self._note_marks()
+        if len(content_type.boundaries) > room:
+            self._found(Problem.NESTING, data)
+        if room and content_type.boundaries:
+            self._note_marks()
 
     def _end_headers(self, piece: bytes | None) -> None:
         """End the block: by an empty line, by a piece that is no header, or with the message (None)."""
@@ -338,21 +339,25 @@ class MimeParser:
         if start == end:
             return
         chunk = data[start:end]
-        if self._encoding in _SEVEN_BIT_DOMAIN and not chunk.isascii():
-            self._found_in_chunk(chunk)
+        if self._encoding in _SEVEN_BIT_DOMAIN and not chunk.isascii() and Problem.EIGHT_BIT_BODY not in self.problems:
+            at, length = self._eight_bit_piece(chunk)
+            if at:
+                self._events.append(BodyChunk(chunk[:at]))
+            self._found(Problem.EIGHT_BIT_BODY, chunk[at : at + length])
+            chunk = chunk[at:]
         self._continues = chunk[-1] != _LF
         self._offset += end - start
         self._events.append(BodyChunk(chunk))
 
-    def _found_in_chunk(self, chunk: bytes) -> None:
-        if Problem.EIGHT_BIT_BODY in self.problems:
-            return
+    def _eight_bit_piece(self, chunk: bytes) -> tuple[int, int]:
+        """Find the first line or piece with 8-bit text: where it begins, and its length without line end."""
         match = _EIGHT_BIT.search(chunk)
         assert match is not None, "it is not ASCII"
-        at, length = match.start(), self._limits.line_length
-        line = chunk.rfind(b"\n", 0, at) + 1
-        start = line + (at - line) // length * length
-        self._found(Problem.EIGHT_BIT_BODY, chunk[start : start + length].partition(b"\n")[0])
+        limit = self._limits.line_length
+        line = chunk.rfind(b"\n", 0, match.start()) + 1
+        start = line + (match.start() - line) // limit * limit
+        end = chunk.find(b"\n", start, start + limit)
+        return start, (end if end >= 0 else start + limit) - start
 
     # --- boundaries ----------------------------------------------------------------------------------------------
 
