@@ -46,15 +46,20 @@ def read_query(config: ClientConfig) -> Template:
         config.required("query")
         return Template(read_template(config, "query"))
     if config.text("select_function"):
-        return Template(f"SELECT {config.text('select_function')}('%s')")
+        return _of_old(config, "select_function", f"SELECT {config.text('select_function')}('%s')")
     if not config.text("select_field"):
         raise config.error("query", "it is missing")
     field, table, where = (config.required(name) for name in ("select_field", "table", "where_field"))
     text = f"SELECT {field} FROM {table} WHERE {where} = '%s' {config.text('additional_conditions')}"  # noqa: S608 - main.cf's
+    return _of_old(config, "additional_conditions", text.rstrip())
+
+
+def _of_old(config: ClientConfig, name: str, text: str) -> Template:
+    """Make a query of the attributes of old. Raises ConfigError: a percent sign in one of them means nothing."""
     try:
-        return Template(text.rstrip())
+        return Template(text)
     except ValueError as error:
-        raise config.error("additional_conditions", str(error)) from None
+        raise config.error(name, str(error)) from None
 
 
 def read_limits(config: ClientConfig) -> PoolLimits:

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from posthouse.config.settings import Settings
@@ -35,6 +35,8 @@ NOTHING = Settings.from_mapping({})
 @pytest.mark.parametrize("kind", ["pgsql", "mysql", "sqlite"])
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(values=FILES)
+@example({"select_function": "%"})
+@example({"select_field": "%", "table": "t", "where_field": "k"})
 def test_anything_in_a_file(kind: str, values: dict[str, str]) -> None:
     """Nothing is connected; no other exception gets out."""
     with tempfile.TemporaryDirectory() as directory, logged():
