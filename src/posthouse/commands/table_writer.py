@@ -69,7 +69,10 @@ class TableWriter:
             raise ConfigError("a cdb table cannot be changed entry by entry: it is only ever made anew as a whole")
         origin = Origin(self._kind, self._name, self._options.flags)
         text, status = self._read()
-        if self._options.as_owner and os.geteuid() == 0 and status.st_uid != 0:
+        groups = os.getgroups()
+        becomes = self._options.as_owner and os.geteuid() == 0 and status.st_uid != 0
+        if becomes:
+            os.setgroups([status.st_gid])
             os.setegid(status.st_gid)
             os.seteuid(status.st_uid)
         try:
@@ -81,9 +84,10 @@ class TableWriter:
             suffix = FORMATS[self._kind].suffix
             raise ConfigError(f"open database {self._name}{suffix}: {error.strerror}") from None
         finally:
-            if os.getuid() == 0:
+            if becomes:
                 os.seteuid(0)
                 os.setegid(0)
+                os.setgroups(groups)
 
     def _read(self) -> tuple[str, os.stat_result]:
         if self._options.incremental:

@@ -117,6 +117,24 @@ def test_root_becomes_the_owner_of_the_source(run: Run, tmp_path: Path) -> None:
     assert (status.st_uid, status.st_mode & 0o777) == (0, 0o644)
 
 
+@pytest.mark.root
+def test_the_owner_of_the_source_has_not_the_groups_of_root(run: Run, tmp_path: Path) -> None:
+    """A text of somebody else's names a file (-F) that root's group may read: it gets into no table of his."""
+    tmp_path.chmod(0o777)
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "secret").chmod(0o040)
+    (tmp_path / "map").write_text("a secret\n")
+    os.chown(tmp_path / "map", 65534, 65534)
+    before = os.getgroups()
+    os.setgroups([0])
+    try:
+        status, _, errors = run(postmap.main, "-F", "lmdb:map")
+        assert os.getgroups() == [0]
+    finally:
+        os.setgroups(before)
+    assert (status, "Permission denied: skipping this entry" in errors) == (0, True), errors
+
+
 def test_a_failed_build_leaves_the_old_table(run: Run, tmp_path: Path) -> None:
     """And no temporary file."""
     (tmp_path / "map").write_text("a b\n")
