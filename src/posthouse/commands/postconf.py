@@ -8,6 +8,7 @@ Bugs: -b and -t show the texts that bounce(8) writes, and take no file: texts of
 import getopt
 import os
 import sys
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from posthouse.commands import postconf_main, postconf_master
@@ -22,7 +23,10 @@ from posthouse.util.errors import ConfigError
 OPTIONS: Final = "aAbc:C:deEfFhHjlmMno:pPqtT:vxX#"
 MODES: Final = ("p", "M", "F", "P", "a", "A", "b", "l", "m", "t", "T")
 ACTIONS: Final = ("d", "n", "e", "X", "#")
-_WITH_MASTER: Final = {"M": "enX#fjxoqvc", "F": "efjhHxoqvc", "P": "eXfjhHxoqvc"}
+EDITS: Final = ("e", "X", "#")
+_SHOWING: Final = frozenset("fhHjox")  # what an edit has no use for
+_LISTS: Final = "aAblmtT"  # modes that read no parameters
+_ALLOWED: Final = {"M": "enX#fjxoqvc", "F": "efjhHxoqvc", "P": "eXfjhHxoqvc"} | dict.fromkeys(_LISTS, "cjqvC")
 PUBLIC_KEY_ALGORITHMS: Final = ("dsa", "ecdsa", "ed25519", "ed448", "rsa")  # of keys that Python's ssl module loads
 FORCE: Final = "-force"  # -e sets names that nothing reads, too
 LOCK_METHODS: Final = ("flock", "fcntl", "dotlock")
@@ -113,7 +117,7 @@ def _options(argv: list[str]) -> Options:
     result = Options(
         flags, chosen, named, frozenset(classes or {"builtin", "service", "user"}), overrides, tls_fact, names
     )
-    return _with_implied_edit(_checked(result))
+    return _checked(_with_implied_edit(result))
 
 
 def _classes(text: str) -> set[str]:
@@ -133,11 +137,13 @@ def _override(text: str) -> dict[str, str]:
 
 def _checked(options: Options) -> Options:
     """Refuse options that do not go together."""
-    for group in (MODES, ACTIONS, ("h", "H")):
-        given = sorted(flag for flag in group if flag in options.flags)
+    edit = options.flags.intersection(EDITS)
+    showing = [(*edit, flag) for flag in sorted(_SHOWING, key=_place)] if edit else []
+    for group in (MODES, ACTIONS, ("h", "H"), *showing):
+        given = sorted(options.flags.intersection(group), key=_place)
         if len(given) > 1:
             raise UsageError("specify one of " + " ".join(f"-{flag}" for flag in given))
-    allowed = _WITH_MASTER.get(options.mode)
+    allowed = _ALLOWED.get(options.mode)
     for flag in sorted(options.flags - {"PP"}):
         if allowed is not None and flag not in allowed + options.mode:
             raise UsageError(f"with option -{options.mode}, do not specify -{flag}")
@@ -146,13 +152,15 @@ def _checked(options: Options) -> Options:
     return options
 
 
+def _place(flag: str) -> tuple[bool, str, bool]:
+    """Order letters as messages name them: by the alphabet, small ones first, other signs last."""
+    return not flag.isalpha(), flag.lower(), flag.isupper()
+
+
 def _with_implied_edit(options: Options) -> Options:
     """A name=value argument means -e."""
     if options.mode not in "pMFP" or not any("=" in name for name in options.names):
         return options
-    other = [flag for flag in ACTIONS if flag in options.flags and flag != "e"]
-    if other:
-        raise UsageError("specify one of " + " ".join(f"-{flag}" for flag in sorted([*other, "e"])))
     return options._replace(flags=options.flags | {"e"})
 
 
@@ -165,19 +173,24 @@ def _run(options: Options) -> None:
         case "m":
             from posthouse.tables.open import TYPES
 
-            _print_all(TYPES)
+            _print_all(TYPES, options)
         case "l":
-            _print_all(LOCK_METHODS)
+            _print_all(LOCK_METHODS, options)
         case "T":
-            _tls_fact(options.tls_fact)
+            _print_all(_tls_facts(options.tls_fact), options)
         case "b" | "t":
             _notices(options)
         case _:  # -a, -A: no SASL plug-in is built yet
             return
 
 
-def _print_all(lines: tuple[str, ...] | list[str]) -> None:
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+def _print_all(words: Iterable[str], options: Options) -> None:
+    """Write a list, one item a line; with -j each is a JSON string."""
+    if "j" in options.flags:
+        import json
+
+        words = map(json.dumps, words)
+    sys.stdout.write("".join(f"{word}\n" for word in words))
 
 
 def _notices(options: Options) -> None:
@@ -195,14 +208,14 @@ def _notices(options: Options) -> None:
         sys.stdout.write(expanded(settings))
 
 
-def _tls_fact(what: str) -> None:
+def _tls_facts(what: str) -> tuple[str, ...]:
     import ssl
 
     match what:
         case "compile-version" | "run-version":
-            _print_all([ssl.OPENSSL_VERSION])
+            return (ssl.OPENSSL_VERSION,)
         case "public-key-algorithms":
-            _print_all(PUBLIC_KEY_ALGORITHMS)
+            return PUBLIC_KEY_ALGORITHMS
         case _:
             raise UsageError(f"bad -T mode: {what}")
 
@@ -264,7 +277,7 @@ def _master_cf(options: Options) -> None:
 
 def _master_edit(options: Options) -> postconf_master.Edit | None:
     """Choose the edit that the options ask for; None: show."""
-    edits = [flag for flag in ("e", "X", "#") if flag in options.flags]
+    edits = [flag for flag in EDITS if flag in options.flags]
     if not edits:
         return None
     if not options.names:

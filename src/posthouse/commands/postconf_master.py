@@ -22,6 +22,7 @@ from posthouse.config.master_cf import (
 from posthouse.config.usage import merged, service_parameters
 
 Pattern = tuple[str, ...]
+_WANTS_PARAMETER: Final = "-Pe or -PX requires service_name/type/parameter"
 
 
 class Entries:
@@ -233,7 +234,7 @@ def set_fields(arguments: list[str]) -> Edit:
     wanted = []
     for argument in arguments:
         request, value = _split(argument)
-        pattern = _exact_pattern(request, "-F requires service_name/type/field", 3)
+        pattern = _exact_pattern(request, "-Fe or -FX requires service_name/type/field_name", 3)
         if pattern[2] not in FIELDS:
             raise UsageError(f'invalid service attribute name: "{pattern[2]}"')
         wanted.append((pattern, value, argument))
@@ -256,7 +257,7 @@ def set_overrides(arguments: list[str]) -> Edit:
     wanted = []
     for argument in arguments:
         request, value = _split(argument)
-        wanted.append((_exact_pattern(request, "-P requires service_name/type/parameter", 3), value, argument))
+        wanted.append((_exact_pattern(request, _WANTS_PARAMETER, 3), value, argument))
 
     def run(blocks: list[Block]) -> None:
         for pattern, value, argument in wanted:
@@ -269,7 +270,7 @@ def set_overrides(arguments: list[str]) -> Edit:
 
 def remove_overrides(requests: list[str]) -> Edit:
     """-PX service/type/name."""
-    patterns = [_exact_pattern(request, "-PX requires service_name/type/parameter", 3) for request in requests]
+    patterns = [_exact_pattern(request, _WANTS_PARAMETER, 3) for request in requests]
 
     def run(blocks: list[Block]) -> None:
         for pattern, request in zip(patterns, requests, strict=True):

@@ -223,9 +223,13 @@ def test_odd_files_are_told(run: Run) -> None:
         (("-Z",), postconf.USAGE),
         (("-E",), postconf.USAGE),
         (("-n", "-d"), "specify one of -d -n"),
-        (("-h", "-H"), "specify one of -H -h"),
+        (("-h", "-H"), "specify one of -h -H"),
+        (("-x", "foo=2"), "specify one of -e -x"),
+        (("-f", "-X", "foo"), "specify one of -f -X"),
+        (("-Mj", "-#", "smtp/inet"), "specify one of -j -#"),
+        (("-l", "-n"), "with option -l, do not specify -n"),
         (("-p", "-M"), "specify one of -M -p"),
-        (("-X", "foo=2"), "specify one of -X -e"),
+        (("-X", "foo=2"), "specify one of -e -X"),
         (("-M", "-d"), "with option -M, do not specify -d"),
         (("-M", "-n"), "with option -M, do not specify -n"),
         (("-P", "-#", "a/b/c"), "with option -P, do not specify -#"),
@@ -252,7 +256,8 @@ def test_odd_files_are_told(run: Run) -> None:
         (("-F", "smtp/inet/foo"), 'invalid service attribute name: "foo"'),
         (("-F", "smtp/inet/foo=x"), 'invalid service attribute name: "foo"'),
         (("-F", "smtp/inet/chroot=x"), 'invalid chroot field "x" in "smtp inet n - x - - smtpd"'),
-        (("-P", "smtp/inet=x"), "-P requires service_name/type/parameter"),
+        (("-F", "smtp/inet=x"), "-Fe or -FX requires service_name/type/field_name"),
+        (("-P", "smtp/inet=x"), "-Pe or -PX requires service_name/type/parameter"),
         (("-T", "x"), "bad -T mode: x"),
         (("-b", "file"), "with option -b, no file can be given: bounce_template_file is not supported yet"),
     ],
@@ -460,6 +465,7 @@ def test_other_lists(run: Run) -> None:
     assert "lmdb\n" in run("-m").out
     assert run("-l").out == "flock\nfcntl\ndotlock\n"
     assert run("-T", "run-version").out.startswith("OpenSSL")
+    assert run("-l", "--json").out == '"flock"\n"fcntl"\n"dotlock"\n'
     assert "rsa\n" in run("-T", "public-key-algorithms").out
     assert run("-a").out == run("-A").out == ""
 

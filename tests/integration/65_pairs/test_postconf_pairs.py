@@ -74,6 +74,15 @@ EDITS: Final = (
 NOT_EDITED: Final = {"lines-continued", "master-override-forms"}
 
 
+WRONG: Final = (
+    "-X foo=2", "-e -X a=b", "-e -# a=b", "-n -e a=b", "-X -# a", "-a -A", "-p -M", "-m -l", "-F smtp/unix=x",
+    "-PX smtp/unix", "-MX smtp", "-M# smtp", "-Me smtp=x", "-n -X a", "-d -e a=b", "-dX a", "-M -F -P", "-x -e a=b",
+    "-f -X a", "-hX a", "-HX a", "-o a=b -# c", "-Px -e a/b/c=d", "-Mn", "-P -n", "-P -# a/b/c", "-F -n", "-e x", "-e",
+    "-Pe x/unix/y", "-Fe x/y/z", "-X", "-MX", "-PX", "-a -d", "-A -n", "-l -x", "-m -f", "-b -h", "-t -e", "-hH", "-nd",
+    "-o foo biff", "-C foo", "-FX a/b/c", "-M a/b/c", "-F smtp/inet/nosuch", "biff -h", "-e #a=b", "-n nosuch",
+)  # fmt: skip
+
+
 class Result(NamedTuple):
     """What a run gave."""
 
@@ -228,6 +237,16 @@ def test_edits_are_debian_s(debian: str, tmp_path: Path, name: str) -> None:
         assert us == them, edit
         assert (left / "main.cf").read_bytes() == (right / "main.cf").read_bytes(), edit
         assert parts_of(left / "master.cf") == parts_of(right / "master.cf"), edit
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+def test_wrong_options_are_told_as_by_debian_s(debian: str, tmp_path: Path, arguments: str) -> None:
+    """The same message, the same status, and no file is changed."""
+    pair = PAIRS["role-submission"]
+    write(tmp_path, pair)
+    us, them = ours(tmp_path, split(arguments)), theirs(debian, tmp_path, split(arguments))
+    assert us == them
+    assert ((tmp_path / "main.cf").read_text(), (tmp_path / "master.cf").read_text()) == pair
 
 
 def test_the_command_is_a_program_of_its_own(debian: str, tmp_path: Path) -> None:
