@@ -38,6 +38,7 @@ from posthouse.util.errors import TableError, TemporaryError
 
 MAX_DEPTH: Final = 100  # restriction classes and tables that name restrictions
 _NUMBER: Final = re.compile(r"[0-9]+", re.ASCII)
+_BLANK: Final = re.compile(r"[ \t]")
 _CODE: Final = re.compile(r"([45][0-9][0-9])(?:[ \t]+(.*)|$)", re.ASCII | re.DOTALL)
 
 # Compiles the restriction names that an access table's answer may consist of; None: a name in it is unknown.
@@ -163,8 +164,8 @@ class Access:
     # Actions.
 
     async def _apply(self, check: Check, value: str, name: str) -> Verdict:
-        word, _, rest = value.partition(" ")
-        word, rest = word.upper(), rest.strip()
+        word = _BLANK.split(value, maxsplit=1)[0]
+        word, rest = word.upper(), value[len(word) :].strip()
         if word in ("OK", "RELAY") or _NUMBER.fullmatch(value):
             return PERMIT
         if word == "DUNNO":
