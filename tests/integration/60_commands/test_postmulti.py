@@ -180,3 +180,22 @@ def test_what_cannot_be_done_is_explained(house: House, words: list[str], says: 
     before = Path(house.primary.config_directory, "main.cf").read_bytes()
     assert says in house.refuses(*words)
     assert Path(house.primary.config_directory, "main.cf").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["queue_directory", "data_directory"])
+def test_what_is_the_primary_one_s_is_not_destroyed(house: House, name: str) -> None:
+    """A copied main.cf names its directories: they would go, with the queue in them, while nobody runs."""
+    house.does("-e", "init")
+    create(house, "postfix-copy")
+    config = house.primary.directory / "postfix-copy/config"
+    own = subprocess.run(
+        [OURS / "postconf", "-c", house.primary.config_directory, "-hx", name],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    subprocess.run([OURS / "postconf", "-c", config, "-e", f"{name}={own}/."], check=True)
+    before = sorted(Path(own).rglob("*"))
+    assert f"is the {name} of the primary instance, too" in house.refuses("-e", "destroy", "-i", "postfix-copy")
+    assert sorted(Path(own).rglob("*")) == before
+    assert (config / "main.cf").is_file()

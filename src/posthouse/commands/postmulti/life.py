@@ -16,6 +16,7 @@ from posthouse.commands.postmulti.instances import NONE, Instance, select
 from posthouse.commands.postmulti.iterate import postfix
 from posthouse.commands.postmulti.remove import Remover, waiting_messages
 from posthouse.config.edit import editing, set_parameters
+from posthouse.config.parameters import DATA_DIRECTORY, QUEUE_DIRECTORY
 from posthouse.config.parameters_instances import (
     MULTI_INSTANCE_DIRECTORIES,
     MULTI_INSTANCE_ENABLE,
@@ -116,6 +117,10 @@ def _destroy(_action: Action, primary: Instance, instance: Instance) -> None:
     _require_stopped_secondary(instance, "destroy")
     if instance.enabled:
         raise LifeError(f"instance {instance.directory} is enabled; disable it first: postmulti -e disable -i NAME")
+    for row in (QUEUE_DIRECTORY, DATA_DIRECTORY):
+        path = instance.settings[row]
+        if os.path.realpath(path) == os.path.realpath(primary.settings[row]):
+            raise LifeError(f"{path} is the {row.name} of the primary instance, too; it is not removed")
     if count := waiting_messages(instance.directory, instance.settings):
         raise LifeError(f"instance {instance.directory} has {count} messages in its queue; they would be lost")
     _list(primary, [each for each in primary.settings[MULTI_INSTANCE_DIRECTORIES] if each != instance.directory])
