@@ -131,6 +131,13 @@ def _number(context: Context, row: Integer | Time) -> float:
         return 0
 
 
+def _virtual_delivers(context: Context) -> bool:
+    """Tell whether virtual(8) has mailboxes to write; another program has limits of its own."""
+    transport = context.text("virtual_transport").partition(":")[0]
+    programs = [service.program for service in context.services() if service.name == transport]
+    return not programs or "virtual" in programs
+
+
 def check_sizes(context: Context) -> Iterator[Finding]:
     """Check limits against each other."""
     message = int(_number(context, MESSAGE_SIZE_LIMIT))
@@ -138,7 +145,7 @@ def check_sizes(context: Context) -> Iterator[Finding]:
         (MAILBOX_SIZE_LIMIT.name, "mydestination"),
         ("virtual_mailbox_limit", "virtual_mailbox_maps"),
     ):
-        if not context.items(mailboxes):
+        if not context.items(mailboxes) or (name.startswith("virtual") and not _virtual_delivers(context)):
             continue
         row = context.registry.find(name) or row_of(name)
         mailbox = int(_number(context, row)) if isinstance(row, Integer) else 0
