@@ -10,7 +10,7 @@ from posthouse.config.lists import parse_items
 from posthouse.filters import content_checks as checks
 from posthouse.filters.actions import Action
 from posthouse.protocol.message import mime
-from posthouse.protocol.message.mime_events import BodyLine, Found, HeaderField, HeadersEnd, Part, Problem
+from posthouse.protocol.message.mime_events import BodyChunk, BodyLine, Found, HeaderField, Part, Problem
 from posthouse.tables.open import open_maps
 from posthouse.util import log
 
@@ -76,21 +76,18 @@ def end_header_block(lines: Sequence[bytes], action: str = "fix_quietly") -> lis
     """
     if action not in ("fix_quietly", "add_header", "reject"):
         raise ValueError(f"bad action: {action}")
-    parser = mime.MimeParser(body_lines=mime.ALL_LINES)
-    result: list[bytes] = []
-    wanted = False
+    parser = mime.MimeParser()
+    parts: list[bytes] = []
     for event in (*parser.feed(b"".join([line + b"\n" for line in lines])), *parser.close()):
         match event:
-            case Found(Problem.NON_EMPTY_END):
-                if action == "reject":
-                    raise RejectMessage(f"{_STATUS} {event.problem.summary}")
-                wanted = action == "add_header"
-            case HeadersEnd() if wanted:
-                result.append(_NOTICE)
+            case Found(Problem.NON_EMPTY_END) if action == "reject":
+                raise RejectMessage(f"{_STATUS} {event.problem.summary}")
+            case Found(Problem.NON_EMPTY_END) if action == "add_header":
+                parts.append(_NOTICE + b"\n")
             case HeaderField():
-                result.extend(event.data.split(b"\n"))
-            case BodyLine():
-                result.append(event.data)
+                parts.append(event.data + b"\n")
+            case BodyChunk():
+                parts.append(event.data)
             case _:
                 pass
-    return result
+    return b"".join(parts).split(b"\n")[:-1]

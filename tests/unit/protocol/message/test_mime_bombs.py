@@ -126,9 +126,11 @@ def test_little_is_kept(bomb: str, lines: int) -> None:
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_work_grows_with_the_message(bomb: str, lines: int, size: int) -> None:
     """From n to 2n to 4n, in one chunk, in chunks and in tiny ones."""
-    first, second, third = (
-        work(lambda n=n: swallow(chunks(BOMBS[bomb](n), size), lines=lines)) for n in (N, 2 * N, 4 * N)
-    )
+
+    def run(number: int) -> int:
+        return work(lambda: swallow(chunks(BOMBS[bomb](number), size), lines=lines))
+
+    first, second, third = run(N), run(2 * N), run(4 * N)
     assert second <= GROWTH * first
     assert third <= GROWTH * second
 
