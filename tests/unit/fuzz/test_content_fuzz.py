@@ -33,7 +33,7 @@ def test_a_sample_is_clean() -> None:
         (LineEncoder, "flush", lambda _self: b"", "conversion"),
         (LineEncoder, "encode", lambda _self, piece, **_: [piece], "conversion"),
         (mime, "parse_encoding", lambda value: value, "conversion"),
-        (mime_header, "_boundaries", lambda value, _: [value], "values"),
+        (mime_header, "_boundaries", lambda value, *_: [value], "values"),
     ],
 )
 def test_it_finds_what_is_wrong(owner: object, name: str, broken: object, target: str) -> None:

@@ -77,7 +77,6 @@ class MimeParser:
         "_encoding",
         "_events",
         "_field",
-        "_field_size",
         "_header_offset",
         "_kind",
         "_last_line",
@@ -106,8 +105,7 @@ class MimeParser:
         self._events: list[Event] = []
         self._rest = b""  # not yet looked at: part of a line
         self._continues = False  # the last piece was not the end of its line
-        self._field: list[bytes] = []  # of the header that is open: its pieces
-        self._field_size = 0
+        self._field = bytearray()  # the header that is open, as far as it is kept
         self._name = b""
         self._open: list[_Multipart] = []
         self._marks: list[bytes] = []  # what boundary lines begin with, sorted; none begins with another
@@ -168,8 +166,8 @@ class MimeParser:
         while self._part:
             match = None if self._field else _FIELD.match(data, position)
             if match is not None and match.end() - position <= self._short:
-                self._begin_field(match[1], match[0][:-1], match.end(2) - position)
-                self._end_field()
+                self._count_first_line(match.end(2) - position)
+                self._take_field(match[1].lower(), match[0][:-1])
                 self._continues = False
                 position = match.end()
                 continue
@@ -192,48 +190,48 @@ class MimeParser:
             self._end_field()
         match = _NAME.match(piece)
         if match is not None:
-            self._begin_field(match[1], match[1] + b":" + piece[match.end() :], len(piece))
+            self._count_first_line(len(piece))
+            self._name = match[1].lower()
+            self._field += match[1] + b":" + piece[match.end() :]
             self._continues = not complete
             return True
         self._continues = False
         self._end_headers(piece)
         return not piece
 
-    def _begin_field(self, name: bytes, text: bytes, first_line: int) -> None:
+    def _count_first_line(self, length: int) -> None:
         if self._shown:
-            self._header_offset += first_line + 1
-        self._name = name.lower()
-        self._field = [text]
-        self._field_size = len(text)
+            self._header_offset += length + 1
 
     def _extend_field(self, text: bytes) -> None:
         """Add to the open header, if it is not too long already: whole pieces, so it can end behind its limit."""
-        if self._field_size < self._limits.header_size:
-            self._field.append(text)
-            self._field_size += len(text)
+        if len(self._field) < self._limits.header_size:
+            self._field += text
         else:
-            self._found(Problem.HEADER_TOO_LONG, b"".join(self._field))
+            self._found(Problem.HEADER_TOO_LONG, self._field[:SHOWN])
 
     def _end_field(self) -> None:
-        if not self._field:
-            return
-        data = self._field[0] if len(self._field) == 1 else b"".join(self._field)
-        self._field = []
+        if self._field:
+            data, self._field = bytes(self._field), bytearray()
+            self._take_field(self._name, data)
+
+    def _take_field(self, name: bytes, data: bytes) -> None:
+        """Understand a whole header, and give it."""
         assert self._part is not None, "headers are read in header blocks"
-        if self._name == _CONTENT_TYPE:
+        if name == _CONTENT_TYPE:
             self._note_content_type(data)
-        elif self._name == _ENCODING:
+        elif name == _ENCODING:
             self._encoding = parse_encoding(data[len(_ENCODING) + 1 :]) or self._encoding
         if not data.isascii():
             self._found(Problem.EIGHT_BIT_HEADER, data)
-        self._shown = not (self._convert and self._name == _ENCODING and self._encoding in EIGHT_BIT)
+        self._shown = not (self._convert and name == _ENCODING and self._encoding in EIGHT_BIT)
         if self._shown:
-            self._events.append(HeaderField(self._part, self._name, data, self._header_offset))
+            self._events.append(HeaderField(self._part, name, data, self._header_offset))
 
     def _note_content_type(self, data: bytes) -> None:
-        content_type = parse_content_type(data[len(_CONTENT_TYPE) + 1 :])
-        self._kind = content_type.kind
         room = max(self._limits.nesting + 2 - len(self._open), 0)
+        content_type = parse_content_type(data[len(_CONTENT_TYPE) + 1 :], room)
+        self._kind = content_type.kind
         for boundary in content_type.boundaries[:room]:
             self._open.append(_Multipart(b"--" + boundary[: self._limits.boundary], content_type.parts))
         if len(content_type.boundaries) > room:
@@ -406,10 +404,10 @@ class MimeParser:
 
     # --- problems ------------------------------------------------------------------------------------------------
 
-    def _found(self, problem: Problem, text: bytes) -> None:
+    def _found(self, problem: Problem, text: bytes | bytearray) -> None:
         if problem not in self.problems:
             self.problems.add(problem)
-            self._events.append(Found(problem, text[:SHOWN]))
+            self._events.append(Found(problem, bytes(text[:SHOWN])))
 
 
 def _common_start(one: bytes, other: bytes) -> bytes:

@@ -25,7 +25,7 @@ _WORD: Final = re.compile(
 )
 # whole parameters that are no boundary
 _OTHERS: Final = re.compile(
-    rb"(?:(?:" + _BLANKS + rb"|" + _COMMENT + rb")*+(?!(?i:boundary)|\()"
+    rb"(?:(?:" + _BLANKS + rb"|" + _COMMENT + rb")*+(?!(?i:boundary)[ \t\r\n(=]|\()"
     rb'(?:[^;"(]++|' + _QUOTED + rb"|" + _COMMENT + rb")*+;)*",
     re.DOTALL,
 )
@@ -39,6 +39,7 @@ QUOTED_PRINTABLE: Final = b"quoted-printable"
 ENCODED: Final = frozenset({QUOTED_PRINTABLE, b"base64"})
 EIGHT_BIT: Final = frozenset({b"8bit", b"binary"})
 _ENCODINGS: Final = {SEVEN_BIT, *ENCODED, *EIGHT_BIT}
+MOST: Final = 100_000  # boundaries in one header
 _WORDS: Final = 3  # of each piece: type "/" subtype, name "=" value
 
 
@@ -84,8 +85,11 @@ class _Word(NamedTuple):
 _EQUALS: Final = _Word(b"=", "special")
 
 
-def parse_content_type(value: bytes) -> ContentType:
-    """Read what stands behind the colon of a Content-Type header, folded or not. Source: RFC 2045 5.1."""
+def parse_content_type(value: bytes, most: int = MOST) -> ContentType:
+    """Read what stands behind the colon of a Content-Type header, folded or not. Source: RFC 2045 5.1.
+
+    most: of boundaries that anybody wants; when there are more, one more is given.
+    """
     if _SIMPLE_LEAF.match(value) is not None:
         return LEAF
     words, position = _words(value, 0)
@@ -97,7 +101,7 @@ def parse_content_type(value: bytes) -> ContentType:
         return ContentType(_MESSAGES.get(minor, Kind.REPORT))
     if major == b"multipart":
         parts = Kind.MESSAGE if minor == b"digest" else Kind.LEAF
-        return ContentType(Kind.MULTIPART, parts, tuple(_boundaries(value, position)))
+        return ContentType(Kind.MULTIPART, parts, tuple(_boundaries(value, position, most)))
     return LEAF
 
 
@@ -108,9 +112,9 @@ def parse_encoding(value: bytes) -> bytes | None:
     return name if name in _ENCODINGS else None
 
 
-def _boundaries(value: bytes, position: int) -> list[bytes]:
+def _boundaries(value: bytes, position: int, most: int) -> list[bytes]:
     found: list[bytes] = []
-    while position < len(value):
+    while position < len(value) and len(found) <= most:
         others = _OTHERS.match(value, position)
         assert others is not None, "it matches nothing, too"
         words, position = _words(value, others.end())

@@ -124,6 +124,11 @@ def test_content_types(value: bytes, kind: Kind, found: tuple[bytes, ...]) -> No
     assert (content_type.kind, content_type.boundaries) == (kind, found)
 
 
+def test_no_more_boundaries_than_are_wanted() -> None:
+    """And one, so that it can be told that there are too many."""
+    assert parse_content_type(b"multipart/x; boundary=a; boundary=b; boundary=c", 1).boundaries == (b"a", b"b")
+
+
 def test_a_digest_has_messages() -> None:
     """Its parts are messages; those of other multiparts are text."""
     assert parse_content_type(b"multipart/Digest").parts is Kind.MESSAGE
