@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from posthouse.protocol.ldap.message import (
+    BIND_RESPONSE,
     BUSY,
+    EXTENDED_RESPONSE,
+    SEARCH_DONE,
     SUCCESS,
     UNAVAILABLE,
     Answer,
@@ -62,10 +65,10 @@ class LdapStream:
             raise ServerError(str(answer.result))
         return answer
 
-    async def run(self, request: Callable[[int], bytes]) -> Answer:
-        """Do one operation. Raises ServerError."""
+    async def run(self, request: Callable[[int], bytes], end: int = SEARCH_DONE) -> Answer:
+        """Do one operation; end: the tag of the message that ends it. Raises ServerError."""
         self._number = self._number % MAX_NUMBER + 1
-        return await self.stream.exchange(request(self._number), AnswerReader(self._number, ANSWER_LIMIT))
+        return await self.stream.exchange(request(self._number), AnswerReader(self._number, ANSWER_LIMIT, end))
 
 
 class LdapConnector(Connector[LdapStream]):
@@ -87,10 +90,10 @@ class LdapConnector(Connector[LdapStream]):
         try:
             if self._start_tls and host.source == "ldap":
                 assert self._tls is not None, "read_tls makes it wherever it is wanted"
-                await self._succeed(connection, format_start_tls, "StartTLS")
+                await self._succeed(connection, format_start_tls, EXTENDED_RESPONSE, "StartTLS")
                 await connection.stream.start_tls(self._tls, host.name)
             if self._login.mechanism:
-                await self._succeed(connection, self._login.format, "bind")
+                await self._succeed(connection, self._login.format, BIND_RESPONSE, "bind")
             ready = True
         finally:
             if not ready:
@@ -101,7 +104,7 @@ class LdapConnector(Connector[LdapStream]):
         """Close a connection at once."""
         connection.stream.close()
 
-    async def _succeed(self, connection: LdapStream, request: Callable[[int], bytes], what: str) -> None:
-        answer = await connection.run(request)
+    async def _succeed(self, connection: LdapStream, request: Callable[[int], bytes], end: int, what: str) -> None:
+        answer = await connection.run(request, end)
         if answer.result.code != SUCCESS:
             raise ServerError(f"{what}: {answer.result}")

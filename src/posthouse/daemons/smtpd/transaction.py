@@ -20,7 +20,13 @@ _NOTIFY: Final = {
 MAX_FIRST_LINE: Final = 2048  # bytes looked at before the first line is complete
 TOO_BIG: Final = Done(0, 552, "5.3.4", "Error: message file too big", "")
 LARGE_NOW: Final = Done(0, 452, "4.3.1", "Insufficient system storage for a message of this size, try again later", "")
+_CONTROLS: Final = dict.fromkeys((*range(9), *range(10, 32), 127), " ")
 DISCARDED: Final = "Ok: queued as"
+
+
+def one_field(text: str) -> bytes:
+    """Make a line of the header of what a table says: a line end or a NUL in it must not begin another one."""
+    return text.translate(_CONTROLS).encode("utf-8", "surrogateescape") + b"\n"
 
 
 class Transaction:
@@ -62,7 +68,7 @@ class Transaction:
             if action == "HOLD":
                 hold = argument or "access table"
             elif action == "PREPEND":
-                prepended += argument.encode("utf-8", "surrogateescape") + b"\n"
+                prepended += one_field(argument)
             elif action == "REDIRECT":
                 self.recipients = [Recipient(argument)]
             elif action == "BCC":

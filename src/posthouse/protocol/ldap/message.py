@@ -25,7 +25,7 @@ SEARCH_REFERENCE: Final = 0x73
 EXTENDED_REQUEST: Final = 0x77
 EXTENDED_RESPONSE: Final = 0x78
 INTERMEDIATE: Final = 0x79
-_ENDS: Final = frozenset({BIND_RESPONSE, SEARCH_DONE, EXTENDED_RESPONSE})
+_ENDS: Final = frozenset({BIND_RESPONSE, SEARCH_DONE, EXTENDED_RESPONSE})  # each ends the answer to its own request
 # resultCode
 SUCCESS: Final = 0
 SIZE_LIMIT_EXCEEDED: Final = 4
@@ -140,10 +140,14 @@ def _message(number: int, tag: int, *content: bytes) -> bytes:
 
 
 class AnswerReader:
-    """See the module's docstring. number: of the request; limit: octets of all that belongs to its answer."""
+    """See the module's docstring. number: of the request; limit: octets of all that belongs to its answer.
 
-    def __init__(self, number: int, limit: int) -> None:
+    end: the tag that ends it. The end of another operation would make "nothing found" of a search that failed.
+    """
+
+    def __init__(self, number: int, limit: int, end: int = SEARCH_DONE) -> None:
         self._number = number
+        self._end = end
         self._limit = limit
         self._size = 0
         self._data = bytearray()
@@ -182,9 +186,11 @@ class AnswerReader:
             self._answer.entries.append(_entry(content))
         elif found.tag == SEARCH_REFERENCE:
             self._answer.references += 1
-        elif found.tag in _ENDS:
+        elif found.tag == self._end:
             self._answer.result = _result(content)
             return True
+        elif found.tag in _ENDS:
+            raise MalformedMessage("an answer to another kind of request")
         elif found.tag != INTERMEDIATE:
             raise MalformedMessage(f"a message with tag {found.tag:#04x}")
         return False
