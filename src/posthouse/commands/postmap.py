@@ -1,8 +1,7 @@
 """postmap(1): build and query lookup tables.
 
 hash: and btree: tables are written in the format of lmdb: (NAME.lmdb): there is no Berkeley DB here. A NAME.db that
-Postfix wrote is read while there is no NAME.lmdb. Options, output and messages are Postfix's, and --json is -j;
--m (MIME parsing with -h and -b) is accepted and changes nothing.
+Postfix wrote is read while there is no NAME.lmdb. Options, output and messages are Postfix's, and --json is -j.
 """
 
 import sys

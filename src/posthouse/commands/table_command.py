@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from posthouse.commands.table_text import StderrSink, format_entry, input_lines, message_lines, write
+from posthouse.commands.table_text import StderrSink, format_entry, input_lines, message_lines, mime_lines, write
 from posthouse.commands.table_writer import SourceKind, TableWriter, WriteOptions
 from posthouse.config.load import config_directory, load_settings
 from posthouse.config.parameters import DEFAULT_DATABASE_TYPE
@@ -147,7 +147,8 @@ def _query(command: Command, arguments: Arguments, tables: list[Table], lookups:
     if arguments.has("h") or arguments.has("b"):
         if arguments.key != "-":
             raise CommandError('specify -b -h or -m only with "-q -"')
-        keys: Iterable[str] = message_lines(headers=arguments.has("h"), body=arguments.has("b"))
+        lines = mime_lines if arguments.has("m") else message_lines
+        keys: Iterable[str] = lines(headers=arguments.has("h"), body=arguments.has("b"))
     elif arguments.key == "-":
         keys = input_lines()
     else:

@@ -54,6 +54,18 @@ def message_lines(*, headers: bool, body: bool) -> Iterator[str]:
         yield from (line for line in lines[at:] if line)
 
 
+def mime_lines(*, headers: bool, body: bool) -> Iterator[str]:
+    """Give the same with the headers of MIME parts, which are no body; lines are whole."""
+    from posthouse.protocol.message.mime import ALL_LINES, MimeParser
+    from posthouse.protocol.message.mime_events import DEFAULT_LIMITS, BodyLine, HeaderField
+
+    parser = MimeParser(DEFAULT_LIMITS._replace(line_length=ALL_LINES), body_lines=ALL_LINES)
+    text = "\n".join(input_lines()).encode("utf-8", "surrogateescape")
+    for event in (*parser.feed(text + b"\n" * bool(text)), *parser.close()):
+        if (headers and isinstance(event, HeaderField)) or (body and isinstance(event, BodyLine) and event.data):
+            yield event.data.decode("utf-8", "surrogateescape")
+
+
 class StderrSink:
     """Where a command's warnings go: standard error, each line with the command's name and without a process number."""
 

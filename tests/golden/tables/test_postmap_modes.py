@@ -97,7 +97,7 @@ def test_files_in_an_index(query: str, directory: Path, ours: Run) -> None:
     assert _in_any_order(ours(*query.split(), "hash:map")) == _in_any_order(expected)
 
 
-@pytest.mark.parametrize("options", ["-h", "-b", "-hb", "-hU", "-bU", "-bu"])
+@pytest.mark.parametrize("options", ["-h", "-b", "-hb", "-hU", "-bU", "-bu", "-hm", "-bm", "-hbm"])
 @pytest.mark.parametrize("message", MESSAGES)
 def test_header_and_body_lines(options: str, message: bytes, directory: Path, ours: Run) -> None:
     """Folded headers are one text; a line that is no header begins the body; octets count as they are without -U."""
