@@ -56,6 +56,7 @@ def _tell(matrix: Matrix, made: Survey, figures: Figures) -> None:
         f"errno matrix: {every.runs} runs, {len(CALLS)} kinds of system calls, {len(ERRORS)} errors, 1st to 5th call, "
         f"in {len({name for name, _ in matrix.rows})} processes at work or starting",
         f"{len(matrix.load.ledger.acknowledged)} messages answered 250: none lost, none short, {matrix.doubles} twice; "
+        f"{matrix.dropped} notices found a full mailbox and ended there; "
         f"{every}",
     )
     for kind in CALLS:

@@ -1,6 +1,7 @@
 """The errno matrix on one running server: what each daemon calls, a run with one fault, what must be so after it."""
 
 import contextlib
+import errno
 import os
 import random
 import re
@@ -35,6 +36,9 @@ _BUG: Final = re.compile(r"^.*(?:panic: |Traceback).*$", re.MULTILINE)
 _ENDED: Final = re.compile(r"process \S+ pid \d+ (?:exit status|killed by signal (?!9))")
 _NEW: Final = re.compile(r" (\w+): message-id=")
 _PUT_OFF: Final = re.compile(r" (\w+): to=<(?!gone@).*status=(?:deferred|bounced) \((?!unable to create lock file)")
+FULL: Final = os.strerror(errno.EDQUOT)
+_NOTICE: Final = re.compile(r" (\w+): from=<>,")
+_NO_ROOM: Final = re.compile(rf" (\w+): to=<author@.*status=bounced .*{FULL}")
 _USUAL: Final = re.compile(r"connect(?:ion)? |=sent|\(queue active\)|: removed$|message-id=|client=|uid=0|to=<gone")
 
 
@@ -103,11 +107,12 @@ class Matrix:
         self.wrong: list[str] = []
         self.restarts = 0
         self.doubles = 0
+        self.dropped = 0  # notices for a mailbox that was full
         self._traces = traces
         self._number = 0
         self._sent_in: dict[str, str] = {}  # token: run
         self._unreal = False  # the last fault was one that no kernel gives
-        self._allowed_back: set[str] = set()  # runs in which mail may be returned
+        self._accounted = 0  # characters of the log
 
     # -- what there is to do
 
@@ -176,8 +181,6 @@ class Matrix:
         row.ended += bool(_ENDED.search(log)) and not target.kills
         row.put_off += _put_off(log)
         print(f"{name}: {len(injected)} injected, {dict(answers)}, {_put_off(log)} put off", flush=True)
-        if fault.error == "EDQUOT" and target.attach == "runas":
-            self._allowed_back.add(name)
         found = list(spinning)
         if injected:
             found += _judged(target, fault, injected, answers, log) + _synced_again(target, fault, calls)
@@ -325,19 +328,29 @@ class Matrix:
         self._drain()
         self.load.clear()
         load = self.load
-        lost = load.ledger.acknowledged - set(load.arrived)
+        lost = load.ledger.acknowledged - set(load.arrived) - self._dropped_notices()
         self.wrong += [f"{self._sent_in[token]}: {token} was answered 250 and is lost" for token in sorted(lost)]
         self.wrong += [f"{self._sent_in[each.split()[0]]}: not whole: {each}" for each in load.short]
-        back = {token for token in load.returned if token not in load.refused}
+        # A full mailbox returns mail, whichever run the mail is from.
+        back = {token for token, why in load.returned.items() if token not in load.refused and FULL not in why}
         self.wrong += [
-            f"{self._sent_in[token]}: {token} was returned: {load.returned[token]}"
-            for token in sorted(back)
-            if self._sent_in[token] not in self._allowed_back
+            f"{self._sent_in[token]}: {token} was returned: {load.returned[token]}" for token in sorted(back)
         ]
         load.ledger.acknowledged.difference_update(lost)
         self.doubles = sum(load.arrived.values()) - len(load.arrived)
         load.short.clear()
         load.returned.clear()
+
+    def _dropped_notices(self) -> set[str]:
+        """Name mail whose notice found a full mailbox: that notice is the end of it, since it has no sender."""
+        log = self.server.log()[self._accounted :]
+        self._accounted += len(log)
+        notices = set(_NOTICE.findall(log))
+        dropped = sum(queue_id in notices for queue_id in _NO_ROOM.findall(log))
+        gone = sorted(self.load.refused & self.load.ledger.acknowledged - set(self.load.arrived))
+        self.load.ledger.acknowledged.difference_update(gone[:dropped])
+        self.dropped += min(dropped, len(gone))
+        return set(gone[:dropped])
 
     def _drain(self) -> None:
         deadline = time.monotonic() + DRAIN_LIMIT_S
