@@ -45,6 +45,7 @@ NONSENSE: Final = (
     TypeError,
     ValueError,
     struct.error,
+    MemoryError,  # a length beyond the packet
 )
 _OPTIONS: Final = ("user", "password", "database", "socket", "port", "default-character-set", "ssl-ca", "ssl-capath",
                    "ssl-cert", "ssl-key", "ssl-cipher")  # fmt: skip

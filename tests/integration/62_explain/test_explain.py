@@ -218,4 +218,4 @@ def test_explanations_agree_with_the_server(server: tuple[Instance, int]) -> Non
         assert without_id(said) == without_id(real), scenario
         assert report.decision in said[-1][1]
         seen.add(without_id(real)[-1][1])
-    assert len(seen) > 20, "scenarios that all end alike show nothing"
+    assert len(seen) > 15, "scenarios that all end alike show nothing"
