@@ -1,7 +1,7 @@
 """postconf(1): show and change main.cf and master.cf.
 
 Options, output and messages are Postfix's. Standards: none. See also: postconf(5), master(5).
-Bugs: -b and -t show the texts that bounce(8) writes, and take no file: texts of one's own are not supported yet.
+Bugs: -b and -t show the templates of a file, but bounce(8) does not use one yet: bounce_template_file has no effect.
 -T tells about the TLS library of this Python.
 """
 
@@ -195,17 +195,14 @@ def _print_all(words: Iterable[str], options: Options) -> None:
 
 def _notices(options: Options) -> None:
     """Do -b and -t."""
-    from posthouse.commands.postconf_notices import as_templates, expanded
+    from posthouse.commands.postconf_notices import expanded, unexpanded
 
-    if options.names:
-        raise UsageError(
-            f"with option -{options.mode}, no file can be given: bounce_template_file is not supported yet"
-        )
+    path = options.names[0] if options.names else ""
     if options.mode == "t":
-        sys.stdout.write(as_templates())
+        sys.stdout.write(unexpanded(path))
     else:
         settings = postconf_main.read_configuration(options.directory, options.overrides).settings("bounce")
-        sys.stdout.write(expanded(settings))
+        sys.stdout.write(expanded(settings, path))
 
 
 def _tls_facts(what: str) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ from posthouse.commands import postconf
 from posthouse.config.settings import Settings
 from posthouse.daemons.bounce.service import notice_texts
 from posthouse.ipc.bounce import FAILED
+from tests.support.peers import find_peer, peer_environment
 
 LEVEL = "compatibility_level = 3.11\n"
 STOCK = """\
@@ -138,14 +141,89 @@ def test_texts_of_notices(run: Run) -> None:
     templates = run("-t", main=main, master="")
     assert templates.status == 0
     blocks = templates.out.split("EOF\n\n")
-    assert [block.partition(" =")[0] for block in blocks] == ["failure_template", "delay_template", "success_template"]
+    names = ["failure", "delay", "success", "verify"]
+    assert [block.partition(" =")[0] for block in blocks] == [f"{name}_template" for name in names]
     assert all("\nSubject: " in block and "$myhostname" in block for block in blocks)
     expected = templates.out.replace("$myhostname", "mx.example.test")
     expected = expected.replace("$delay_warning_time_hours", "4").replace("$maximal_queue_lifetime_days", "3")
     assert "$" not in expected
-    assert run("-b") == Result(0, expected, [])
+    texts = re.sub(r"(\w+)_template = <<EOF\n(?:.+\n)+\n", r"expanded_\1_text = <<EOF\n", expected)
+    assert run("-b") == Result(0, texts, [])
     settings = Settings.from_mapping({"myhostname": "mx.example.test", "delay_warning_time": "4h"})
     assert "\n".join(notice_texts(settings)[FAILED].lines) in expected
+
+
+OWN_TEMPLATES = """\
+# a comment
+
+failure_template = <<END
+charset: utf-8
+Subject: No way
+From: Bob <bob>
+
+Host $myhostname costs $$5
+  lead
+END
+delay_template = <<EOF
+Subject: late
+
+$delay_warning_time_hours h $delay_warning_time_minutes min ${maximal_queue_lifetime_days} d
+EOF
+success_template = <<EOF
+
+# only text
+EOF
+verify_template = <<EOF
+From: postmaster
+
+$myhostname
+EOF
+"""
+
+
+@pytest.mark.parametrize("option", ["-b", "-t"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        OWN_TEMPLATES,
+        OWN_TEMPLATES.replace("$myhostname", "$no_such_name"),
+        OWN_TEMPLATES.replace("${maximal_queue_lifetime_days}", "$maximal_queue_lifetime_weeks"),
+        OWN_TEMPLATES.replace("Subject: late", "Other: late"),
+        OWN_TEMPLATES.replace("From: postmaster", "Postmaster-Subject: none"),
+        "other_template = <<EOF\nSubject: x\n\ny\nEOF\n" + OWN_TEMPLATES,
+    ],
+)
+def test_templates_of_a_file_are_shown_as_debian_s_postconf_does(run: Run, option: str, text: str) -> None:
+    """Fields and texts, and what a file leaves out; a name that means nothing is fatal for -b alone."""
+    Path("own.cf").write_text(text)
+    main = LEVEL + "myhostname = mx.example.test\ndelay_warning_time = 4h\n"
+    ours = run(option, "own.cf", main=main, master="")
+    if not (peer := find_peer("postconf")):
+        pytest.skip("postconf is not here: make peers")
+    theirs = subprocess.run(
+        [peer, "-c", ".", option, "own.cf"], env=peer_environment(), capture_output=True, text=True, check=False
+    )
+    assert (ours.status, bool(ours.messages)) == (theirs.returncode, bool(theirs.stderr))
+    if ours.status == 0:
+        pairs = list(zip(ours.out.split("EOF\n\n"), theirs.stdout.split("EOF\n\n"), strict=True))
+        assert len(pairs) == 4
+        assert sum(mine == other for mine, other in pairs) >= 4 - ("Other:" in text or ": none" in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("failure_template = <<EOF\nSubject: x\n", 'own.cf, line 1: missing "EOF" end marker'),
+        (OWN_TEMPLATES + "garbage\n", 'own.cf, line 25: expected NAME_template = <<EOF, found "garbage"'),
+    ],
+)
+def test_templates_that_cannot_be_used_are_explained(run: Run, text: str, says: str) -> None:
+    """With the line."""
+    Path("own.cf").write_text(text)
+    result = run("-t", "own.cf", main=LEVEL, master="")
+    assert result.status == 1
+    assert says in result.messages[-1]
+    assert "No such file" in run("-t", "none.cf").messages[-1]
 
 
 def test_raw_values_are_not_expanded(run: Run) -> None:
@@ -259,7 +337,7 @@ def test_odd_files_are_told(run: Run) -> None:
         (("-F", "smtp/inet=x"), "-Fe or -FX requires service_name/type/field_name"),
         (("-P", "smtp/inet=x"), "-Pe or -PX requires service_name/type/parameter"),
         (("-T", "x"), "bad -T mode: x"),
-        (("-b", "file"), "with option -b, no file can be given: bounce_template_file is not supported yet"),
+        (("-b", "file"), "open file: No such file or directory"),
     ],
 )
 def test_wrong_command_lines_stop(run: Run, options: tuple[str, ...], message: str) -> None:

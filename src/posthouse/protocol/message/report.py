@@ -85,6 +85,12 @@ def success_texts(hostname: str) -> Texts:
     return Texts("Successful Mail Delivery Report", lines, "Message")
 
 
+def verify_texts(hostname: str) -> Texts:
+    """Word the report of a trial delivery (sendmail -bv)."""
+    lines = (f"This is the mail system at {hostname}.", "", "Below is the delivery report that you asked for.")
+    return Texts("Mail Delivery Status Report", lines, "Message")
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """All that goes into a report."""
