@@ -117,8 +117,10 @@ class Database(ABC):
             self._process = None
 
     def freeze(self) -> None:
-        """Let it hang: connections are taken, and nothing is answered."""
+        """Let it hang: connections are taken, and nothing is answered from the moment this returns."""
         self._signal(signal.SIGSTOP)
+        if self._process is not None:
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)  # all its threads
 
     def thaw(self) -> None:
         """Let it go on."""

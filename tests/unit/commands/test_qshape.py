@@ -101,7 +101,7 @@ def test_debian_s_qshape_shows_the_same(tmp_path: Path) -> None:
     for number in range(120):
         to = [f"user{chance.randrange(3)}@{chance.choice(DOMAINS)}" for _ in range(chance.randint(1, 4))]
         # In the middle of a column: the other program looks at its own clock.
-        age_s = 60 * 5 * 1.5 * 2 ** chance.randrange(-1, 12)
+        age_s = 60 * 5 * 1.3 * 2 ** chance.randrange(-1, 12)
         messages.append(make(to, age_s, sender=chance.choice(["", "list@many.test", "joe@x.net"]), now=now))
         write_queue_file(queue / f"ABCDEF{number:04X}", messages[-1])
     for arguments in (
