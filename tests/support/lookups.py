@@ -8,6 +8,7 @@ from typing import TypeVar
 from posthouse.config.settings import Settings
 from posthouse.tables.open import Opener
 from posthouse.util import log
+from posthouse.util.errors import TableError
 from posthouse.util.loop import new_event_loop
 
 T = TypeVar("T")
@@ -27,6 +28,24 @@ def run_async(coroutine: Coroutine[object, None, T]) -> T:
     """Run a coroutine on the event loop that daemons have, and return its value."""
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(coroutine)
+
+
+def ask(spec: str, *keys: str, **settings: str) -> list[str | None]:
+    """Open a table and look keys up, one after the other; "error: why" where there is one."""
+
+    async def body() -> list[str | None]:
+        opened = opener(**settings)
+        table = opened.open(spec)
+        found: list[str | None] = []
+        for key in keys:
+            try:
+                found.append(await table.lookup(key))
+            except TableError as error:
+                found.append(f"error: {error}")
+        opened.close()
+        return found
+
+    return run_async(body())
 
 
 def opener(base_dir: str = "", **settings: str) -> Opener:

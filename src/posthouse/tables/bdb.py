@@ -25,7 +25,7 @@ from posthouse.tables.lmdb import Lmdb
 from posthouse.tables.watch import FileWatch
 from posthouse.util import log
 from posthouse.util.errors import ConfigError, TableError
-from posthouse.util.successor import ask_for_successor, is_out_of_reach
+from posthouse.util.successor import ask_for_successor, is_file_out_of_reach
 
 MAX_SIZE: Final = 256 * 1024 * 1024  # bytes of a .db file; a larger one has to become an lmdb file
 
@@ -122,20 +122,12 @@ class Bdb(IndexFileTable):
         try:
             self._lmdb = lmdb_table.open_table(self._origin)
         except ConfigError as error:
-            if _is_out_of_reach(self._lmdb_path):
+            if is_file_out_of_reach(self._lmdb_path):
                 ask_for_successor(f"{self.name} was made anew")
                 return
             log.warning(f"{self.name}: {error.why}; {self.path} stays in use")
             return
         self.generation += 1
-
-
-def _is_out_of_reach(path: str) -> bool:
-    try:
-        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-    except OSError as error:
-        return is_out_of_reach(error)
-    return False
 
 
 def _maker(origin: Origin) -> str:

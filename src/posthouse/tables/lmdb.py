@@ -30,7 +30,7 @@ from posthouse.tables.table import TableFlags, WritableTable
 from posthouse.tables.watch import FileWatch
 from posthouse.util import log
 from posthouse.util.errors import ConfigError, TableError
-from posthouse.util.successor import ask_for_successor, is_out_of_reach
+from posthouse.util.successor import ask_for_successor, is_file_out_of_reach
 
 SUFFIX: Final = ".lmdb"
 STALE_AFTER_S: Final = 100  # a source text newer than its table is remarked on when it has been so for this long
@@ -220,7 +220,7 @@ class Lmdb(WritableTable):
             except (lmdb.Error, OSError) as error:
                 log.warning(f"{self.name} was replaced and cannot be opened ({error}); the old table stays in use")
                 self._watch.accept()
-                if _is_out_of_reach(self._path):
+                if is_file_out_of_reach(self._path):
                     ask_for_successor(f"{self.name} was replaced")
                 return
             _release(self._environment)
@@ -233,15 +233,6 @@ class Lmdb(WritableTable):
             self._committed = committed
             self._ends_in_nul = None
             self.generation += 1
-
-
-def _is_out_of_reach(path: str) -> bool:
-    """Tell whether the kernel refuses to open a file: LMDB's own error does not say."""
-    try:
-        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-    except OSError as error:
-        return is_out_of_reach(error)
-    return False
 
 
 def table_path(origin: Origin) -> str:

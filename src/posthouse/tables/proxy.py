@@ -7,8 +7,7 @@ from typing import Final
 from posthouse.ipc import proxymap
 from posthouse.ipc.proxymap import DENIED, FOUND, RETRY, Entries, LookupResult, ToProxymap
 from posthouse.ipc.stream import Client
-from posthouse.tables.table import Table, TableFlags, fold_key, is_utf8, printable
-from posthouse.util import log
+from posthouse.tables.table import Table, TableFlags, fold_key, is_good_key, value_problem
 from posthouse.util.errors import TableError, TemporaryError
 
 CACHE_SIZE: Final = 1000  # answers kept
@@ -111,11 +110,7 @@ class ProxyTable(Table):
         self.generation = int(self._client.now() / UNSEEN_S)
 
     def _is_good_key(self, key: str) -> bool:
-        if is_utf8(key):
-            return True
-        # the records between daemons are UTF-8
-        log.warning(f'{self.name}: non-UTF-8 key "{printable(key)}": malformed UTF-8 or invalid codepoint')
-        return False
+        return is_good_key(self.name, key)  # whatever the flags: the records between daemons are UTF-8
 
     def _folded(self, key: str) -> str:
         return fold_key(key, utf8=self._flags.utf8) if self._partial and self._flags.fold else key
@@ -127,8 +122,8 @@ class ProxyCache(ProxyTable):
     async def put(self, key: str, value: str) -> None:
         """Store an entry, replacing an old one. Raises TableError."""
         client = self._client
-        if not is_utf8(value):
-            raise TableError(f'{self.name}: key "{printable(key)}": non-UTF-8 value "{printable(value)}"')
+        if problem := value_problem(self.name, key, value):
+            raise TableError(problem)
         if self._is_good_key(key):
             await client.result(
                 proxymap.Update(client.next_id(), self._table, self._folded(key), value, self._wire_flags)

@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Iterator
 from typing import Final, TypeVar
 
 from posthouse.tables.file_table import Origin
-from posthouse.tables.table import Table, fold_key, is_utf8, printable
+from posthouse.tables.table import Table, fold_key, is_good_key, value_problem
 from posthouse.util import log
 from posthouse.util.errors import TableError
 
@@ -36,10 +36,8 @@ class RemoteTable(Table):
         if not self._is_good_key(key):
             return None
         value = await self._limited(self._ask(self._folded(key)))
-        if value is not None and self.flags.utf8 and not is_utf8(value):
-            what = f'{self.name}: key "{printable(key)}": non-UTF-8 value "{printable(value)}"'
-            log.warning(f"{what}: malformed UTF-8 or invalid codepoint")
-            raise TableError(f"{what}: malformed UTF-8 or invalid codepoint")
+        if value is not None and self.flags.utf8 and (problem := value_problem(self.name, key, value)):
+            raise TableError(problem)
         return value
 
     @abstractmethod
@@ -60,10 +58,7 @@ class RemoteTable(Table):
         return TableError(f"{self.name}: {why}")
 
     def _is_good_key(self, key: str) -> bool:
-        if not self.flags.utf8 or is_utf8(key):
-            return True
-        log.warning(f'{self.name}: non-UTF-8 key "{printable(key)}": malformed UTF-8 or invalid codepoint')
-        return False
+        return not self.flags.utf8 or is_good_key(self.name, key)
 
     def _folded(self, key: str) -> str:
         return fold_key(key, utf8=self.flags.utf8) if self._fold else key
@@ -101,9 +96,7 @@ class WritableRemoteTable(RemoteTable):
         """Store an entry, replacing an old one. Raises TableError."""
         if not self._is_good_key(key):
             return
-        if self.flags.utf8 and not is_utf8(value):
-            what = f'key "{printable(key)}": non-UTF-8 value "{printable(value)}"'
-            log.warning(f"{self.name}: {what}: malformed UTF-8 or invalid codepoint")
+        if self.flags.utf8 and value_problem(self.name, key, value):
             return
         await self._limited(self._store(self._folded(key), value))
 

@@ -16,6 +16,7 @@ from typing import ClassVar, Final
 from posthouse.util import log
 from posthouse.util.errors import TableError
 
+_MALFORMED: Final = "malformed UTF-8 or invalid codepoint"
 _FILE_SEPARATORS: Final = re.compile(r"[, \t\r\n]+", re.ASCII)
 
 
@@ -111,16 +112,11 @@ class LocalTable(Table):
         raise TableError(f"{self.name}: sequence operation is not supported")
 
     def _is_good_key(self, key: str) -> bool:
-        if not self.flags.utf8 or is_utf8(key):
-            return True
-        log.warning(f'{self.name}: non-UTF-8 key "{printable(key)}": malformed UTF-8 or invalid codepoint')
-        return False
+        return not self.flags.utf8 or is_good_key(self.name, key)
 
     def _check_value(self, key: str, value: str) -> None:
-        if self.flags.utf8 and not is_utf8(value):
-            message = f'{self.name}: key "{printable(key)}": non-UTF-8 value "{printable(value)}": '
-            log.warning(message + "malformed UTF-8 or invalid codepoint")
-            raise TableError(message + "malformed UTF-8 or invalid codepoint")
+        if self.flags.utf8 and (problem := value_problem(self.name, key, value)):
+            raise TableError(problem)
 
 
 class WritableTable(LocalTable):
@@ -130,9 +126,7 @@ class WritableTable(LocalTable):
         """Store an entry, replacing an old one. Raises TableError."""
         if not self._is_good_key(key):
             return
-        if self.flags.utf8 and not is_utf8(value):
-            what = f'key "{printable(key)}": non-UTF-8 value "{printable(value)}"'
-            log.warning(f"{self.name}: {what}: malformed UTF-8 or invalid codepoint")
+        if self.flags.utf8 and value_problem(self.name, key, value):
             return
         self._store(self._folded(key), value)
 
@@ -161,6 +155,23 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def is_good_key(table: str, key: str) -> bool:
+    """Whether a key is well-formed UTF-8; one that is not is logged, and is in no table."""
+    if is_utf8(key):
+        return True
+    log.warning(f'{table}: non-UTF-8 key "{printable(key)}": {_MALFORMED}')
+    return False
+
+
+def value_problem(table: str, key: str, value: str) -> str:
+    """Say what is wrong with a value that is no well-formed UTF-8, after it was logged; "": nothing."""
+    if is_utf8(value):
+        return ""
+    problem = f'{table}: key "{printable(key)}": non-UTF-8 value "{printable(value)}": {_MALFORMED}'
+    log.warning(problem)
+    return problem
 
 
 def printable(text: str) -> str:

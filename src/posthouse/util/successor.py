@@ -4,8 +4,11 @@ A confined process may open a file that another has been renamed over no more. I
 clients, and ends when its sessions have; the next process opens the new file before it is confined.
 """
 
+import os
 from collections.abc import Callable
 from typing import ClassVar
+
+from posthouse.util.files import close_done
 
 
 class _Handler:
@@ -34,3 +37,12 @@ def set_root_changed() -> None:
 def is_out_of_reach(error: BaseException | None) -> bool:
     """Tell whether opening a file failed for where this process is, and not for how the file is."""
     return isinstance(error, PermissionError) or (_Handler.root_changed and isinstance(error, FileNotFoundError))
+
+
+def is_file_out_of_reach(path: str) -> bool:
+    """Tell the same of a file that a library could not open, and did not say why."""
+    try:
+        close_done(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return is_out_of_reach(error)
+    return False

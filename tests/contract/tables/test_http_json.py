@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from posthouse.tables.table import SENSITIVE
-from posthouse.util.errors import ConfigError, TableError
+from posthouse.util.errors import ConfigError
 from tests.support import certificates
-from tests.support.lookups import opener, run_async
+from tests.support.lookups import ask, opener
 from tests.support.scripted_server import ScriptedServer, Talk
 from tests.support.tls_server import TlsServer
 
@@ -42,24 +42,6 @@ def spec(directory: Path, port: int, *lines: str, kind: str = "http-json") -> st
     url = [] if any(line.startswith("url") for line in lines) else [f"url = http://127.0.0.1:{port}/u?k=%s"]
     (directory / "h.cf").write_text("\n".join((*url, "timeout = 10", *lines)) + "\n")
     return f"{kind}:{directory}/h.cf"
-
-
-def ask(name: str, *keys: str) -> list[str | None]:
-    """Look keys up; "error: why" where there is one."""
-
-    async def body() -> list[str | None]:
-        opened = opener()
-        table = opened.open(name)
-        found: list[str | None] = []
-        for key in keys:
-            try:
-                found.append(await table.lookup(key))
-            except TableError as error:
-                found.append(f"error: {error}")
-        opened.close()
-        return found
-
-    return run_async(body())
 
 
 @pytest.mark.parametrize(

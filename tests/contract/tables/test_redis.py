@@ -8,7 +8,7 @@ import pytest
 from posthouse.tables.remote import WritableRemoteTable
 from posthouse.util.errors import ConfigError, TableError
 from tests.support import certificates
-from tests.support.lookups import opener, run_async
+from tests.support.lookups import ask, opener, run_async
 from tests.support.scripted_server import Script, ScriptedServer, Talk
 from tests.support.table_rigs import RedisRig
 
@@ -47,24 +47,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Full]:
         pytest.skip(reason)
     with Full(tmp_path_factory.mktemp("redis")) as rig:
         yield rig
-
-
-def ask(spec: str, *keys: str) -> list[str | None]:
-    """Look keys up; "error: why" where there is one."""
-
-    async def body() -> list[str | None]:
-        opened = opener()
-        table = opened.open(spec)
-        found: list[str | None] = []
-        for key in keys:
-            try:
-                found.append(await table.lookup(key))
-            except TableError as error:
-                found.append(f"error: {error}")
-        opened.close()
-        return found
-
-    return run_async(body())
 
 
 @pytest.mark.parametrize(

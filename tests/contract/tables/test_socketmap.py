@@ -6,30 +6,12 @@ import pytest
 
 from posthouse.protocol.socketmap import netstring
 from posthouse.tables.table import SENSITIVE
-from posthouse.util.errors import ConfigError, TableError
-from tests.support.lookups import logged, opener, run_async
+from posthouse.util.errors import ConfigError
+from tests.support.lookups import ask, logged, opener
 from tests.support.peers import find_peer
 from tests.support.postmap import ask_postfix
 from tests.support.scripted_server import ScriptedServer, Talk
 from tests.support.table_rigs import Rig, SocketMapRig, TcpRig
-
-
-def ask(spec: str, *keys: str, **settings: str) -> list[str | None]:
-    """Look keys up; "error: why" where there is one."""
-
-    async def body() -> list[str | None]:
-        opened = opener(**settings)
-        table = opened.open(spec)
-        found: list[str | None] = []
-        for key in keys:
-            try:
-                found.append(await table.lookup(key))
-            except TableError as error:
-                found.append(f"error: {error}")
-        opened.close()
-        return found
-
-    return run_async(body())
 
 
 @pytest.mark.parametrize(

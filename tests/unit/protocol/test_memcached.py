@@ -14,6 +14,7 @@ from posthouse.protocol.memcached import (
     format_set,
     is_key,
 )
+from tests.support.pieces import read_in_pieces
 
 GOOD_GET = {
     b"END\r\n": Reply("END", b""),
@@ -41,14 +42,7 @@ BAD_GET = {
 
 def outcome(octets: bytes, size: int, key: bytes | None = b"k") -> Reply | str | None:
     """Feed octets in pieces of a size; the reason where it is no reply."""
-    reader = ReplyReader(key, line_limit=60, data_limit=100)
-    reply = None
-    try:
-        for at in range(0, len(octets), size):
-            reply = reader.receive(octets[at : at + size])
-    except MalformedReply as error:
-        return str(error)
-    return reply
+    return read_in_pieces(ReplyReader(key, line_limit=60, data_limit=100), octets, size, MalformedReply)
 
 
 @pytest.mark.parametrize("octets", GOOD_GET)

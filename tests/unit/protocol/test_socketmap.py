@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posthouse.protocol.socketmap import MalformedReply, Reply, ReplyReader, format_query, netstring
+from tests.support.pieces import read_in_pieces
 
 LIMIT = 100
 GOOD = {
@@ -38,14 +39,7 @@ BAD = {
 
 def outcome(octets: bytes, size: int) -> Reply | str | None:
     """Feed octets in pieces of a size; the reason where it is no reply."""
-    reader = ReplyReader(LIMIT)
-    reply = None
-    try:
-        for at in range(0, len(octets), size):
-            reply = reader.receive(octets[at : at + size])
-    except MalformedReply as error:
-        return str(error)
-    return reply
+    return read_in_pieces(ReplyReader(LIMIT), octets, size, MalformedReply)
 
 
 @pytest.mark.parametrize("octets", GOOD)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posthouse.protocol.tcp_table import MAX_REPLY, MalformedReply, Reply, ReplyReader, format_query, quote, unquote
+from tests.support.pieces import read_in_pieces
 
 GOOD = {
     b"200 one\n": Reply(200, "one"),
@@ -35,14 +36,7 @@ BAD = {
 
 def outcome(octets: bytes, size: int) -> Reply | str | None:
     """Feed octets in pieces of a size; the reason where it is no reply."""
-    reader = ReplyReader()
-    reply = None
-    try:
-        for at in range(0, len(octets), size):
-            reply = reader.receive(octets[at : at + size])
-    except MalformedReply as error:
-        return str(error)
-    return reply
+    return read_in_pieces(ReplyReader(), octets, size, MalformedReply)
 
 
 @pytest.mark.parametrize("octets", GOOD)

@@ -51,9 +51,7 @@ def check_lines(context: Context) -> Iterator[Finding]:
                 yield BAD_LINE.at(Place(shown or context.main_path), f"{kind}:{table}: {more} more lines are wrong")
             for line, why in problems[:MAX_SHOWN]:
                 place = Place(shown, line) if shown else context.place(name)
-                yield BAD_LINE.at(
-                    place, why.removesuffix(" -- ignoring this line").removesuffix(": skipping this rule")
-                )
+                yield BAD_LINE.at(place, _without_log_words(why))
 
 
 def _without_log_words(text: str) -> str:

@@ -20,6 +20,7 @@ from posthouse.protocol.ldap.message import (
     format_start_tls,
 )
 from tests.fuzz.mutate import damaged
+from tests.support.pieces import read_in_pieces
 
 LIMIT = 10_000
 
@@ -84,14 +85,7 @@ BAD = {
 
 def outcome(octets: bytes, size: int) -> Answer | str | None:
     """Feed octets in pieces of a size; the reason where it is no answer."""
-    reader = AnswerReader(1, LIMIT)
-    answer = None
-    try:
-        for at in range(0, len(octets), size):
-            answer = reader.receive(octets[at : at + size])
-    except MalformedMessage as error:
-        return str(error)
-    return answer
+    return read_in_pieces(AnswerReader(1, LIMIT), octets, size, MalformedMessage)
 
 
 @pytest.mark.parametrize("case", GOOD)
