@@ -21,14 +21,14 @@ from posthouse.commands.queue_client import (
     QueueUnavailableError,
     RefusedError,
 )
-from posthouse.commands.queue_file import QueueFileError, Shown
+from posthouse.commands.queue_file import QueueFileError, Shown, as_data
 from posthouse.commands.queue_file import show as show_file
 from posthouse.ipc.message import Envelope
 from posthouse.ipc.showq import Fetch, Fetched, shown
 
 USAGE: Final = """\
 usage: postcat [-c config_dir] [-b] [-e] [-h] [--json] -q queue_id ...
-       postcat [-bdefhorv] [-s offset] file ...    files of Postfix's queue; without a name: standard input
+       postcat [-bdefhorv] [--json] [-s offset] file ...    files of Postfix's queue; without a name: standard input
 """
 FAILED: Final = 1
 PARTS: Final = frozenset({"-b", "-e", "-h"})
@@ -80,7 +80,11 @@ def _show_files(given: dict[str, str], paths: list[str]) -> int:
     for path in paths or ["-"]:
         try:
             data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-            for line in show_file(data, "(stdin)" if path == "-" else path, what):
+            name = "(stdin)" if path == "-" else path
+            if "--json" in given:
+                sys.stdout.write(json.dumps(as_data(data, name), ensure_ascii=False) + "\n")
+                continue
+            for line in show_file(data, name, what):
                 sys.stdout.buffer.write(line)
         except OSError as error:
             sys.stderr.write(f"postcat: fatal: open {path}: {error.strerror}\n")

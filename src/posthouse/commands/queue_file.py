@@ -118,6 +118,34 @@ def show(data: bytes, name: str, what: Shown) -> Iterator[bytes]:
         in_line = record.kind == _PIECE
 
 
+def as_data(data: bytes, name: str) -> dict[str, object]:
+    """Give the message as `postcat --json -q` gives one of our queue. Raises QueueFileError."""
+    found: dict[bytes, list[str]] = {}
+    recipients: list[dict[str, str]] = []
+    content, original, section = b"", "", ENVELOPE
+    for record in records(data):
+        section = _SECTIONS.get(record.kind, section)
+        text = record.data.decode("utf-8", "replace")
+        if section == CONTENT and record.kind in (_LINE, _PIECE):
+            content += record.data + (b"\n" if record.kind == _LINE else b"")
+        elif record.kind == b"R":
+            recipients.append({"address": text, "orig_address": original})
+        elif record.kind not in _SECTIONS:
+            found.setdefault(record.kind, []).append(text)
+        original = text if record.kind == b"O" else ""
+    arrival, size = (found.get(kind, [""])[0].split() for kind in (b"T", b"C"))
+    return {
+        "file": name,
+        "arrival_time": int(arrival[0]) if arrival and arrival[0].isdecimal() else None,
+        "message_size": int(size[0]) if size and size[0].isdecimal() else None,
+        "sender": found.get(b"S", [""])[0],
+        "recipients": recipients,
+        "done_recipients": found.get(b"D", []),
+        "attributes": found.get(b"A", []),
+        "content": content.decode("utf-8", "replace"),
+    }
+
+
 def _visible(data: bytes, what: Shown) -> Iterator[Record]:
     """Leave out what the format needs for itself. What a pointer led to is then shown as if it stood there."""
     offset = -1

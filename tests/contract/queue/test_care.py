@@ -193,6 +193,25 @@ def test_backup_and_restore(site: Site, filled: Harness) -> None:
     again.close()
 
 
+def test_what_was_done_as_json(site: Site, filled: Harness) -> None:
+    """Numbers for programs, of a backup, of a repair and of a restore."""
+    target = site.path / "copy"
+    made = json.loads(site.queue("backup", "--json", str(target))[1])
+    assert (made["directory"], made["numbers"]["recipients"], made["numbers"]["octets"]) == (str(target), 3, 100_005)
+    filled.close()
+    site.statement("DELETE FROM message")
+    planned = json.loads(site.queue("repair", "--json", "--dry-run")[1])
+    assert (planned["needed"], planned["changed"], planned["copied"]) == (True, False, None)
+    done = json.loads(site.queue("repair", "--json")[1])
+    assert (done["changed"], done["copied"]["store"]) == (True, 2)
+    assert any("its envelope is lost" in note for note in done["notes"])
+    assert json.loads(site.queue("repair", "--json")[1])["needed"] is False
+    shutil.rmtree(site.store)
+    site.store.mkdir(0o700)
+    back = json.loads(site.queue("restore", "--json", str(target))[1])
+    assert (back["taken"], back["numbers"]) == (made["taken"], made["numbers"])
+
+
 def test_half_a_backup_is_none(site: Site, filled: Harness) -> None:
     """Without its last file, or damaged, it is not restored; a failed one leaves nothing in the directory."""
     target = site.path / "copy"

@@ -1,5 +1,6 @@
 """postcat of queue files that Postfix wrote, beside Debian's postcat; damaged ones end in a reason."""
 
+import json
 import random
 import subprocess
 from pathlib import Path
@@ -64,6 +65,27 @@ def test_debian_s_postcat_shows_the_same(
     ).stdout
     assert postcat.main(["postcat", *words]) == 0
     assert capfdbinary.readouterr().out.splitlines() == theirs.splitlines()
+
+
+def test_a_file_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a program wants of it; the header that a pointer leads to is where it belongs."""
+    path = tmp_path / "file"
+    path.write_bytes(queue_file())
+    assert postcat.main(["postcat", "--json", str(path)]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown.pop("content") == "\n".join(
+        [*LINES[:3], "X-New: header", *LINES[3:], "long " * 60 + "and its end", ""]
+    )
+    assert shown == {
+        "file": str(path),
+        "arrival_time": 1169404379,
+        "message_size": shown["message_size"],
+        "sender": "me@a.test",
+        "recipients": [{"address": "you@c.test", "orig_address": "you@b.test"}],
+        "done_recipients": [],
+        "attributes": ["create_time=1169404388", "encoding=8bit"],
+    }
+    assert shown["message_size"] > 400
 
 
 def test_a_damaged_file_ends_in_a_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

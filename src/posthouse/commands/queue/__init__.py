@@ -13,9 +13,9 @@ USAGE: Final = """\
 usage: posthouse queue COMMAND
 
   verify [-c DIR] [--json]             is everything in the queue as it should be? running or not; changes nothing
-  repair [-c DIR] [--dry-run]          put right what verify finds; the mail system must be stopped
-  backup [-c DIR] DIRECTORY            copy the queue to a new directory, running or not
-  restore [-c DIR] DIRECTORY           put a backup into an empty queue; the mail system must be stopped
+  repair [-c DIR] [--json] [--dry-run] put right what verify finds; the mail system must be stopped
+  backup [-c DIR] [--json] DIRECTORY   copy the queue to a new directory, running or not
+  restore [-c DIR] [--json] DIRECTORY  put a backup into an empty queue; the mail system must be stopped
 """
 COMMANDS: Final = frozenset({"backup", "repair", "restore", "verify"})
 

@@ -2,9 +2,10 @@
 
 import os
 import sys
+from dataclasses import asdict
 
 from posthouse.commands.progress import Progress
-from posthouse.commands.queue.place import Called, Place, become_owner, reachable, run
+from posthouse.commands.queue.place import JSON, Called, Place, become_owner, reachable, run, write_json
 from posthouse.queue.directory import DIRECTORY_MODE
 from posthouse.queue.sqlite.care import StoreError, back_up
 from posthouse.util.files import sync_directory
@@ -12,7 +13,7 @@ from posthouse.util.files import sync_directory
 
 def main(words: list[str]) -> int:
     """Run; returns the exit status."""
-    return run("backup", words, ((), 1), _main)
+    return run("backup", words, (("json",), 1), _main)
 
 
 def _main(called: Called) -> int:
@@ -23,6 +24,9 @@ def _main(called: Called) -> int:
     with Progress() as progress:
         made = back_up(called.place.queue_directory, target, progress)
     numbers = made.numbers
+    if JSON in called.options:
+        write_json({"directory": target, "taken": made.taken, "numbers": asdict(numbers)})
+        return 0
     sys.stdout.write(
         f"{target}: {sum(numbers.queues.values()):,} messages, {numbers.recipients:,} recipients, "
         f"{numbers.octets:,} octets of content; checked\n"

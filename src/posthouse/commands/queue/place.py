@@ -5,10 +5,11 @@ must not work on root, and every file that is made belongs to him.
 """
 
 import getopt
+import json
 import os
 import pwd
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from posthouse.commands.queue_client import EX_NOPERM, EX_TEMPFAIL, EX_UNAVAILABLE, EX_USAGE
@@ -17,6 +18,7 @@ from posthouse.config.parameters import QUEUE_DIRECTORY, QUEUE_OWNER
 from posthouse.queue.sqlite.care import DamagedError, OverruledError, StoreError, StoreLockedError
 from posthouse.util.errors import ConfigError, Fatal
 
+JSON: Final = "--json"
 EX_FOUND: Final = 1  # verify, repair: something was not as it should be
 
 
@@ -106,6 +108,11 @@ def become_owner(place: Place) -> None:
     os.setgroups([place.gid])
     os.setresgid(place.gid, place.gid, place.gid)
     os.setresuid(place.uid, place.uid, place.uid)
+
+
+def write_json(fields: Mapping[str, object]) -> None:
+    """Write one JSON object, for --json."""
+    sys.stdout.write(json.dumps(fields, ensure_ascii=False) + "\n")
 
 
 def reachable(path: str, mode: int, place: Place) -> str:
