@@ -7,7 +7,7 @@ PYTEST = .venv/bin/python -m pytest
 PARALLEL = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run lint test test-faults fuzz fuzz-config fuzz-content bench check format test-integration docs lock peers clean
+.PHONY: help setup run lint test test-faults fuzz fuzz-config fuzz-content fuzz-tables bench check format test-integration docs lock peers clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F '|' '{printf "make %-17s %s\n", $$1, $$2}'
@@ -55,6 +55,10 @@ fuzz-config: setup ## a million inputs for what reads main.cf and master.cf; INP
 
 fuzz-content: setup ## a million messages for what takes them apart; INPUTS=N SEED=N BLOCK=N
 	@.venv/bin/python -m tests.fuzz.content $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(BLOCK),--block $(BLOCK))
+
+fuzz-tables: setup ## a million inputs for what reads tables and replies of their servers; INPUTS=N SEED=N BLOCK=N
+	@.venv/bin/python -m tests.fuzz.tables $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(BLOCK),--block $(BLOCK))
 
 bench: setup peers ## Posthouse and Debian's Postfix under the same load; QUICK=1: a first look

@@ -1,9 +1,6 @@
 """The fuzz run of the parsers of configuration: a sample of it is clean, and it finds what is wrong."""
 
 import random
-import subprocess
-import sys
-from pathlib import Path
 from typing import Final
 from unittest import mock
 
@@ -12,17 +9,14 @@ import pytest
 from posthouse.config import edit, lists, main_cf
 from posthouse.util.errors import ConfigError
 from tests.fuzz import configuration, root
+from tests.support.fuzz_sample import run_sample
 
-REPOSITORY: Final = Path(__file__).resolve().parent.parent.parent.parent
 SAMPLE: Final = 30_000  # inputs; make fuzz-config tries a million
 
 
 def test_a_sample_is_clean() -> None:
     """The same program as `make fuzz-config`."""
-    argv = [sys.executable, "-m", "tests.fuzz.configuration", "--inputs", str(SAMPLE), "--seed", "20261123"]
-    done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{SAMPLE:,} inputs" in done.stdout
+    run_sample("configuration", SAMPLE)
 
 
 @pytest.mark.parametrize(

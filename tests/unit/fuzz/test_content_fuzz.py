@@ -1,8 +1,5 @@
 """The fuzz run of the parsers of content: a sample of it is clean, and it finds what is wrong."""
 
-import subprocess
-import sys
-from pathlib import Path
 from typing import Final
 from unittest import mock
 
@@ -12,17 +9,14 @@ from posthouse.protocol.message import mime, mime_header
 from posthouse.protocol.message.mime import MimeParser
 from posthouse.protocol.message.quoted_printable import LineEncoder
 from tests.fuzz import content, root
+from tests.support.fuzz_sample import run_sample
 
-REPOSITORY: Final = Path(__file__).resolve().parent.parent.parent.parent
 SAMPLE: Final = 4_000  # inputs; make fuzz-content tries a million
 
 
 def test_a_sample_is_clean() -> None:
     """The same program as `make fuzz-content`."""
-    argv = [sys.executable, "-m", "tests.fuzz.content", "--inputs", str(SAMPLE), "--seed", "20261123"]
-    done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{SAMPLE:,} inputs" in done.stdout
+    run_sample("content", SAMPLE)
 
 
 @pytest.mark.parametrize(
