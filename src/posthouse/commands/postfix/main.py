@@ -248,7 +248,7 @@ def _say(severity: str, text: str) -> None:
 
 
 def _open_log(settings: Settings) -> None:
-    program = f"{settings[SYSLOG_NAME] or 'postfix'}/postfix-script"
+    program = f"{os.environ.get('MAIL_LOGTAG') or settings[SYSLOG_NAME] or 'postfix'}/postfix-script"
     sink: Sink = SyslogSink()
     stamped = bool(settings[MAILLOG_FILE])
     if stamped and control.running(settings):
