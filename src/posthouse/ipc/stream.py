@@ -26,6 +26,7 @@ from posthouse.util.errors import TemporaryError
 MAX_DESCRIPTORS: Final = 32  # that came and were not taken; more than the records that one read can hold
 MAX_HELLO: Final = 256  # bytes of the first frame; who says more speaks something else
 MAX_FRAME: Final = 16 * 1024 * 1024 - 1  # bytes; the first octet of a length is always 0 (qmgr tells triggers by it)
+MAX_LOST: Final = 8  # connections with the same request
 RECONNECT_S: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)  # waits between attempts; the last one repeats
 SO_PASSRIGHTS: Final = 83  # asm-generic/socket.h; Python 3.11 has no name for it
 _LENGTH: Final = struct.Struct(">I")
@@ -266,17 +267,19 @@ class Channel(Connection, Generic[R]):
 
 
 class _Waiting(Generic[R]):
-    __slots__ = ("deadline", "future", "request")
+    __slots__ = ("deadline", "future", "lost", "request")
 
     def __init__(self, request: Request, future: "asyncio.Future[R]", deadline: float) -> None:
         self.request, self.future, self.deadline = request, future, deadline
+        self.lost = 0  # connections that ended before it was answered
 
 
 class Client(Generic[R]):
     """Requests to one service, over one connection that is made when needed and again when lost.
 
-    A request whose connection is lost is sent again; after `timeout_s` without an answer its future gets
-    TemporaryError. Descriptors cannot be part of a request (they can be of a reply).
+    A request whose connection is lost is sent again; after `timeout_s` without an answer, or when MAX_LOST connections
+    were lost with it, its future gets TemporaryError: one that ends the other side each time must not do so for ever.
+    Descriptors cannot be part of a request (they can be of a reply).
     """
 
     def __init__(
@@ -365,6 +368,10 @@ class Client(Generic[R]):
         if channel is not self._channel:
             return
         self._channel = None
+        for number, waiting in list(self._waiting.items()):
+            waiting.lost += 1
+            if waiting.lost >= MAX_LOST:
+                self._give_up(number, f"{self._protocol.name} service: no answer over {MAX_LOST} connections")
         if self._waiting:
             wait = RECONNECT_S[min(self._attempt, len(RECONNECT_S) - 1)]
             self._attempt += 1
@@ -375,10 +382,12 @@ class Client(Generic[R]):
         now = self._loop.time()
         for number, waiting in list(self._waiting.items()):
             if waiting.deadline <= now:
-                del self._waiting[number]
-                if not waiting.future.done():
-                    message = f"{self._protocol.name} service does not answer ({self._path})"
-                    log.warning(message)
-                    waiting.future.set_exception(TemporaryError(message))
+                self._give_up(number, f"{self._protocol.name} service does not answer ({self._path})")
         if self._waiting:
             self._sweep = self._loop.call_later(1.0, self._expire)
+
+    def _give_up(self, number: int, why: str) -> None:
+        waiting = self._waiting.pop(number)
+        if not waiting.future.done():
+            log.warning(why)
+            waiting.future.set_exception(TemporaryError(why))

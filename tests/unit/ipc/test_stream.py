@@ -15,6 +15,7 @@ from posthouse.ipc.stream import (
     MAX_DESCRIPTORS,
     MAX_FRAME,
     MAX_HELLO,
+    MAX_LOST,
     Channel,
     Client,
     Hello,
@@ -393,6 +394,28 @@ def test_requests_are_sent_again_after_the_connection_was_lost(asker: Asker) -> 
     asker.loop.advance(2)
     assert [future.result().text for future in futures] == ["A", "B"]
     assert [ask.text for ask in asker.server.asked] == ["answered", "a", "b", "a", "b"]
+
+
+def test_a_request_that_ends_the_server_again_and_again_is_given_up(asker: Asker) -> None:
+    """What is asked beside it is answered afterwards; nobody is killed for ever."""
+    poison: list[int] = []
+
+    def answer(ask: Ask) -> Told | None:
+        if ask.text == "poison":
+            poison.append(ask.id)
+            asker.loop.call_soon(asker.server.lose)
+            return None
+        return Told(ask.id, ask.text.upper())
+
+    asker.server.answer = answer
+    asker.server.listen()
+    with logged() as lines:
+        bad = asker.ask("poison")
+        asker.loop.advance(20)
+    assert isinstance(bad.exception(), TemporaryError)
+    assert len(poison) == MAX_LOST
+    assert f"no answer over {MAX_LOST} connections" in lines[-1]
+    assert asker.ask("good").result().text == "GOOD"
 
 
 def test_a_request_without_an_answer_fails_in_time(asker: Asker) -> None:
