@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from posthouse.tables import socketmap, tcp
+from posthouse.tables import one_server
 from posthouse.tables.table import Table
 from posthouse.util.errors import TableError
 from tests.support.lookups import opener, run_async
@@ -54,8 +54,7 @@ def quiet_rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the time limits that cannot be configured."""
-    monkeypatch.setattr(socketmap, "TIMEOUT_S", SHORT_S)
-    monkeypatch.setattr(tcp, "TIMEOUT_S", SHORT_S)
+    monkeypatch.setattr(one_server, "TIMEOUT_S", SHORT_S)
 
 
 def run(rig: Rig, body: Body, timeout_s: int = LONG_S) -> None:
