@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from posthouse.util import log
 from tests.support.instance import Instance, Options
 from tests.support.load import SmtpSink
 from tests.support.peers import find_peer
@@ -47,6 +48,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     item.stash.setdefault(FAILED, []).extend([report.when] if report.failed else [])
     return report
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_to_log() -> None:
+    """Forget what an earlier test logged: the first log that is opened would get it."""
+    log.LOG._pending.clear()
 
 
 @pytest.fixture

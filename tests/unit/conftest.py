@@ -4,14 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from posthouse.util import log
 from tests.support.fake_loop import FakeLoop
-
-
-@pytest.fixture(autouse=True)
-def _nothing_left_to_log() -> None:
-    """Forget what an earlier test logged: the first log that is opened would get it."""
-    log.LOG._pending.clear()
 
 
 @pytest.fixture
