@@ -8,6 +8,17 @@ from posthouse.ipc.codec import Decoder, encode
 
 NOTIFY_NEVER, NOTIFY_SUCCESS, NOTIFY_FAILURE, NOTIFY_DELAY = 1, 2, 4, 8  # RFC 3461 4.1; 0: not given
 
+# What cleanup(8) leaves out (Envelope.overrides): the first three are words of receive_override_options.
+NO_HEADER_BODY_CHECKS: Final = 1  # header_checks and its kin, body_checks
+NO_ADDRESS_MAPPINGS: Final = (
+    2  # canonical and virtual alias tables, masquerading; no_address_mappings sets NO_COPIES, too
+)
+NO_MILTERS: Final = 4
+NO_COPIES: Final = 8  # always_bcc, sender_bcc_maps, recipient_bcc_maps
+# Mail that was made here or has passed cleanup before (notices, what local(8) forwards): no copies and, unless
+# internal_mail_filter_classes has its class, no checks.
+INTERNAL_MAIL: Final = NO_HEADER_BODY_CHECKS | NO_MILTERS | NO_COPIES
+
 
 class ClientInfo(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Where a message came from; empty strings where it does not apply."""
@@ -53,6 +64,17 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
     hold: str = ""  # why it goes to the hold queue; empty: it does not
     trace: int = 0  # sendmail -v, -bv
     full_name: str = ""  # sendmail -F, for a From: header that is missing
+    # What content_filter, access tables and header and body checks ask for; cleanup's checks set these, too, with
+    # `replace`, before the envelope is finished.
+    filter: str = ""  # "transport:nexthop" that all recipients go to, whatever their addresses say; FILTER
+    redirect: str = ""  # the only recipient that is left, whoever was given; REDIRECT
+    bcc: tuple[str, ...] = ()  # further recipients that nobody is told about, each once; BCC
+    discard: str = ""  # why it is answered with 250 and not stored; empty: it is; DISCARD
+    overrides: int = 0  # NO_... bits: what cleanup leaves out
+    finds_smtputf8: bool = False  # cleanup looks for UTF-8 that nobody announced (smtputf8_autodetect_classes)
+    returns: bool = False  # who hands it over cannot tell the sender: what cleanup refuses for good is returned
+    refusal: str = ""  # "5.4.0 text": why cleanup refused it; qmgr returns it to the sender without a delivery
+    expanded: tuple[Recipient, ...] = ()  # aliases for several people whose sender wants to hear of success
 
 
 encode_envelope: Final = encode  # for the queue: what `decode_envelope` reads

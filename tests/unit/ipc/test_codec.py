@@ -1,5 +1,6 @@
 """Records as octets: strict, and able to hold text that is no UTF-8."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +32,13 @@ def test_only_a_record_with_odd_text_is_written_the_other_way() -> None:
 def test_envelopes_in_the_queue_come_back(envelope: Envelope) -> None:
     """The store keeps them as octets."""
     assert decode_envelope(encode_envelope(envelope)) == envelope
+
+
+def test_an_envelope_of_an_older_version_is_read() -> None:
+    """Messages that wait in the queue outlive the version that stored them: new fields stand at the end."""
+    envelope = Envelope("3x", "a@example.com", 1.0, full_name="A", filter="scan:", bcc=("b@example.com",))
+    fields = msgspec.msgpack.decode(encode_envelope(envelope))
+    assert decode_envelope(msgspec.msgpack.encode(fields[:15])) == Envelope("3x", "a@example.com", 1.0, full_name="A")
 
 
 DECODERS = [Decoder[object](kind) for kind in (queue.ToQueue, cleanup.ToCleanup, delivery.Results, showq.FromShowq)]
