@@ -16,7 +16,9 @@ help: ## this list
 .venv/complete: requirements.lock pyproject.toml tools/setup_venv.sh
 	@tools/setup_venv.sh
 
+# Compiled once, and for everybody: daemons may not write what they compile, and would do it at each start.
 setup: .venv/complete ## the environment in .venv, nothing else
+	@find src -name __pycache__ ! -perm -005 -exec rm -rf {} + && umask 022 && .venv/bin/python -m compileall -q src || true
 
 run: setup ## Posthouse in the foreground on 127.0.0.1:2525, state in ./var
 	@.venv/bin/posthouse run

@@ -1,6 +1,7 @@
 """The processes master starts by exec: the orders process, which reads the configuration, and warm, which forks.
 
-Both run the interpreter that runs master, isolated (-I) from the caller's environment and directory.
+Both run the interpreter that runs master, isolated (-I) from the caller's environment and directory. Neither writes
+compiled code (-B): root's would be root's alone, by master's umask, and each daemon would compile it again.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from posthouse.util.select_loop import Loop
 
 CONTROL_FD: Final = 3  # where warm finds its control socket, and orders its pipe
 MAX_ORDERS: Final = 64 * 1024 * 1024  # octets of the whole stream
-PYTHON: Final = (sys.executable, "-I", "-m")
+PYTHON: Final = (sys.executable, "-I", "-B", "-m")
 # What warm imports while the configuration is still being read: nearly every system needs these.
 EARLY: Final = "smtpd cleanup trivial_rewrite qmgr smtp dns bounce local pickup proxymap error"
 

@@ -92,6 +92,18 @@ def test_what_was_started_gets_its_descriptor_as_the_third_and_default_signals()
     assert defaults == [1, 1, 1, 1]
 
 
+def test_nothing_that_master_starts_writes_compiled_code() -> None:
+    """With master's umask only root could read it: every daemon would compile it again at every start."""
+    reader, writer = os.pipe()
+    pid = helpers.spawn(
+        (*helpers.PYTHON[:-1], "-c", "import os, sys; os.write(3, b'%d' % sys.dont_write_bytecode)"), writer, {}
+    )
+    os.close(writer)
+    os.waitpid(pid, 0)
+    assert os.read(reader, 10) == b"1"
+    os.close(reader)
+
+
 def _is_inherited(descriptor: int) -> bool:
     try:
         return os.get_inheritable(descriptor)

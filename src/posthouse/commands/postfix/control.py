@@ -14,7 +14,7 @@ from posthouse.ipc.orders_wire import Orders, OrdersFailed, WireError, read_orde
 
 STOP_LIMIT_S: Final = 6.0  # Postfix's script waits 5 s; master itself ends within that
 _POLL_S: Final = 0.02
-_MODULE: Final = (sys.executable, "-I", "-m")
+_MODULE: Final = (sys.executable, "-I", "-B", "-m")  # as master/helpers.py
 # What reaches master and the daemons of the caller's environment (facts B02.12); systemd's for sockets it passes.
 _ENVIRONMENT: Final = ("TZ", "LANG", "MAIL_CONFIG", "MAIL_DEBUG", "MAIL_LOGTAG", "XDG_RUNTIME_DIR")
 _SYSTEMD: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
