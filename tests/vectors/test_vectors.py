@@ -22,6 +22,7 @@ AREAS: Final = (
     "encoding",
     "hostname",
     "match",
+    "milter",
     "mime",
     "postconf",
     "resolver",

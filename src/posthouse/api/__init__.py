@@ -69,6 +69,7 @@ from posthouse.api.hostname import (
     uri_scheme_length,
 )
 from posthouse.api.match import HostPatterns, IPv4Pattern, find_client_policy, is_local_domain, path_allowed
+from posthouse.api.messages import MessageEditor, QueuedMessage, Recipient
 from posthouse.api.mime import MimeEvent, MimeParser
 from posthouse.api.routing import Hop, Resolver, Rewriter, Route, TransportMap
 from posthouse.api.tables import Maps, Table, inline_rules, open_maps, open_table, served_tables
@@ -88,9 +89,12 @@ __all__ = [
     "LogicalLine",
     "MapSpec",
     "Maps",
+    "MessageEditor",
     "MimeEvent",
     "MimeParser",
     "Node",
+    "QueuedMessage",
+    "Recipient",
     "RejectMessage",
     "Resolver",
     "Rewriter",
