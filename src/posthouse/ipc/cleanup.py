@@ -1,9 +1,9 @@
 """The protocol of cleanup(8): smtpd, pickup, bounce, local → cleanup. Both ends.
 
-A transaction is Open, any number of Content, then End with the last content (or Abort), all with one number; cleanup
-answers with one Done. Transactions of one connection interleave. The queue ID is chosen by the client from a lease, so
-that it can be logged and shown before anything is committed; cleanup refuses one that is not from a lease of that
-connection.
+A transaction is Open, any number of Content, maybe Amend, then End with the last content (or Abort), all with one
+number; cleanup answers with one Done. Transactions of one connection interleave. The queue ID is chosen by the client
+from a lease, so that it can be logged and shown before anything is committed; cleanup refuses one that is not from a
+lease of that connection.
 
 When the connection is lost after End, the client asks the next cleanup WasCommitted(queue ID) before it tells anybody
 that the message was not accepted.
@@ -22,7 +22,7 @@ from posthouse.protocol.queue_id import format_long_id
 from posthouse.util.errors import TemporaryError
 
 NAME: Final = "cleanup"
-VERSION: Final = 2
+VERSION: Final = 3
 CHUNK: Final = 64 * 1024  # bytes of content in one record at most
 LEASE: Final = 64  # queue-ID numbers taken at once
 LEASE_WAIT_S: Final = 30.0  # a session that gets no number by then answers 451
@@ -63,6 +63,16 @@ class WasCommitted(Request, frozen=True, tag=6):
     queue_id: str
 
 
+class Amend(Request, frozen=True, tag=7):
+    """What was decided about an open transaction since its Open; fields as in Envelope, empty ones change nothing."""
+
+    filter: str = ""
+    redirect: str = ""
+    bcc: tuple[str, ...] = ()
+    hold: str = ""
+    discard: str = ""
+
+
 class Leased(Request, frozen=True, tag=11):
     """Numbers first … first+count-1 are this connection's."""
 
@@ -85,7 +95,7 @@ class Committed(Request, frozen=True, tag=13):
     committed: bool
 
 
-ToCleanup = Lease | Open | Content | End | Abort | WasCommitted
+ToCleanup = Lease | Open | Content | End | Abort | WasCommitted | Amend
 FromCleanup = Leased | Done | Committed
 
 SERVER: Final[Protocol[ToCleanup]] = Protocol(NAME, VERSION, ToCleanup)
@@ -115,6 +125,12 @@ class Transaction:
         for start in range(0, len(data) - rest, CHUNK):
             self._client.send(Content(self.number, data[start : start + CHUNK]))
         self._held = data[len(data) - rest :]
+
+    def amend(self, envelope: Envelope) -> None:
+        """Say what was decided since the transaction was opened; of the envelope only what Amend has counts."""
+        self._client.send(
+            Amend(self.number, envelope.filter, envelope.redirect, envelope.bcc, envelope.hold, envelope.discard)
+        )
 
     def end(self) -> "asyncio.Future[Done]":
         """Say that the message is complete."""

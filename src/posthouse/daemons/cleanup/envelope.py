@@ -1,12 +1,15 @@
 """EnvelopeEditor: final sender and recipients: rewritten, copied (bcc), expanded (virtual aliases), without doubles.
 
-Sources: facts B07.01, B07.02, B07.05, B07.07, B07.20, B07.21; RFC 3461 5.2.7 (aliases and NOTIFY).
+What access tables and checks asked for (BCC, REDIRECT) is done here, too, and receive_override_options are heeded.
+Sources: facts B07.01, B07.02, B07.05, B07.07, B07.20, B07.21, B07.23, B07.27; access(5); RFC 3461 5.2.7 (aliases and
+NOTIFY).
 """
 
 from posthouse.config.parameter import Parameter, Tables
 from posthouse.config.parameters import PROPAGATE_UNMATCHED_EXTENSIONS, VIRTUAL_ALIAS_MAPS
 from posthouse.config.settings import Settings
 from posthouse.daemons.cleanup.addresses import ENVELOPE_RECIPIENT, ENVELOPE_SENDER, AddressMappings
+from posthouse.daemons.cleanup.header_addresses import Mapping
 from posthouse.daemons.cleanup.outcome import NO_RECIPIENTS, RefusedError
 from posthouse.daemons.cleanup.parameters import (
     ALWAYS_BCC,
@@ -15,7 +18,15 @@ from posthouse.daemons.cleanup.parameters import (
     RECIPIENT_BCC_MAPS,
     SENDER_BCC_MAPS,
 )
-from posthouse.ipc.message import NOTIFY_NEVER, NOTIFY_SUCCESS, Envelope, Recipient
+from posthouse.ipc.message import (
+    NO_ADDRESS_MAPPINGS,
+    NO_COPIES,
+    NOTIFY_NEVER,
+    NOTIFY_SUCCESS,
+    Envelope,
+    Recipient,
+)
+from posthouse.ipc.stream import replace
 from posthouse.protocol.address import MAILER_DAEMON
 from posthouse.rewriting.local import Rewriter
 from posthouse.rewriting.virtual_alias import (
@@ -38,6 +49,7 @@ class EnvelopeEditor:
     ) -> None:
         """Open the tables. Raises ConfigError."""
         self._rules = rules
+        self._rewriter = rewriter
         self._trace = rewriter.trace
         self._sender = mappings.mapping(ENVELOPE_SENDER)
         self._recipient = mappings.mapping(ENVELOPE_RECIPIENT)
@@ -59,57 +71,100 @@ class EnvelopeEditor:
         self._duplicate_limit = settings[DUPLICATE_FILTER_LIMIT]
         self._own_daemon = f"{MAILER_DAEMON}@{rewriter.local.origin}".lower()
 
-    async def sender(self, address: str) -> str:
-        """Give the final envelope sender. Raises TemporaryError."""
+    async def sender(self, address: str, overrides: int = 0) -> str:
+        """Give the final envelope sender. overrides: NO_ADDRESS_MAPPINGS counts. Raises TemporaryError."""
         if not address:
             return ""
-        address = await self._sender(address)
+        address = await (self._standard_form if overrides & NO_ADDRESS_MAPPINGS else self._sender)(address)
         return "" if address.lower() == self._own_daemon else address
 
     async def recipients(self, envelope: Envelope, given: list[Recipient]) -> list[Recipient]:
         """Give the final recipients. Raises RefusedError, TemporaryError (and so ExpansionError)."""
+        return (await self.complete(envelope, given))[1]
+
+    async def complete(self, envelope: Envelope, given: list[Recipient]) -> tuple[Envelope, list[Recipient]]:
+        """Give the envelope as it is stored, and the final recipients; the sender is final already.
+
+        Raises RefusedError, TemporaryError (and so ExpansionError).
+        """
         final = _Recipients(self._duplicate_limit, keeps_original=self._keeps_original)
+        maps = not envelope.overrides & NO_ADDRESS_MAPPINGS
+        copies = not (envelope.internal or envelope.overrides & NO_COPIES)
+        mapping = self._recipient if maps else self._standard_form
         for recipient in given:
-            address = await self._recipient(recipient.address)
-            await self._add(final, recipient, address)
-            if self._recipient_bcc and not envelope.internal:
+            address = await mapping(recipient.address)
+            await self._add(final, recipient, address, maps=maps)
+            if self._recipient_bcc and copies:
                 await self._copy_by(RECIPIENT_BCC_MAPS, self._recipient_bcc, address, final)
         if not final.list:
             raise RefusedError(NO_RECIPIENTS)
-        if not envelope.internal:
+        if copies:
             if self._sender_bcc and envelope.sender:
                 await self._copy_by(SENDER_BCC_MAPS, self._sender_bcc, envelope.sender, final)
             if self._always_bcc:
                 self._tell(ALWAYS_BCC, "", self._always_bcc)
-                await self._copy(final, self._always_bcc)
-        return final.list
+                await self._copy(final, self._always_bcc, self._recipient, maps=True)
+        for address in envelope.bcc:
+            await self._copy(final, address, mapping, maps=maps)
+        return self._settle(envelope, final), final.list
+
+    def _settle(self, envelope: Envelope, final: "_Recipients") -> Envelope:
+        """Do what was asked for about the message as a whole; most have nothing of it."""
+        if envelope.redirect:
+            final.redirect(self._rewriter.rewrite(envelope.redirect))
+            envelope = replace(envelope, filter="")
+        elif final.expanded:
+            envelope = replace(envelope, expanded=tuple(final.expanded))
+        if envelope.bcc:  # they are recipients now
+            envelope = replace(envelope, bcc=())
+        if envelope.finds_smtputf8 and not envelope.smtputf8:
+            addresses = (envelope.sender, *(recipient.address for recipient in final.list))
+            if any(is_utf8(address) for address in addresses):
+                envelope = replace(envelope, smtputf8=True)
+        return envelope
+
+    async def _standard_form(self, address: str) -> str:
+        return self._rewriter.rewrite(address) if address else ""
 
     async def _copy_by(self, rule: Tables, maps: Maps, address: str, final: "_Recipients") -> None:
         found = await find_address(maps, address, self._rules)
         self._tell(rule, address, found.value if found else "")
         if found is not None:
-            await self._copy(final, found.value)
+            await self._copy(final, found.value, self._recipient, maps=True)
 
     def _tell(self, rule: Parameter[object], subject: str, result: str) -> None:
         if self._trace is not None:
             self._trace.told(rule.name, subject, result)
 
-    async def _copy(self, final: "_Recipients", address: str) -> None:
+    async def _copy(self, final: "_Recipients", address: str, mapping: Mapping, *, maps: bool) -> None:
         """Add somebody who gets a copy, and about whom nobody is told."""
-        recipient = Recipient(address, "", "", NOTIFY_NEVER)
-        await self._add(final, recipient, await self._recipient(address))
+        await self._add(final, Recipient(address, "", "", NOTIFY_NEVER), await mapping(address), maps=maps)
 
-    async def _add(self, final: "_Recipients", given: Recipient, address: str) -> None:
-        if not self._aliases:
+    async def _add(self, final: "_Recipients", given: Recipient, address: str, *, maps: bool) -> None:
+        if not (self._aliases and maps):
             final.add(given, address, given.notify)
             return
         results = await self._aliases.expand(address)
         notify = given.notify
         if len(results) > 1 and notify & NOTIFY_SUCCESS:
-            # Several people: "delivered" cannot be said for the one address that was given.
+            # Several people: "delivered" cannot be said for the one address that was given, "expanded" can.
+            final.expanded.append(Recipient(address, given.original or given.address, given.dsn_orcpt, notify))
             notify = notify & ~NOTIFY_SUCCESS or NOTIFY_NEVER
         for result in results:
             final.add(given, result, notify)
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text needs SMTPUTF8: it has characters beyond ASCII, and all of them are UTF-8."""
+    return not text.isascii() and not any("\udc80" <= character <= "\udcff" for character in text)
+
+
+def header_is_utf8(content: bytes) -> bool:
+    """Whether a line of the header section needs SMTPUTF8."""
+    head = content.partition(b"\n\n")[0]
+    if head.isascii():
+        return False
+    return any(is_utf8(line.decode("utf-8", "surrogateescape")) for line in head.split(b"\n") if not line.isascii())
 
 
 class _Recipients:
@@ -117,7 +172,8 @@ class _Recipients:
 
     def __init__(self, limit: int, *, keeps_original: bool) -> None:
         self.list: list[Recipient] = []
-        self._limit = limit
+        self.expanded: list[Recipient] = []  # aliases of several whose sender wants to hear of success
+        self._limit = limit  # 0: none
         self._keeps_original = keeps_original
         self._seen: set[tuple[str, str, str, int]] = set()
 
@@ -128,9 +184,15 @@ class _Recipients:
         key = (address.lower(), original.lower(), given.dsn_orcpt, notify)
         if key in self._seen:
             return
-        if len(self._seen) < self._limit:
+        if not self._limit or len(self._seen) < self._limit:
             self._seen.add(key)
         if address == given.address and notify == given.notify and not given.original:
             self.list.append(given)
         else:
             self.list.append(Recipient(address, original if original != address else "", given.dsn_orcpt, notify))
+
+    def redirect(self, address: str) -> None:
+        """Leave one recipient, and send to this address what was meant for all."""
+        first = self.list[0]
+        original = (first.original or first.address) if self._keeps_original else ""
+        self.list = [Recipient(address, original if original != address else "", first.dsn_orcpt, first.notify)]

@@ -17,7 +17,7 @@ from posthouse.config.parameters import (
     QUEUE_SERVICE_NAME,
 )
 from posthouse.daemons.cleanup.addresses import AddressMappings
-from posthouse.daemons.cleanup.envelope import EnvelopeEditor
+from posthouse.daemons.cleanup.envelope import EnvelopeEditor, header_is_utf8
 from posthouse.daemons.cleanup.header import HeaderEditor
 from posthouse.daemons.cleanup.leases import BLOCK, LeasePool, LentNumbers
 from posthouse.daemons.cleanup.outcome import (
@@ -36,6 +36,7 @@ from posthouse.daemons.cleanup.write_out import BUDGET, SMALL_BUDGET, WriteOut
 from posthouse.ipc.cleanup import (
     SERVER,
     Abort,
+    Amend,
     Committed,
     Content,
     Done,
@@ -46,7 +47,7 @@ from posthouse.ipc.cleanup import (
     ToCleanup,
     WasCommitted,
 )
-from posthouse.ipc.message import Recipient
+from posthouse.ipc.message import NO_COPIES, Envelope, Recipient
 from posthouse.ipc.own_users import Door
 from posthouse.ipc.queue import CommitResult
 from posthouse.ipc.stream import MAX_FRAME, Channel, Request, refuse_descriptors, replace
@@ -143,6 +144,8 @@ class _Client:
             self._end(record.id)
         elif kind is Abort:
             self._abort(record.id)
+        elif kind is Amend:
+            self._amend(record)  # type: ignore[arg-type]
         elif kind is Lease:
             channel.run(self._lease(record.id), self._send)
         elif kind is WasCommitted:
@@ -180,6 +183,11 @@ class _Client:
         if transaction is not None and starts:
             transaction.spooling = self._channel.loop.create_future()
             self._channel.run(self._service_spool(transaction), _ignore)
+
+    def _amend(self, record: Amend) -> None:
+        transaction = self._open.get(record.id)
+        if transaction is not None:
+            transaction.amend(record)
 
     def _end(self, number: int) -> None:
         transaction = self._open.pop(number, None)
@@ -239,12 +247,27 @@ class _Client:
 
     async def _edit_header(self, transaction: Transaction) -> None:
         content = transaction.take()
+        transaction.remember(content[: content.find(b"\n\n") + 1])
         edited = await self._service.headers.edit(content, transaction.envelope)
         transaction.message_id = edited.message_id
-        transaction.envelope = replace(transaction.envelope, encoding=edited.encoding)
+        transaction.envelope = _find_utf8(replace(transaction.envelope, encoding=edited.encoding), edited.content)
         transaction.put_back(edited.content)
 
     async def _finish(self, number: int, transaction: Transaction) -> Done:
+        try:
+            await self._complete(transaction)
+            if transaction.is_returned:
+                await self._return(transaction)
+        finally:
+            self._service.finishing -= 1
+            self._drop_spool(transaction)
+        queue_id = transaction.envelope.queue_id
+        if transaction.refusal is not None:
+            return _done(number, transaction.refusal, queue_id)
+        return Done(number, 250, "2.0.0", f"Ok: queued as {queue_id}", queue_id)
+
+    async def _complete(self, transaction: Transaction) -> None:
+        """Make the message durable, or note why it is refused."""
         try:
             if transaction.spooling is not None:
                 await transaction.spooling
@@ -260,13 +283,30 @@ class _Client:
         except TemporaryError as error:
             log.warning(f"{transaction.envelope.queue_id}: {error}")
             transaction.refuse(WRITE_ERROR)
-        finally:
-            self._service.finishing -= 1
-            self._drop_spool(transaction)
-        queue_id = transaction.envelope.queue_id
-        if transaction.refusal is not None:
-            return _done(number, transaction.refusal, queue_id)
-        return Done(number, 250, "2.0.0", f"Ok: queued as {queue_id}", queue_id)
+
+    async def _return(self, transaction: Transaction) -> None:
+        """Store a refused message after all, for qmgr to return: its sender is not there to be told (facts B07.24)."""
+        refusal, content = transaction.refusal, transaction.original
+        assert refusal is not None, "nothing was refused"
+        envelope = replace(
+            transaction.envelope,
+            refusal=f"{refusal.dsn} {refusal.text.removeprefix('Error: ')}",
+            overrides=transaction.envelope.overrides | NO_COPIES,
+            size=len(content),
+            hold="",
+            bcc=(),
+            redirect="",
+        )
+        transaction.refusal = None
+        try:
+            sender = await self._service.envelopes.sender(envelope.sender, envelope.overrides)
+            final = await self._service.envelopes.complete(replace(envelope, sender=sender), transaction.recipients)
+            _check(await self._service.queue.commit(*final, content), envelope.queue_id)
+        except RefusedError as refused:
+            transaction.refusal = refused.refusal
+        except TemporaryError as error:
+            log.warning(f"{envelope.queue_id}: {error}")
+            transaction.refusal = WRITE_ERROR
 
     async def _pause(self, seconds: float) -> None:
         """Let the queue catch up (in_flow_delay): each client waits for itself."""
@@ -279,9 +319,12 @@ class _Client:
         service, envelope = self._service, transaction.envelope
         content, size = b"", 0
         if transaction.spool is None:
-            edited = await service.headers.edit(transaction.take(), envelope)
+            content = transaction.take()
+            transaction.remember(content)
+            edited = await service.headers.edit(content, envelope)
             content, size = edited.content, len(edited.content)
             message_id, encoding = edited.message_id, edited.encoding
+            envelope = _find_utf8(envelope, content)
         else:
             message_id, encoding = transaction.message_id, envelope.encoding
             service.write_out.forget(transaction)  # from now on nothing else opens its file
@@ -289,9 +332,11 @@ class _Client:
             size = await self._sync(transaction.spool.descriptor)
             if transaction.refusal is not None:  # its early sync failed
                 return
-        sender = await service.envelopes.sender(envelope.sender)
+        if envelope.discard:
+            return
+        sender = await service.envelopes.sender(envelope.sender, envelope.overrides)
         envelope = replace(envelope, sender=sender, size=size, message_id=message_id, encoding=encoding)
-        recipients = await service.envelopes.recipients(envelope, transaction.recipients)
+        envelope, recipients = await service.envelopes.complete(envelope, transaction.recipients)
         if len(recipients) > MANY and sum(map(_room, recipients)) > MAX_RECIPIENTS_SIZE:
             raise RefusedError(TOO_MANY_RECIPIENTS)
         if transaction.spool is None:
@@ -339,6 +384,13 @@ def _check(result: CommitResult, queue_id: str) -> None:
 
 def _done(number: int, refusal: Refusal, queue_id: str = "") -> Done:
     return Done(number, refusal.code, refusal.dsn, refusal.text, queue_id)
+
+
+def _find_utf8(envelope: Envelope, content: bytes) -> Envelope:
+    """See whether the header needs SMTPUTF8 where nobody has said so (smtputf8_autodetect_classes)."""
+    if envelope.finds_smtputf8 and not envelope.smtputf8 and header_is_utf8(content):
+        return replace(envelope, smtputf8=True)
+    return envelope
 
 
 def _ignore(_: None) -> None:

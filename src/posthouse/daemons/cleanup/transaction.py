@@ -12,8 +12,10 @@ from typing import Final
 from posthouse.daemons.cleanup.header_scan import is_complete
 from posthouse.daemons.cleanup.outcome import QUEUE_FULL, TOO_BIG, WRITE_ERROR, Refusal
 from posthouse.daemons.cleanup.queue_client import Spool
+from posthouse.ipc.cleanup import Amend
 from posthouse.ipc.message import Envelope, Recipient
 from posthouse.ipc.queue import SPOOL_FROM
+from posthouse.ipc.stream import replace
 from posthouse.util import log
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -24,12 +26,14 @@ class Transaction:
 
     __slots__ = (
         "_check_at",
+        "_given",
         "_last",
         "_pieces",
         "_replace_cr",
         "_size_limit",
         "envelope",
         "message_id",
+        "original",
         "recipients",
         "refusal",
         "size",
@@ -41,10 +45,12 @@ class Transaction:
         self.envelope = envelope
         self.recipients = recipients
         self.refusal: Refusal | None = None
+        self.original = b""  # content before it was edited, for the sender, when what is refused is returned to him
         self.message_id = ""
         self.size = 0  # bytes of content that has come
         self.spool: Spool | None = None
         self.spooling: asyncio.Future[None] | None = None  # the header is being edited and a spool file opened
+        self._given = envelope
         self._pieces: list[bytes] = []
         self._size_limit = size_limit
         self._replace_cr = replace_cr
@@ -72,6 +78,29 @@ class Transaction:
         self._check_at *= 2  # a header section of this size is rare: look again when twice as much is there
         self._pieces = [b"".join(self._pieces)]
         return is_complete(self._pieces[0])
+
+    def amend(self, record: Amend) -> None:
+        """Take what was decided while the content came; what the checks of a large message have said stays."""
+        envelope, given = self.envelope, self._given
+        self.envelope = replace(
+            envelope,
+            filter=(record.filter if envelope.filter == given.filter else "") or envelope.filter,
+            redirect=(record.redirect if envelope.redirect == given.redirect else "") or envelope.redirect,
+            bcc=(*envelope.bcc, *record.bcc),
+            hold=envelope.hold or record.hold,
+            discard=envelope.discard or record.discard,
+        )
+
+    def remember(self, content: bytes) -> None:
+        """Keep content as it came, for the sender; large content is returned without its body."""
+        if self.envelope.returns:
+            self.original = content[:SPOOL_FROM]
+
+    @property
+    def is_returned(self) -> bool:
+        """Whether it was refused for good, and the sender is told with a notice."""
+        refusal = self.refusal
+        return self.envelope.returns and refusal is not None and refusal.code >= 500 and bool(self.recipients)
 
     def end(self) -> None:
         """All content has come; a last line without line end gets one."""
