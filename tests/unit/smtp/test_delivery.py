@@ -84,9 +84,27 @@ def test_dsn_parameters_go_to_servers_that_know_them(start_agent: StartAgent) ->
             )
             .results
         )
-    assert b"MAIL FROM:<from@here.test> SIZE=20 BODY=8BITMIME RET=HDRS ENVID=a+3Db" in server.heard()
-    assert b"RCPT TO:<a@b.test> NOTIFY=FAILURE,DELAY ORCPT=rfc822;x+2By@b.test" in server.heard()
+    assert b"MAIL FROM:<from@here.test> SIZE=20 BODY=8BITMIME ENVID=a+3Db RET=HDRS" in server.heard()
+    assert b"RCPT TO:<a@b.test> ORCPT=rfc822;x+2By@b.test NOTIFY=FAILURE,DELAY" in server.heard()
     assert (result.rcpt_id, result.action) == (7, "")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "body"),
+    [
+        ("7bit", b"x\n", b" BODY=7BIT"),
+        ("", b"x\n", b""),
+        ("", b"\xe4\n", b" BODY=8BITMIME"),
+        ("8bit", b"x\n", b" BODY=8BITMIME"),
+    ],
+)
+def test_recipient_without_orcpt_gets_one(start_agent: StartAgent, encoding: str, content: bytes, body: bytes) -> None:
+    """Next servers learn who was meant (RFC 3461 5.2.1), and what was said of the content."""
+    with ScriptedServer(lambda talk: talk.converse({"EHLO": FULL_EHLO})) as server:
+        label, message = f"[127.0.0.1]:{server.port}", envelope(encoding=encoding)
+        start_agent().deliver(label, [DeliverTo(7, "a+b@b.test")], content, envelope=message)
+    assert b"MAIL FROM:<from@here.test> SIZE=%d%b" % (len(content) + 1, body) in server.heard()
+    assert b"RCPT TO:<a+b@b.test> ORCPT=rfc822;a+2Bb@b.test" in server.heard()
 
 
 @pytest.mark.parametrize("large", [False, True])

@@ -43,6 +43,7 @@ _NOTIFY: Final = {
 }
 PIECE: Final = 1 << 20  # bytes of large content looked at at once
 _NONE: Final[frozenset[str]] = frozenset()
+_BODY: Final = {"7bit": "7BIT", "8bit": "8BITMIME"}
 
 
 class Failure(NamedTuple):
@@ -176,12 +177,11 @@ class Job:
         if needs_utf8 and not features.smtputf8:
             self._refused_by_us("5.6.7", f"SMTPUTF8 is required, but was not offered by host {self._label}")
             return None
-        eight_bit = envelope.encoding == "8bit" or (not envelope.encoding and not self._is_ascii())
         return Envelope(
             envelope.sender,
             tuple(_recipient(rcpt) for rcpt in self._sending),
             size,
-            eight_bit,
+            self._body(),
             needs_utf8,
             envelope.dsn_ret,
             envelope.dsn_envid,
@@ -197,6 +197,13 @@ class Job:
             else:
                 self._size = sum(len(piece) + piece.count(b"\n") for piece in _pieces(descriptor))
         return self._size
+
+    def _body(self) -> str:
+        """Say what BODY says: what is known of the content, else what a look at it shows (RFC 6152 3)."""
+        encoding = self.delivery.request.envelope.encoding
+        if encoding:
+            return _BODY.get(encoding, "")
+        return "" if self._is_ascii() else "8BITMIME"
 
     def _is_ascii(self) -> bool:
         descriptor = self.delivery.descriptor
@@ -335,11 +342,10 @@ def _status_of(reply: ServerReply, *, soft: bool) -> tuple[bool, str]:
 
 
 def _recipient(rcpt: DeliverTo) -> Recipient:
-    """Make the RCPT command's values (RFC 3461 4)."""
-    if not rcpt.notify and not rcpt.dsn_orcpt and not rcpt.original:
-        return Recipient(rcpt.address)
+    """Make the RCPT command's values (RFC 3461 4; 5.2.1: an ORCPT of ours where the sender gave none)."""
     notify = frozenset(name for bit, name in _NOTIFY.items() if rcpt.notify & bit) if rcpt.notify else _NONE
     orcpt = rcpt.dsn_orcpt
-    if not orcpt and rcpt.original:
-        orcpt = f"{'rfc822' if rcpt.original.isascii() else 'utf-8'};{rcpt.original}"
+    if not orcpt:
+        original = rcpt.original or rcpt.address
+        orcpt = f"{'rfc822' if original.isascii() else 'utf-8'};{original}"
     return Recipient(rcpt.address, notify, orcpt)

@@ -31,7 +31,7 @@ class Envelope:
     sender: str  # external form; "" is the null sender
     recipients: tuple[Recipient, ...]
     size_bytes: int = 0  # with CRLF line ends; 0: not known
-    eight_bit: bool = False  # the content has octets above 127
+    body: str = ""  # what is said of the content's octets: "7BIT", "8BITMIME"; "": nothing
     smtputf8: bool = False
     ret: str = ""
     envid: str = ""  # decoded
@@ -49,17 +49,17 @@ def format_mail(envelope: Envelope, features: Features) -> bytes:
     command = f"MAIL FROM:<{envelope.sender}>"
     if envelope.size_bytes and "SIZE" in keywords:
         command += f" SIZE={envelope.size_bytes}"
-    if envelope.eight_bit and "8BITMIME" in keywords:
-        command += " BODY=8BITMIME"
+    if envelope.body and "8BITMIME" in keywords:
+        command += f" BODY={envelope.body}"
     if envelope.smtputf8 and "SMTPUTF8" in keywords:
         command += " SMTPUTF8"
     if envelope.arrival and "XARRIVAL" in keywords:  # ours: a Posthouse that trusts us keeps the message's age
         command += f" XARRIVAL={envelope.arrival}"
     if "DSN" in keywords:
-        if envelope.ret:
-            command += f" RET={envelope.ret}"
         if envelope.envid:
             command += f" ENVID={encode_xtext(_octets(envelope.envid))}"
+        if envelope.ret:
+            command += f" RET={envelope.ret}"
     return _octets(command) + b"\r\n"
 
 
@@ -67,11 +67,11 @@ def format_rcpt(recipient: Recipient, features: Features) -> bytes:
     """Write a RCPT command."""
     command = f"RCPT TO:<{recipient.address}>"
     if "DSN" in features.keywords:
-        if recipient.notify:
-            command += " NOTIFY=" + ",".join(name for name in _NOTIFY_ORDER if name in recipient.notify)
         kind, semicolon, address = recipient.orcpt.partition(";")
         if semicolon:
             command += f" ORCPT={kind};{encode_xtext(_octets(address))}"
+        if recipient.notify:
+            command += " NOTIFY=" + ",".join(name for name in _NOTIFY_ORDER if name in recipient.notify)
     return _octets(command) + b"\r\n"
 
 

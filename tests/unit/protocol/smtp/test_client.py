@@ -202,7 +202,7 @@ def test_parameters_go_only_to_servers_that_offer_them() -> None:
         "s@c.example",
         (Recipient("a@x", frozenset({"FAILURE", "SUCCESS"}), "rfc822;a+b@x"),),
         size_bytes=10,
-        eight_bit=True,
+        body="8BITMIME",
         smtputf8=True,
         ret="HDRS",
         envid="e=1",
@@ -210,8 +210,8 @@ def test_parameters_go_only_to_servers_that_offer_them() -> None:
     session = ready()
     session.send_envelope(envelope)
     assert session.bytes_to_send() == (
-        b"MAIL FROM:<s@c.example> SIZE=10 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=e+3D1\r\n"
-        b"RCPT TO:<a@x> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a+2Bb@x\r\nDATA\r\n"
+        b"MAIL FROM:<s@c.example> SIZE=10 BODY=8BITMIME SMTPUTF8 ENVID=e+3D1 RET=HDRS\r\n"
+        b"RCPT TO:<a@x> ORCPT=rfc822;a+2Bb@x NOTIFY=SUCCESS,FAILURE\r\nDATA\r\n"
     )
     session = ready(PLAIN)
     session.send_envelope(envelope)
