@@ -2,9 +2,9 @@
 # python3 and make is needed, as root or not.
 
 PYTEST = .venv/bin/python -m pytest
-# Each file of tests stays in one process; more of them would only wait for the same disk. The order is conftest.py's: by
-# number of tests, the longest ones would be left to the end, and to one process.
-PARALLEL = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Each file of tests stays in one process; four of them keep two processors busy, since most tests wait for something. The
+# order is conftest.py's: by number of tests, the longest ones would be left to the end, and to one process.
+PARALLEL = -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run lint test test-faults fuzz fuzz-config fuzz-content fuzz-tables bench check format test-integration docs lock peers clean
