@@ -61,9 +61,7 @@ async def _map_address(node: Node, mapping: Mapping) -> bool:
     before = format_external(node.children)
     if not before:
         return False
-    # A route (@one,@two:user@domain) is no local part to be quoted; rewriting takes it off.
-    start = before if before.startswith("@") else quote_address(format_internal(node.children))
-    after = await mapping(start)
+    after = await mapping(before if before.startswith("@") else _external_form(node))
     if after == before:
         return False
     addresses = [found for found in parse_address_list(after) if found.kind == "address"]
@@ -71,6 +69,15 @@ async def _map_address(node: Node, mapping: Mapping) -> bool:
         return False
     node.children = addresses[0].children
     return True
+
+
+def _external_form(node: Node) -> str:
+    """Write an address with the quotes it needs, and no others.
+
+    Not for a route (@one,@two:user@domain): that is no local part to be quoted; rewriting takes it off.
+    """
+    has_domain = any(child.kind == "op" and child.text == "@" for child in node.children)
+    return quote_address(format_internal(node.children), bare_local_part=not has_domain)
 
 
 def _fold(head: bytes, pieces: list[bytes]) -> bytes:
