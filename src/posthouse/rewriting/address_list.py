@@ -6,11 +6,10 @@ Comments and phrases are dropped, "Name <address>" is taken for the address. Sou
 import re
 from typing import Final
 
-from posthouse.rewriting.tokens import OPERATOR, Token, external, scan
+from posthouse.rewriting.tokens import COMMA, OPERATOR, Token, external, scan
 
 _PLAIN: Final = re.compile(r'[^()<>\[\]"\\:;]*')
 _SEPARATORS: Final = re.compile(r"[,\s]+", re.ASCII)
-_COMMA: Final = Token(OPERATOR, ",")
 _OPEN: Final = Token(OPERATOR, "<")
 _CLOSE: Final = Token(OPERATOR, ">")
 
@@ -36,7 +35,7 @@ def _elements(tokens: list[Token]) -> list[list[Token]]:
     elements: list[list[Token]] = [[]]
     in_brackets = False
     for place, token in enumerate(tokens):
-        if token == _COMMA and not in_brackets:
+        if token == COMMA and not in_brackets:
             elements.append([])
             continue
         in_brackets = token == _OPEN or (in_brackets and token != _CLOSE)

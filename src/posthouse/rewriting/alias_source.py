@@ -5,12 +5,9 @@ delivery. Sources: aliases(5), postalias(1).
 """
 
 from collections.abc import Iterator
-from typing import Final
 
-from posthouse.rewriting.tokens import OPERATOR, Token, external, find_first, find_last, internal, scan
+from posthouse.rewriting.tokens import COMMA, Token, external, find_first, find_last, internal, scan
 from posthouse.tables.source import Entry, Report, logical_lines
-
-_COMMA: Final = Token(OPERATOR, ",")
 
 
 def alias_entries(text: str, report: Report) -> Iterator[Entry]:
@@ -21,7 +18,7 @@ def alias_entries(text: str, report: Report) -> Iterator[Entry]:
             continue
         colon = find_first(tokens, ":")
         name, value = tokens[:colon], tokens[colon + 1 :]
-        if colon <= 0 or not value or _COMMA in name:
+        if colon <= 0 or not value or COMMA in name:
             report(f"line {number}: need name:value pair")
         elif find_last(name, "@") >= 0 or find_last(name, "%") >= 0:
             report(f"line {number}: name must be local")
@@ -33,7 +30,7 @@ def _format(tokens: list[Token]) -> str:
     """Write a value: one blank after each comma."""
     parts, start = list[str](), 0
     for place, token in enumerate(tokens):
-        if token == _COMMA:
+        if token == COMMA:
             parts.append(external(tokens[start:place]))
             start = place + 1
     parts.append(external(tokens[start:]))

@@ -19,7 +19,8 @@ from posthouse.config.parameters import (
     SWAP_BANGPATH,
 )
 from posthouse.config.settings import Settings
-from posthouse.rewriting.tokens import AT, DOT, EMPTY, LITERAL, Token, external, find_first, find_last, scan
+from posthouse.protocol.address import quote_address
+from posthouse.rewriting.tokens import AT, DOT, EMPTY, LITERAL, Token, find_first, find_last, internal, scan
 from posthouse.rewriting.trace import Trace
 from posthouse.util.errors import ConfigError
 
@@ -88,18 +89,21 @@ class Rewriter:
         return bool(self.remote.origin)
 
     def rewrite(self, address: str, context: str = "local") -> str:
-        """Give the standard form of an address (external form). context: "local" or "remote"."""
+        """Give the standard form of an address (external form). context: "local" or "remote".
+
+        Quotes are left where the local part needs them, and nowhere else.
+        """
         if STANDARD_FORM.fullmatch(address) is not None:
             return address
         if context not in ("local", "remote"):
             raise ConfigError(f'unknown rewriting context "{context}"; there are local and remote')
-        tokens = scan(address)
+        tokens = scan(address, comments=True)
         self.rewrite_tokens(tokens, self.local if context == "local" else self.remote)
-        return external(tokens)
+        return standard_form(tokens)
 
     def rewrite_tokens(self, tokens: list[Token], domains: Domains) -> None:
         """Bring an address to standard form in place. The empty address stays empty."""
-        if not tokens or tokens[-1] == EMPTY:
+        if not tokens or tokens == [EMPTY]:
             return
         if tokens == [AT]:  # as good as empty
             tokens[:] = [EMPTY]
@@ -131,7 +135,13 @@ class Rewriter:
 
     def _tell(self, rule: str, tokens: list[Token]) -> None:
         if self.trace is not None:
-            self.trace.told(rule, "", external(tokens))
+            self.trace.told(rule, "", standard_form(tokens))
+
+
+def standard_form(tokens: list[Token]) -> str:
+    """Write an address in external form; what is empty, but there, gets quotes."""
+    text = internal(tokens)
+    return quote_address(text) if text or not tokens else '""'
 
 
 def _qualify(tokens: list[Token], parent: str) -> bool:

@@ -24,6 +24,7 @@ from posthouse.config.parameters import (
     SENDER_DEPENDENT_DEFAULT_TRANSPORT_MAPS,
     SENDER_DEPENDENT_RELAYHOST_MAPS,
     SHOW_USER_UNKNOWN_TABLE_NAME,
+    SMTPUTF8_ENABLE,
     TRANSPORT_MAPS,
     VIRTUAL_ALIAS_DOMAINS,
     VIRTUAL_TRANSPORT,
@@ -40,8 +41,9 @@ from posthouse.ipc.rewrite import (
     ROUTED,
     Resolved,
 )
-from posthouse.protocol.domain import is_hostname, is_ipv4_address, is_ipv6_address
+from posthouse.protocol.domain import is_hostname, is_ipv4_address, is_ipv6_address, is_mail_domain
 from posthouse.protocol.idn import is_valid_domain
+from posthouse.protocol.text import is_utf8
 from posthouse.rewriting import classes, local, parameters
 from posthouse.rewriting.classes import AddressClasses, search_rules
 from posthouse.rewriting.local import Rewriter
@@ -51,6 +53,7 @@ from posthouse.rewriting.unroll import Unrolled, Unroller
 from posthouse.tables.maps import Maps
 from posthouse.tables.open import Opener, open_maps
 from posthouse.tables.search_order import SearchRules, find_address
+from posthouse.tables.table import printable
 from posthouse.util import log
 from posthouse.util.errors import ConfigError, TableError
 
@@ -69,6 +72,7 @@ PARAMETERS: Final[tuple[Parameter[object], ...]] = (
     SENDER_DEPENDENT_DEFAULT_TRANSPORT_MAPS,
     SENDER_DEPENDENT_RELAYHOST_MAPS,
     SHOW_USER_UNKNOWN_TABLE_NAME,
+    SMTPUTF8_ENABLE,
     TRANSPORT_MAPS,
     VIRTUAL_TRANSPORT,
 )
@@ -177,6 +181,15 @@ def _transport(row: String, settings: Settings) -> Hop:
     return hop
 
 
+def _by_table(rows: _Rows, sender: str, text: str) -> Hop:
+    hop = split_transport(text)
+    if not hop.transport:
+        name, shown = rows.sender_transports.name, printable(text)
+        log.warning(f'{name}: no transport in "{shown}" for {printable(sender)}; write transport:nexthop')
+        raise TableError("a transport is missing")
+    return hop
+
+
 class Resolver:
     """What trivial-rewrite(8) knows. Nothing is kept between two calls."""
 
@@ -204,6 +217,7 @@ class Resolver:
         self._relocated_prefix = "5.1.6 User has moved to " if settings[parameters.RELOCATED_PREFIX_ENABLE] else ""
         self._numeric = settings[parameters.RESOLVE_NUMERIC_DOMAIN]
         self._min_user = settings[ALLOW_MIN_USER]
+        self._utf8 = settings[SMTPUTF8_ENABLE]
         shown = " in virtual alias table" if settings[SHOW_USER_UNKNOWN_TABLE_NAME] else ""
         self._unknown_alias = f"5.1.1 User unknown{shown}"
 
@@ -212,6 +226,8 @@ class Resolver:
         which = self._kinds.get(kind)
         if which is None:
             raise ConfigError(f'unknown request "{kind}"; there are {", ".join(self._kinds)}')
+        if self._utf8 and not address.isascii() and not is_utf8(address.encode("utf-8", "surrogatepass")):
+            return Resolved(ERROR | CLASS_DEFAULT, "", "", address)
         try:
             simple = _SIMPLE.fullmatch(address)
             if simple is not None and is_hostname(simple[1]):
@@ -223,7 +239,7 @@ class Resolver:
     async def _resolve_any(self, address: str, sender: str, which: _Kind) -> Resolved:
         unrolled = await self._unroller.unroll(address)
         domain = unrolled.domain
-        if not is_valid_domain(domain):
+        if not (is_valid_domain(domain) if self._utf8 else is_mail_domain(domain)):
             is_address = is_ipv4_address(domain) or is_ipv6_address(domain)
             if not (self._numeric and is_address):
                 return Resolved(ERROR | CLASS_DEFAULT, "", "", unrolled.recipient)
@@ -289,7 +305,7 @@ class Resolver:
         rows = which.rows
         if which.sender_transports and address_class != CLASS_RELAY:
             text = await which.sender_transports.find(sender)
-            hop = self._told(rows.sender_transports, sender, hop if text is None else split_transport(text))
+            hop = self._told(rows.sender_transports, sender, hop if text is None else _by_table(rows, sender, text))
         if which.sender_relayhosts:
             nexthop = await which.sender_relayhosts.find(sender) or nexthop
             self._told(rows.sender_relayhosts, sender, Hop(hop.transport, hop.nexthop or nexthop))

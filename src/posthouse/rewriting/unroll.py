@@ -51,7 +51,7 @@ class Unroller:
 
     async def unroll(self, address: str) -> Unrolled:
         """Take an address (external form) apart. Raises TableError: mydestination cannot be asked, or no end."""
-        tokens = scan(quote_address(address) if not address.isprintable() else address)
+        tokens = _open_route(scan(address, comments=True))
         saved: list[Token] = []  # the last domain of ours that was taken off
         for _ in range(len(address) + SPARE_ROUNDS):
             self._strip(tokens)
@@ -97,18 +97,28 @@ class Unroller:
             if place < 0:
                 continue
             if operator != "!":
-                text = f"{quote_local_part(text[:place])}@{text[place + 1 :]}"
-            elif '"' in text or "\\" in text:  # read as tokens, quotes in it could hide the operator again
-                host, _, user = text.partition("!")
-                text = f"{quote_local_part(user)}@{host}"
-            tokens[:] = scan(text)
+                text = _with_route(text[:place] + "@" + text[place + 1 :])
+            tokens[:] = scan(text, comments=True)
             self._rewriter.rewrite_tokens(tokens, self._rewriter.local)
             return True
         return False
 
 
+def _with_route(text: str) -> str:
+    """Put quotes where a text without them needs them; a source route (@one,@two:) in front of it stays one."""
+    end = text.find(":") + 1 if text.startswith("@") else 0
+    return text[:end] + (quote_address(text[end:]) or '""')
+
+
+def _open_route(tokens: list[Token]) -> list[Token]:
+    """Take a source route out of the quotes of a local part: a system that removes the quotes will follow it."""
+    if tokens and tokens[0].kind == QUOTED and tokens[0].text.startswith("@") and ":" in tokens[0].text:
+        route, colon, local_part = tokens[0].text.partition(":")
+        return [*scan(route + colon), *scan(quote_local_part(local_part)), *tokens[1:]]
+    return tokens
+
+
 def _unrolled(tokens: list[Token], at: int) -> Unrolled:
     domain = internal(tokens[at + 1 :])
     bare = internal(tokens[:at])
-    local_part = quote_local_part(bare) if bare or tokens[:at] else ""
-    return Unrolled(f"{local_part}@{domain}", domain, bare)
+    return Unrolled(f"{quote_local_part(bare)}@{domain}", domain, bare)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from posthouse.protocol.address import (
     join_address,
-    quote_address,
+    quote_local_part,
     split_address,
     split_extension,
     unquote_address,
@@ -75,10 +75,6 @@ class _Keys(NamedTuple):
     extension: str | None  # with its delimiter
 
 
-def _quoted(local_part: str) -> str:
-    return quote_address(local_part, bare_local_part=True)
-
-
 def _parts(address: str, rules: SearchRules) -> _Keys:
     local_part, domain = split_address(unquote_address(address))
     user, extension, delimiter = split_extension(
@@ -86,7 +82,7 @@ def _parts(address: str, rules: SearchRules) -> _Keys:
     )
 
     def forms(internal: str) -> tuple[str, ...]:
-        chosen = (_quoted(internal),) if rules.external else ()
+        chosen = (quote_local_part(internal),) if rules.external else ()
         return tuple(dict.fromkeys((*chosen, internal))) if rules.internal else chosen
 
     locals_, users = forms(local_part), forms(user) if extension is not None else ()

@@ -78,6 +78,11 @@ def test_each_class_has_its_transport(address: str, expected: Resolved) -> None:
         ('"a%far.example"@[127.0.0.1]', CLASS_DEFAULT, "a@far.example"),
         ("a%here.example@here.example", CLASS_LOCAL, "a@here.example"),
         ("@here.example:a@far.example", CLASS_DEFAULT | ROUTED, '"@here.example:a"@far.example'),
+        ('"@b.example,@c.example:a%far.example"@here.example', CLASS_DEFAULT, "a@far.example"),
+        ('"@b.example:a"@here.example', CLASS_LOCAL, f"a@{HOST}"),
+        ('"\\"a!b\\""@here.example', CLASS_DEFAULT, "b@a"),
+        ("u@[127.0.0.1", CLASS_LOCAL, "u@[127.0.0.1]"),
+        ("far.example!", CLASS_DEFAULT, '""@far.example'),
         ("a%other.example@far.example", CLASS_DEFAULT | ROUTED, "a%other.example@far.example"),
         ("other.example!a@far.example", CLASS_DEFAULT | ROUTED, "other.example!a@far.example"),
         ('"a@other.example"@far.example', CLASS_DEFAULT | ROUTED, '"a@other.example"@far.example'),
@@ -96,6 +101,28 @@ def test_routing_in_local_parts(address: str, flags: int, recipient: str) -> Non
 def test_bad_domains_are_errors(address: str) -> None:
     """Mail for them is refused at once."""
     assert _resolve(address).flags == ERROR | CLASS_DEFAULT
+
+
+def test_comments_are_no_part_of_a_domain() -> None:
+    """Where one is, the address is wrong, though it would be right without."""
+    assert _resolve("u@far.example(x)").flags == ERROR | CLASS_DEFAULT
+
+
+def test_local_parts_that_are_no_utf8_are_errors() -> None:
+    """Unless SMTPUTF8 is off: then every octet is as good as any, and domains are ASCII."""
+    assert _resolve("\udcff@here.example").flags == ERROR | CLASS_DEFAULT
+    assert _resolve("\udcff@here.example", smtputf8_enable="no").flags == CLASS_LOCAL
+    assert _resolve("u@böx.example").flags == CLASS_DEFAULT
+    assert _resolve("u@böx.example", smtputf8_enable="no").flags == ERROR | CLASS_DEFAULT
+
+
+def test_a_senders_transport_must_have_a_name() -> None:
+    """An entry without one defers the mail, with a warning; nobody guesses a transport."""
+    with logged() as lines:
+        resolved = _resolve("u@far.example", sender_dependent_default_transport_maps="static::hop")
+    assert resolved.flags == FAILED
+    name = "sender_dependent_default_transport_maps"
+    assert lines == [f'warning: {name}: no transport in ":hop" for s@sender.example; write transport:nexthop']
 
 
 def test_addresses_like_options_are_errors() -> None:
@@ -258,9 +285,9 @@ def test_no_address_makes_resolving_fail(address: str) -> None:
 
 @given(st.text(alphabet='ab@%!"\\ .', max_size=20), st.sampled_from(["here.example", "[127.0.0.1]", HOST]))
 def test_nothing_at_our_domain_leaves_unmarked(local_part: str, domain: str) -> None:
-    """An address at our domain is local, or its final recipient shows where it goes: no hidden routing."""
+    """An address at our domain shows where it goes, or is marked, so that relay control sees it: no hidden routing."""
     quoted = '"' + local_part.replace("\\", "\\\\").replace('"', '\\"') + '"'
     resolved = now(RESOLVER.resolve(f"{quoted}@{domain}"))
-    if resolved.flags & CLASS_LOCAL:
+    if resolved.flags & CLASS_LOCAL and not resolved.flags & ROUTED:
         inner = resolved.recipient.rpartition("@")[0]
         assert not any(operator in inner for operator in "@%!")
