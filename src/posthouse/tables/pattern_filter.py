@@ -11,8 +11,9 @@ from typing import Final
 
 import re2  # type: ignore[import-untyped]
 
+from posthouse.tables.linear import MEMORY, STATES, options
+
 WORTH_IT: Final = 16  # patterns: below that, trying them all is as fast
-MEMORY: Final = 64 * 1024 * 1024  # bytes for the states of one pattern; RE2 goes on, slower, when they are used up
 _SIGNAL: Final = b"\0filter works\0"  # put behind each text, and found there as long as the filter finds anything
 _SAFE: Final = re.compile(
     rb"(?:[^\\\[\](){}*+?\x80-\xff]"  # characters, among them . ^ $ |
@@ -22,16 +23,6 @@ _SAFE: Final = re.compile(
     rb"|(?:[*+?]|\{[0-9]{1,3}(?:,[0-9]{0,3})?\})\??(?![*+?{]))*",
     re.DOTALL,
 )
-
-
-def options() -> re2.Options:
-    """Give RE2's options for patterns on octets: leftmost-longest, quiet."""
-    found = re2.Options()
-    found.longest_match = True
-    found.log_errors = False
-    found.encoding = re2.Options.Encoding.LATIN1
-    found.max_mem = MEMORY
-    return found
 
 
 def words_of(pattern: bytes) -> bytes | None:
@@ -47,15 +38,23 @@ class PatternFilter:
         self._filter = re2.Filter()
         self._places, self._always = list[int](), list(always)
         for place, pattern in patterns.items():
-            try:
-                self._filter.Add(pattern, options())
-            except re2.error:  # too large for RE2, or not of its syntax
-                self._always.append(place)
-            else:
+            if self._add(pattern):
                 self._places.append(place)
+            else:
+                self._always.append(place)
         self._signal = self._filter.Add(re2.escape(_SIGNAL), options())
         self._filter.Compile()
         self._all = sorted(self._places + self._always)
+
+    def _add(self, pattern: bytes) -> bool:
+        """Add a pattern; False: it is too large for RE2, or not of its syntax."""
+        for memory in (STATES, MEMORY):
+            try:
+                self._filter.Add(pattern, options(memory))
+            except re2.error:
+                continue
+            return True
+        return False
 
     def compiled(self) -> "dict[int, re2._Regexp]":
         """Give the patterns, compiled, by the rule's place."""

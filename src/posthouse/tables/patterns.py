@@ -72,12 +72,14 @@ class PatternTable(FileTable, ABC):
 
     is_fixed = False
     options: ClassVar[str]  # the letters that may follow a pattern
+    where: str = ""  # "pcre map NAME, line N": of the rule that is read
     _filter: PatternFilter | None = None
 
     def _load(self, text: str) -> None:
         rules, blocks = list[Rule](), list[tuple[int, int]]()
         report = Reporter(self.origin)
         for number, line in rule_lines(text, report):
+            self.where = f"{self.origin.type} map {self.origin.name}, line {number}"
             try:
                 self._add(line, number, rules, blocks, report)
             except RuleError as error:

@@ -1,21 +1,33 @@
-"""pcre: tables: Perl-compatible regular expressions, by PCRE2.
+"""pcre: tables: Perl-compatible regular expressions, by PCRE2 where a pattern needs it, else by RE2.
 
 Flags: i (case matters), m (^ and $ at line ends), s (dot takes no newline), x (blanks and comments), A (anchored),
 E ($ at the very end only), U (short matches first), X (accepted: PCRE2 is strict anyway).
 No just-in-time compiler: it needs memory that is writable and executable, which confined daemons may not have.
-A pattern that goes wild ends at PCRE2's match limit and is then a temporary error, not a mismatch.
+
+No text may stall a daemon. Patterns that are regular (regular.py) run in RE2, whose time is linear. What needs PCRE2
+has STEPS for a whole lookup: PCRE2's own limit starts again at each place where a match may begin, so the pattern is
+put behind one that goes over the text within the same match. Beyond the limit the lookup has failed: a temporary
+error, not a mismatch. Nothing counts the octets that an atomic group or a possessive operator goes over in one step.
 """
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import pcre2  # type: ignore[import-untyped]
 
 from posthouse.tables.file_table import Origin
+from posthouse.tables.linear import LinearEngine, linear_engine
 from posthouse.tables.pattern_filter import words_of
 from posthouse.tables.patterns import Engine, PatternTable, inline_text
+from posthouse.tables.regular import as_regular
 from posthouse.util import log
 from posthouse.util.errors import TableError
+
+STEPS: Final = 500_000  # of a lookup: 10 to 20 ms
+SHORT: Final = 256  # octets of a text for which a limit at each place is enough; that is four times as fast
+SHORT_STEPS: Final = 2_000  # at each place
+HEAP: Final = 8192  # KiB in which PCRE2 remembers where to go back to
 
 CASELESS: Final = int(pcre2.I)
 DOT_ALL: Final = int(pcre2.S)
@@ -26,35 +38,98 @@ UTF: Final = int(pcre2.U)
 _TOGGLES: Final = {"i": CASELESS, "m": MULTI_LINE, "s": DOT_ALL, "x": EXTENDED}
 _VERBS: Final = re.compile(rb"(?:\(\*[A-Z_]+(?:=[0-9]+)?\))*", re.ASCII)  # (*LIMIT_MATCH=1000) must stay in front
 _DOLLAR: Final = re.compile(rb"\\.|\[\^?\]?(?:\\.|\[:[a-z^]+:\]|[^\]\\])*\]|\$", re.DOTALL)
+# What means the whole pattern: recursion into it, and verbs
+_WHOLE: Final = re.compile(rb"\(\?(?:R|[+-]?0)|\\g[<'{]?[+-]?0|\(\*")
 
 
 class PcreEngine:
-    """A pattern compiled by PCRE2."""
+    """A pattern compiled by PCRE2. where: "pcre map NAME, line N", for the log."""
 
-    def __init__(self, pattern: bytes, options: int = 0, *, added: int = 0, words: bytes | None = None) -> None:
+    def __init__(
+        self, pattern: bytes, options: int = 0, *, where: str, added: int = 0, words: bytes | None = None
+    ) -> None:
         """Compile. added: octets in front of what the administrator wrote. Raises ValueError."""
         self.words = words
+        self._where = where
+        self._options = options | pcre2.ASCII
+        self._pattern = pattern
+        own = _VERBS.match(pattern)
+        self._verbs = own[0] if own else b""
         try:
-            self._compiled = pcre2.compile(pattern, options | pcre2.ASCII, jit=False)
+            pcre2.compile(pattern, self._options, jit=False)
         except pcre2.PatternError as error:
             why = str(error).partition("; ")[2] or str(error)
             raise ValueError(f"error in regex at offset {max(error.pos - added, 0)}: {why}") from None
-        self._search = self._compiled.search
-        self.groups: int = self._compiled.groups
+        plain = self._compile(pattern[len(self._verbs) :], SHORT_STEPS)
+        self._search_short: Callable[[bytes], pcre2.Match | None] = plain.search
+        self._search = plain.search if _WHOLE.search(pattern, len(self._verbs)) else None  # None: not made yet
+        self.groups: int = plain.groups
 
     def test(self, text: bytes) -> bool:
-        """Whether it matches. Raises TableError: the match limit is exceeded."""
+        """Whether it matches. Raises TableError: a limit is exceeded."""
         return self.search(text) is not None
 
     def search(self, text: bytes) -> tuple[bytes | None, ...] | None:
         """Give what the groups matched. Raises TableError."""
         try:
-            found = self._search(text)
-            return None if found is None else (found.group(), *found.groups())
+            found = self._search_short(text) if len(text) <= SHORT else self._search_whole(text)
+        except pcre2.LibraryError:
+            found = self._search_whole(text)
+        return None if found is None else (found.group(), *found.groups())
+
+    def _search_whole(self, text: bytes) -> "pcre2.Match | None":
+        if self._search is None:
+            self._search = self._compile_whole()
+        try:
+            return self._search(text)
         except pcre2.LibraryError as error:
-            message = f"pcre: {error} in a pattern applied to {len(text)} bytes of text"
+            message = f"{self._where}: {error}"
             log.warning(message)
             raise TableError(message) from None
+
+    def _compile_whole(self) -> "Callable[[bytes], pcre2.Match | None]":
+        """Compile it so that all of a search is one match, whose steps are counted: nothing is gone over uncounted."""
+        end = b"\n\\E)" if self._options & EXTENDED else b"\\E)"  # neither a comment nor a \Q hides the bracket
+        pattern = rb"(*NO_AUTO_POSSESS)\A(?s:.)*?\K(?:" + self._pattern[len(self._verbs) :] + end
+        try:
+            search: Callable[[bytes], pcre2.Match | None] = self._compile(pattern, STEPS).search
+        except pcre2.PatternError:  # it bears nothing around it
+            return self._search_short
+        return search
+
+    def _compile(self, pattern: bytes, steps: int) -> "pcre2.Pattern":
+        """Compile a pattern behind its verbs, with limits unless it says its own."""
+        verbs = self._verbs
+        if b"LIMIT_HEAP" not in verbs:
+            verbs += b"(*LIMIT_HEAP=%d)" % HEAP
+        if b"LIMIT_MATCH" not in verbs:
+            verbs += b"(*LIMIT_MATCH=%d)" % steps
+        return pcre2.compile(verbs + pattern, self._options, jit=False)
+
+
+class EitherEngine:
+    """A regular pattern: compiled by RE2, and by PCRE2 for texts that RE2 might read in another way."""
+
+    def __init__(self, linear: LinearEngine, perl: PcreEngine, *, utf8: bool) -> None:
+        self.words = perl.words
+        self.groups = perl.groups
+        self._linear = linear
+        self._perl = perl
+        self._utf8 = utf8
+
+    def test(self, text: bytes) -> bool:
+        """Whether it matches. Raises TableError: a limit is exceeded."""
+        return self._engine(text).test(text)
+
+    def search(self, text: bytes) -> tuple[bytes | None, ...] | None:
+        """Give what the groups matched. Raises TableError."""
+        return self._engine(text).search(text)
+
+    def _engine(self, text: bytes) -> Engine:
+        """Choose: at the text's end, "$" and "^" have their own ideas of a line end; characters may be many octets."""
+        if text[-1:] == b"\n" or (self._utf8 and not text.isascii()):
+            return self._perl
+        return self._linear
 
 
 class Pcre(PatternTable):
@@ -72,7 +147,21 @@ class Pcre(PatternTable):
         octets = pattern.encode("utf-8", "surrogateescape")
         edited = _with_flags(octets, flags, is_extended=bool(options & EXTENDED))
         words = None if options & EXTENDED else words_of(octets)
-        return PcreEngine(edited, options, added=edited.find(octets) if octets in edited else 0, words=words)
+        added = edited.find(octets) if octets in edited else 0
+        perl = PcreEngine(edited, options, where=self.where, added=added, words=words)
+        linear = None if options & EXTENDED else _linear(octets, options, flags)
+        return perl if linear is None else EitherEngine(linear, perl, utf8=self.flags.utf8)
+
+
+def _linear(pattern: bytes, options: int, flags: str) -> LinearEngine | None:
+    """Compile a pattern by RE2, if it is regular."""
+    text = as_regular(pattern)
+    if text is None:
+        return None
+    letters = zip((CASELESS, DOT_ALL, MULTI_LINE), (b"i", b"s", b"m"), strict=True)
+    mode = b"".join([letter for option, letter in letters if options & option])
+    text = _with_flags(text, flags, is_extended=False)
+    return linear_engine(b"(?%b)%b" % (mode, text) if mode else text)
 
 
 def _with_flags(pattern: bytes, flags: str, *, is_extended: bool) -> bytes:

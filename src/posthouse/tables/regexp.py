@@ -11,7 +11,7 @@ from typing import Final
 import re2  # type: ignore[import-untyped]
 
 from posthouse.tables.file_table import Origin
-from posthouse.tables.pattern_filter import options
+from posthouse.tables.linear import LinearEngine
 from posthouse.tables.patterns import Engine, PatternTable, Rule, inline_text
 from posthouse.tables.pcre import PcreEngine
 from posthouse.tables.posix import PatternError, translate
@@ -27,31 +27,6 @@ _ERRORS: Final = (  # what RE2 says, and what regerror(3) says to it
 _MAX_REPETITION: Final = "invalid repetition size"
 
 
-class Re2Engine:
-    """A pattern compiled by RE2."""
-
-    def __init__(self, pattern: bytes) -> None:
-        """Compile. Raises re2.error."""
-        # Octets beyond ASCII are letters of one encoding to the filter and of another to the pattern.
-        self.words = pattern if pattern.isascii() else None
-        compiled = re2.compile(pattern, options())
-        self.groups: int = compiled.groups
-        self._search = compiled.search
-
-    def share(self, compiled: "re2._Regexp") -> None:
-        """Use the pattern that a filter has compiled."""
-        self._search = compiled.search
-
-    def test(self, text: bytes) -> bool:
-        """Whether it matches."""
-        return self._search(text) is not None
-
-    def search(self, text: bytes) -> tuple[bytes | None, ...] | None:
-        """Give what the groups matched."""
-        found = self._search(text)
-        return None if found is None else (found.group(), *found.groups())
-
-
 class Regexp(PatternTable):
     """A table of POSIX patterns."""
 
@@ -62,7 +37,7 @@ class Regexp(PatternTable):
         if self._filter is not None:
             for place, compiled in self._filter.compiled().items():
                 engine = rules[place].expression.engine
-                assert isinstance(engine, Re2Engine), "only RE2's patterns are filtered"
+                assert isinstance(engine, LinearEngine), "only RE2's patterns are filtered"
                 engine.share(compiled)
 
     def compile(self, pattern: str, flags: str) -> Engine:
@@ -75,13 +50,13 @@ class Regexp(PatternTable):
             mode += "i"
         text = f"(?{mode}){translated.text}".encode("latin-1")
         if translated.has_back_reference:
-            return PcreEngine(text)
+            return PcreEngine(text, where=self.where)
         try:
-            return Re2Engine(text)
+            return LinearEngine(text)
         except re2.error as error:
             why = error.args[0].decode("latin-1") if isinstance(error.args[0], bytes) else str(error)
             if why.startswith(_MAX_REPETITION):
-                return PcreEngine(text)
+                return PcreEngine(text, where=self.where)
             raise PatternError(next((ours for theirs, ours in _ERRORS if why.startswith(theirs)), why)) from None
 
 
