@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -183,6 +184,9 @@ class Instance(ABC):
         if before:
             with contextlib.suppress(subprocess.TimeoutExpired):  # what is left is killed below, and a test sees that
                 self.command("postfix", "stop", timeout_s=20)
+        self._wait_gone(before)
+
+    def _wait_gone(self, before: list[processes.Process]) -> None:
         deadline = time.monotonic() + 10
         while (left := [one for one in before if is_same_process(one)]) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -190,8 +194,12 @@ class Instance(ABC):
             kill_quietly(process.pid)
 
     def destroy(self) -> None:
-        """Stop and remove everything."""
-        self.stop()
+        """End master by its signal, which is what `postfix stop` sends, and remove everything."""
+        before = self.processes()
+        if before:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.master_pid() or before[0].pid, signal.SIGTERM)
+        self._wait_gone(before)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     # -- state --------------------------------------------------------------------------------------------------------
@@ -233,12 +241,14 @@ class Instance(ABC):
     def wait_queue_empty(self, limit_s: float) -> None:
         """Wait until nothing is queued. Raises TimeoutError with what is."""
         deadline = time.monotonic() + limit_s
+        pause_s = 0.1
         while messages := self.queue():
             if time.monotonic() > deadline:
                 raise TimeoutError(
                     f"{len(messages)} messages still queued, the first: {messages[0]}\n{self.log()[-4000:]}"
                 )
-            time.sleep(0.2)
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, 1.0)  # a listing costs as much as many deliveries
 
     def log(self) -> str:
         """Return the whole mail log."""

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from posthouse.commands.postfix.layout import set_permissions
+from posthouse.config.load import load_settings
 from tests.support.instance import Instance
 from tests.support.peers import find_peer
 
@@ -24,8 +26,7 @@ class Posthouse(Instance):
     def start(self) -> None:
         """As root, make the users and directories first, as an administrator does once."""
         if os.geteuid() == 0:
-            done = self.command("postfix", "set-permissions")
-            assert done.returncode == 0, done.stderr.decode(errors="replace")
+            set_permissions(load_settings(str(self.config_directory), "postfix"))  # `postfix set-permissions`
         super().start()
 
 

@@ -1,7 +1,7 @@
 """posthouse: the umbrella command, for what Postfix has no command for."""
 
 import sys
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Final
 
 USAGE: Final = """\
@@ -37,7 +37,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0 if words else 64
     name, rest = words[0], words[1:]
     if name == "--version":
-        sys.stdout.write(f"posthouse {metadata.version('posthouse')}\n")
+        version = import_module("importlib.metadata").version("posthouse")  # no other command need wait for this import
+        sys.stdout.write(f"posthouse {version}\n")
         return 0
     if name in OWN:
         return int(import_module(f"posthouse.commands.posthouse.{OWN[name]}").main(rest))
