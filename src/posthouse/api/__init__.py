@@ -71,7 +71,7 @@ from posthouse.api.hostname import (
 from posthouse.api.match import HostPatterns, IPv4Pattern, find_client_policy, is_local_domain, path_allowed
 from posthouse.api.messages import MessageEditor, QueuedMessage, Recipient
 from posthouse.api.mime import MimeEvent, MimeParser
-from posthouse.api.routing import Hop, Resolver, Rewriter, Route, TransportMap
+from posthouse.api.routing import Hop, ProbeSender, Resolver, Rewriter, Route, TransportMap
 from posthouse.api.tables import Maps, Table, inline_rules, open_maps, open_table, served_tables
 from posthouse.util.errors import TemporaryError
 
@@ -93,6 +93,7 @@ __all__ = [
     "MimeEvent",
     "MimeParser",
     "Node",
+    "ProbeSender",
     "QueuedMessage",
     "Recipient",
     "RejectMessage",

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from posthouse.api.calls import answer, opener, reported
 from posthouse.config.lists import parse_items
+from posthouse.config.parameter import parse_time
 from posthouse.config.parameters import OWNER_REQUEST_SPECIAL, RECIPIENT_DELIMITER
 from posthouse.config.settings import Settings
 from posthouse.ipc.rewrite import (
@@ -19,11 +20,12 @@ from posthouse.ipc.rewrite import (
 )
 from posthouse.protocol.address import quote_address, split_address, unquote_address
 from posthouse.rewriting import local, resolve
+from posthouse.rewriting.probe_sender import ProbeSender as Probes
 from posthouse.rewriting.transport import TransportMaps
 from posthouse.tables.search_order import SearchRules
 from posthouse.util.errors import TemporaryError
 
-__all__ = ["Hop", "Resolver", "Rewriter", "Route", "TransportMap"]
+__all__ = ["Hop", "ProbeSender", "Resolver", "Rewriter", "Route", "TransportMap"]
 
 _CLASSES: Final = {
     CLASS_LOCAL: "local",
@@ -107,3 +109,24 @@ class TransportMap:
         if entry is None:
             return None
         return Hop(entry.transport or None, entry.nexthop or split_address(addr).domain or "")
+
+
+class ProbeSender:
+    """The sender of address probes: address_verify_sender, with a tail that follows address_verify_sender_ttl."""
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        """Read the settings. Raises ValueError."""
+        with reported():
+            values = Settings.from_mapping(settings)
+            rewriter = local.Rewriter(values)
+            ttl_s = float(parse_time(values.text("address_verify_sender_ttl"), "s"))
+            self._probes = Probes(values.text("address_verify_sender"), ttl_s, rewriter.rewrite)
+
+    def make(self, now: float) -> str:
+        """Give the sender (internal form) for a probe. now: seconds since the epoch."""
+        return unquote_address(self._probes.make(now))
+
+    def match(self, addr: str, now: float) -> str | None:
+        """Give the address without its time stamp, if it is a probe's sender about this time; else None."""
+        found = self._probes.match(quote_address(addr), now)
+        return None if found is None else unquote_address(found)
