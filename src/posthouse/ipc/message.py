@@ -7,6 +7,7 @@ import msgspec
 from posthouse.ipc.codec import Decoder, encode
 
 NOTIFY_NEVER, NOTIFY_SUCCESS, NOTIFY_FAILURE, NOTIFY_DELAY = 1, 2, 4, 8  # RFC 3461 4.1; 0: not given
+TRACE_DELIVERY, TRACE_VERIFY = 1, 2  # sendmail -v: tell what became of it; sendmail -bv: only try
 
 # What cleanup(8) leaves out (Envelope.overrides): the first three are words of receive_override_options.
 NO_HEADER_BODY_CHECKS: Final = 1  # header_checks and its kin, body_checks
@@ -62,7 +63,7 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
     internal: bool = False  # made by ourselves: notices, probes; no content checks
     verp: str = ""
     hold: str = ""  # why it goes to the hold queue; empty: it does not
-    trace: int = 0  # sendmail -v, -bv
+    trace: int = 0  # TRACE_... bits: sendmail -v, -bv
     full_name: str = ""  # sendmail -F, for a From: header that is missing
     # What content_filter, access tables and header and body checks ask for; cleanup's checks set these, too, with
     # `replace`, before the envelope is finished.

@@ -12,6 +12,7 @@ from posthouse.config.parameters import (
     MYORIGIN,
     NOTIFY_CLASSES,
 )
+from posthouse.ipc.origin import INTERNAL_PARAMETERS
 
 BOUNCE_NOTICE_RECIPIENT: Final = String(
     "bounce_notice_recipient", "postmaster", doc="Who gets copies of non-delivery notices (notify_classes: bounce)."
@@ -38,4 +39,5 @@ PARAMETERS: Final = (
     TWO_BOUNCE_NOTICE_RECIPIENT,
     DELAY_NOTICE_RECIPIENT,
     ENABLE_THREADED_BOUNCES,
+    *INTERNAL_PARAMETERS,
 )

@@ -25,6 +25,7 @@ from posthouse.daemons.bounce import parameters
 from posthouse.ipc.bounce import DELAYED, DELIVERED, FAILED, SERVER, About, Notified, Notify
 from posthouse.ipc.cleanup import CleanupClient
 from posthouse.ipc.message import Envelope, Recipient
+from posthouse.ipc.origin import BOUNCE, Origin
 from posthouse.ipc.own_users import Door
 from posthouse.ipc.stream import Channel
 from posthouse.protocol.message.date import format_date
@@ -72,6 +73,7 @@ class BounceService(Service):
         }
         self._postmaster = settings[parameters.TWO_BOUNCE_NOTICE_RECIPIENT]
         self._texts = notice_texts(settings)
+        self._origin = Origin.of_internal_mail(settings, BOUNCE)
         self._in_progress = 0
 
     def accept(self, sock: socket.socket, listener: int) -> None:
@@ -138,7 +140,7 @@ class BounceService(Service):
         now = int(time.time())
         queue_id = await self._cleanup.new_queue_id()
         envelope = Envelope(queue_id=queue_id, sender=sender, arrival=time.time(), internal=True)
-        transaction = self._cleanup.begin(envelope, [Recipient(to)])
+        transaction = self._cleanup.begin(self._origin.mark(envelope), [Recipient(to)])
         server = Server(self._hostname, self._mail_name)
         transaction.content(format_received_internal(server, queue_id, format_date(now, *local_zone(now))))
         transaction.content(format_report(self._report(record, to, now)))

@@ -138,7 +138,8 @@ class EnvelopeEditor:
 
     async def _copy(self, final: "_Recipients", address: str, mapping: Mapping, *, maps: bool) -> None:
         """Add somebody who gets a copy, and about whom nobody is told."""
-        await self._add(final, Recipient(address, "", "", NOTIFY_NEVER), await mapping(address), maps=maps)
+        address = await mapping(address)
+        await self._add(final, Recipient(address, "", "", NOTIFY_NEVER), address, maps=maps)
 
     async def _add(self, final: "_Recipients", given: Recipient, address: str, *, maps: bool) -> None:
         if not (self._aliases and maps):

@@ -16,6 +16,7 @@ from posthouse.daemons.governor.webhook import WebhookError, post
 from posthouse.governor.notice import Notice
 from posthouse.ipc.cleanup import CleanupClient
 from posthouse.ipc.message import Envelope, Recipient
+from posthouse.ipc.origin import NOTIFY, Origin
 from posthouse.net.dns_client import DnsClient
 from posthouse.protocol.message.date import format_date
 from posthouse.protocol.message.received import Server, format_received_internal
@@ -42,6 +43,7 @@ class Notifier:
         self._server = Server(settings[MYHOSTNAME], settings[MAIL_NAME])
         self._path = f"{settings[DATA_DIRECTORY]}/governor/told"
         self._told = _read(self._path)  # seconds since the epoch, by condition
+        self._origin = Origin.of_internal_mail(settings, NOTIFY)
         self._retry: dict[str, float] = {}  # the loop's time before which it is not tried again
         self._tasks: set[asyncio.Task[None]] = set()
         self.sent = 0
@@ -96,7 +98,7 @@ class Notifier:
         date = format_date(now, *local_zone(now))
         queue_id = await self._cleanup.new_queue_id()
         envelope = Envelope(queue_id=queue_id, sender=self._sender, arrival=time.time(), internal=True)
-        transaction = self._cleanup.begin(envelope, [Recipient(self._to)])
+        transaction = self._cleanup.begin(self._origin.mark(envelope), [Recipient(self._to)])
         transaction.content(format_received_internal(self._server, queue_id, date))
         transaction.content(format_message(notice, self._to, date, queue_id))
         done = await transaction.end()

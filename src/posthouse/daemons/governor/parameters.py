@@ -15,6 +15,7 @@ from posthouse.config.parameters import (
     SERVICE_THROTTLE_TIME,
 )
 from posthouse.config.webhook import Webhook
+from posthouse.ipc.origin import INTERNAL_PARAMETERS
 
 RESOURCE_NOTICE_RECIPIENT: Final = String(
     "resource_notice_recipient",
@@ -52,4 +53,5 @@ PARAMETERS: Final = (
     RESOURCE_WARNING_TIME,
     RESOURCE_CONTROL,
     SERVICE_THROTTLE_TIME,
+    *INTERNAL_PARAMETERS,
 )

@@ -33,6 +33,7 @@ from posthouse.ipc.as_user import NOT_FOUND, OK, TRY_LATER, ReadFile, RunCommand
 from posthouse.ipc.cleanup import CleanupClient
 from posthouse.ipc.delivery import DeliverTo
 from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, Envelope, RecipientResult
+from posthouse.ipc.origin import FORWARD, Origin
 from posthouse.ipc.runas_wire import JobKind
 from posthouse.protocol.address import quote_local_part, split_address, split_extension, unquote_address
 from posthouse.tables.maps import Maps
@@ -88,6 +89,7 @@ class LocalAgent:
         self._users = users
         self._cleanup = cleanup
         self._own_uid = own_uid
+        self._origin = Origin.of_internal_mail(settings, FORWARD)
         self._delimiters = settings[RECIPIENT_DELIMITER]
         self._owner_special = settings[OWNER_REQUEST_SPECIAL]
         self._home_mailbox = settings[parameters.HOME_MAILBOX]
@@ -261,7 +263,7 @@ class LocalAgent:
             if source.owner is not None and len(unique) > MAX_USER_ADDRESSES:
                 text = f"{source.owner.name} forwards to more than {MAX_USER_ADDRESSES} addresses"
                 return combine(rcpt, [*results, RecipientResult(rcpt.rcpt_id, BOUNCED, "5.5.3", text, RELAY)])
-            results.append(await forward(self._cleanup, delivery, rcpt, source.sender, unique))
+            results.append(await forward(self._cleanup, delivery, rcpt, source.sender, unique, self._origin))
         return combine(rcpt, results)
 
     async def _special(self, delivery: Delivery, rcpt: DeliverTo, target: Target, source: Source) -> RecipientResult:
@@ -347,7 +349,8 @@ class LocalAgent:
             values |= {"domain": person.domain, "recipient": rcpt.address, "recipient_delimiter": person.delimiter}
             values = {name: value.replace("$", "_") for name, value in values.items()}
             address = self._settings.overlaid(values).expand(self._luser_relay)
-            return await forward(self._cleanup, delivery, rcpt, delivery.request.envelope.sender, [address])
+            sender = delivery.request.envelope.sender
+            return await forward(self._cleanup, delivery, rcpt, sender, [address], self._origin)
         return _unknown_user(rcpt, person.user)
 
 

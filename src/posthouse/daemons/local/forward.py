@@ -10,11 +10,17 @@ from posthouse.delivery.mailbox import trace_headers
 from posthouse.ipc.cleanup import CleanupClient, Done
 from posthouse.ipc.delivery import DeliverTo
 from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, Envelope, Recipient, RecipientResult
+from posthouse.ipc.origin import Origin
 from posthouse.util.errors import TemporaryError
 
 
 async def forward(
-    cleanup: CleanupClient, delivery: Delivery, rcpt: DeliverTo, sender: str, addresses: Sequence[str]
+    cleanup: CleanupClient,
+    delivery: Delivery,
+    rcpt: DeliverTo,
+    sender: str,
+    addresses: Sequence[str],
+    origin: Origin,
 ) -> RecipientResult:
     """Send the message on to addresses; the result for the recipient. Never raises."""
     old = delivery.request.envelope
@@ -30,7 +36,9 @@ async def forward(
             dsn_envid=old.dsn_envid,
             client=old.client,
         )
-        transaction = cleanup.begin(envelope, [Recipient(address, notify=rcpt.notify) for address in addresses])
+        transaction = cleanup.begin(
+            origin.mark(envelope), [Recipient(address, notify=rcpt.notify) for address in addresses]
+        )
     except TemporaryError as error:
         return RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.0", str(error), "local")
     head = trace_headers(sender, rcpt, rcpt.address)

@@ -15,6 +15,7 @@ from posthouse.config.parameters import (
     RECIPIENT_DELIMITER,
 )
 from posthouse.config.parameters_lock import LOCK_PARAMETERS
+from posthouse.ipc.origin import INTERNAL_PARAMETERS
 
 HOME_MAILBOX: Final = String(
     "home_mailbox", "", doc='Mailbox below the home directory; with "/" at the end a Maildir. Empty: the mail spool.'
@@ -54,4 +55,5 @@ PARAMETERS: Final = (
     MAILBOX_DELIVERY_LOCK,
     STRICT_MAILBOX_OWNERSHIP,
     COMMAND_TIME_LIMIT,
+    *INTERNAL_PARAMETERS,
 )

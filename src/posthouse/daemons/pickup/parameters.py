@@ -4,6 +4,7 @@ from typing import Final
 
 from posthouse.config.parameter import Integer, Size
 from posthouse.config.parameters import AUTHORIZED_SUBMIT_USERS, MESSAGE_SIZE_LIMIT, MYORIGIN
+from posthouse.ipc.origin import EXTERNAL_PARAMETERS
 
 SUBMIT_FILES_PER_USER: Final = Integer(
     "submit_files_per_user", "1000", doc="How many files of one user pickup takes from maildrop in one run.", minimum=1
@@ -21,4 +22,5 @@ PARAMETERS: Final = (
     MYORIGIN,
     SUBMIT_FILES_PER_USER,
     SUBMIT_BYTES_PER_USER,
+    *EXTERNAL_PARAMETERS,
 )

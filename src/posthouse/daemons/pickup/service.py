@@ -12,6 +12,7 @@ from posthouse.daemons.pickup.maildrop import DroppedFile, Maildrop
 from posthouse.daemons.pickup.parameters import SUBMIT_BYTES_PER_USER, SUBMIT_FILES_PER_USER
 from posthouse.daemons.pickup.submission import LocalSubmission, Site, Submitter
 from posthouse.ipc.cleanup import CleanupClient, Done
+from posthouse.ipc.origin import SENDMAIL, Origin
 from posthouse.ipc.stream import peer_credentials, refuse_descriptors
 from posthouse.ipc.submit import DRAINED
 from posthouse.ipc.user_limit import UserLimit
@@ -81,7 +82,8 @@ class PickupService(Service):
         self.context = context
         self._authorized = authorized
         self._cleanup = CleanupClient(context.loop, context.public("cleanup"))
-        self._site = Site(settings[MYHOSTNAME], settings[MAIL_NAME], settings[MESSAGE_SIZE_LIMIT])
+        origin = Origin.of_service(settings, SENDMAIL)
+        self._site = Site(settings[MYHOSTNAME], settings[MAIL_NAME], settings[MESSAGE_SIZE_LIMIT], origin)
         self._maildrop = Maildrop(
             f"{context.queue_directory}/maildrop",
             files_per_user=settings[SUBMIT_FILES_PER_USER],

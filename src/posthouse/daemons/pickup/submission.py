@@ -14,10 +14,13 @@ from posthouse.ipc.message import (
     NOTIFY_FAILURE,
     NOTIFY_NEVER,
     NOTIFY_SUCCESS,
+    TRACE_DELIVERY,
+    TRACE_VERIFY,
     ClientInfo,
     Envelope,
     Recipient,
 )
+from posthouse.ipc.origin import Origin
 from posthouse.ipc.submit import (
     FLAG_GATEWAY,
     FLAG_SMTPUTF8,
@@ -51,6 +54,7 @@ class Site:
     myhostname: str
     mail_name: str
     size_limit: int  # 0: none
+    origin: Origin
 
 
 class LocalSubmission:
@@ -123,7 +127,7 @@ class LocalSubmission:
             return
         try:
             queue_id = outcome.result()
-            envelope = make_envelope(queue_id, self._reader.envelope, self._submitter, self._arrival)
+            envelope = make_envelope(queue_id, self._reader.envelope, self._submitter, self._arrival, self._site.origin)
             recipients = [make_recipient(*given) for given in self._reader.envelope.recipients]
             self._transaction = self._cleanup.begin(envelope, recipients)
         except TemporaryError as error:
@@ -165,7 +169,7 @@ class LocalSubmission:
             done(answer)
 
 
-def make_envelope(queue_id: str, given: Submission, submitter: Submitter, arrival: float) -> Envelope:
+def make_envelope(queue_id: str, given: Submission, submitter: Submitter, arrival: float, origin: Origin) -> Envelope:
     """Turn a submission's envelope into cleanup's. Raises SubmissionError."""
     if given.ret not in ("", "FULL", "HDRS"):
         raise SubmissionError("unknown RET value")
@@ -184,7 +188,11 @@ def make_envelope(queue_id: str, given: Submission, submitter: Submitter, arriva
             uid=submitter.uid,
         ),
         full_name=given.full_name,
-        trace=(1 if FLAG_TRACE in given.flags else 0) | (2 if FLAG_VERIFY in given.flags else 0),
+        trace=(TRACE_DELIVERY * (FLAG_TRACE in given.flags)) | (TRACE_VERIFY * (FLAG_VERIFY in given.flags)),
+        filter=origin.filter,
+        overrides=origin.overrides,
+        finds_smtputf8=origin.finds_smtputf8,
+        returns=True,  # a program may be gone, or look at no exit status, when content is refused
     )
 
 

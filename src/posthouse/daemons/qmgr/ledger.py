@@ -6,6 +6,7 @@ An envelope is kept in the store as an opaque value; what the store must search 
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
 from posthouse.daemons.qmgr.message import ActiveMessage
 from posthouse.ipc.delivery import DeliverTo
@@ -26,6 +27,7 @@ from posthouse.queue.values import (
     StoreFullError,
 )
 
+EXPANSION_TOLD: Final = 1 << 16  # a flag of a stored message: the sender knows of the aliases that were expanded
 CommitDone = Callable[[str, bool, "ActiveMessage | None"], None]
 ContentDone = Callable[[bytes, int, str], None]
 
@@ -119,6 +121,10 @@ class Ledger:
         """Remember that the sender was told of the delay."""
         self.store.set_flags(message.key, DELAY_WARNED)
 
+    def expansion_told(self, message: ActiveMessage) -> None:
+        """Remember that the sender was told of expanded aliases."""
+        self.store.set_flags(message.key, EXPANSION_TOLD)
+
     # Content.
 
     def fetch_content(self, message: ActiveMessage, then: ContentDone) -> None:
@@ -170,6 +176,7 @@ async def revive(store: Store, stored: StoredMessage, active: float) -> ActiveMe
     message = ActiveMessage(stored.key, decode_envelope(stored.attributes), recipients, None, active)
     message.forced_expire = bool(stored.flags & FORCED_EXPIRE)
     message.delay_warned = bool(stored.flags & DELAY_WARNED)
+    message.expansion_told = bool(stored.flags & EXPANSION_TOLD)
     for rcpt in rows:
         if rcpt.state == BOUNCED:
             message.take(

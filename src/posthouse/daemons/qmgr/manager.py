@@ -11,18 +11,23 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from posthouse.config.parameters import RECIPIENT_DELIMITER, RELAY_TRANSPORT
+from posthouse.config.parameters import MYHOSTNAME, RECIPIENT_DELIMITER, RELAY_TRANSPORT
 from posthouse.config.settings import Settings
 from posthouse.daemons.qmgr.clock import Clock
 from posthouse.daemons.qmgr.ledger import Ledger
 from posthouse.daemons.qmgr.limits import RetryTimes
 from posthouse.daemons.qmgr.message import ActiveMessage
 from posthouse.daemons.qmgr.notices import Notices
-from posthouse.daemons.qmgr.parameters import DEFER_TRANSPORTS, QMGR_CONTENT_MEMORY, QMGR_MESSAGE_ACTIVE_LIMIT
-from posthouse.daemons.qmgr.routing import plan_round
+from posthouse.daemons.qmgr.parameters import (
+    DEFAULT_FILTER_NEXTHOP,
+    DEFER_TRANSPORTS,
+    QMGR_CONTENT_MEMORY,
+    QMGR_MESSAGE_ACTIVE_LIMIT,
+)
+from posthouse.daemons.qmgr.routing import filtered, plan_round
 from posthouse.daemons.qmgr.scheduler import Scheduler, log_refused
 from posthouse.ipc.delivery import DeliverTo
-from posthouse.ipc.message import BOUNCED, DEFERRED, NOTIFY_SUCCESS, SENT, RecipientResult
+from posthouse.ipc.message import BOUNCED, DEFERRED, NOTIFY_SUCCESS, SENT, TRACE_VERIFY, RecipientResult
 from posthouse.ipc.rewrite import FAILED, Resolved
 from posthouse.rewriting.client import RewriteClient
 from posthouse.util import eager, log
@@ -54,6 +59,8 @@ class QueueManager:
         self._content_limit = self._content_budget = self._content_room = settings[QMGR_CONTENT_MEMORY]
         self._defer_transports = frozenset(settings[DEFER_TRANSPORTS])
         self._delimiters = settings[RECIPIENT_DELIMITER]
+        self._filter_nexthop = settings[DEFAULT_FILTER_NEXTHOP]
+        self._myhostname = settings[MYHOSTNAME]
         self._divert_transport = settings[RELAY_TRANSPORT].partition(":")[0]
         self._active: dict[str, ActiveMessage] = {}
         self.diverted_to = ""  # next hop of everything, while the system is drained to another
@@ -123,6 +130,9 @@ class QueueManager:
             self._refuse_all(message, "4.4.7", "message expired")
         elif not message.pending:
             self._round_over(message)
+        elif envelope.refusal:
+            dsn, _, text = envelope.refusal.partition(" ")
+            self._refuse_all(message, dsn, text, BOUNCED)
         else:
             eager.start(self._resolve(message), partial(self._resolved, message))
 
@@ -130,7 +140,10 @@ class QueueManager:
         addresses = [rcpt.address for rcpt in message.to_do()]
         if self.diverted_to:
             return [Resolved(0, self._divert_transport, self.diverted_to, address) for address in addresses]
-        return await self._resolver.resolve_many(message.envelope.sender, addresses)
+        envelope = message.envelope
+        if envelope.filter and not envelope.trace & TRACE_VERIFY:
+            return filtered(envelope.filter, self._filter_nexthop, addresses, self._myhostname)
+        return await self._resolver.resolve_many(envelope.sender, addresses)
 
     def _resolved(self, message: ActiveMessage, outcome: eager.Outcome[Sequence[Resolved]]) -> None:
         if self._active.get(message.queue_id) is not message:
@@ -270,6 +283,8 @@ class QueueManager:
         tried = [result for result in results if result.dsn != UNTRIED]
         if tried and self._notices.delay_is_due(message, age_s, self._times.warning_s):
             self._notices.delayed(message, tried, self._expiry(message))
+        if message.expansion_told and message.envelope.expanded:
+            self._ledger.expansion_told(message)
         self._leave(message)
         self._ledger.defer(message, tried, due)
         self.on_deferred(due)
@@ -290,8 +305,10 @@ class QueueManager:
         envelope = message.envelope
         return envelope.arrival + (self._times.lifetime_s if envelope.sender else self._times.bounce_lifetime_s)
 
-    def _refuse_all(self, message: ActiveMessage, dsn: str, text: str) -> None:
-        results = [RecipientResult(rcpt_id, DEFERRED, dsn, text, "none") for rcpt_id in message.pending]
+    def _refuse_all(self, message: ActiveMessage, dsn: str, text: str, outcome: int = DEFERRED) -> None:
+        results = [RecipientResult(rcpt_id, outcome, dsn, text, "none") for rcpt_id in message.pending]
+        if outcome == BOUNCED:
+            log_refused(message, results)
         if results:
             self.took(message, results, _nothing)
 
@@ -305,7 +322,7 @@ def _late_stored(done: Callable[[], None], outcome: eager.Outcome[None]) -> None
 
 
 def _wants_success_notice(message: ActiveMessage) -> bool:
-    return any(
+    return message.tells_expansion or any(
         result.outcome == SENT and result.action and message.recipients[rcpt_id].notify & NOTIFY_SUCCESS
         for rcpt_id, result in message.results.items()
     )

@@ -16,6 +16,7 @@ class ActiveMessage:
         "content",
         "delay_warned",
         "envelope",
+        "expansion_told",
         "forced_expire",
         "key",
         "pending",
@@ -35,8 +36,14 @@ class ActiveMessage:
         self.pending = set(self.recipients)  # recipients without a result in this round
         self.results: dict[int, RecipientResult] = {}
         self.delay_warned = False  # the sender was told that it is late
+        self.expansion_told = False  # the sender was told which aliases were expanded
         self.forced_expire = False  # postsuper -e
         self.withdrawn = False  # an operator took it away (hold, delete): no more deliveries of it
+
+    @property
+    def tells_expansion(self) -> bool:
+        """Whether the sender is still to be told of aliases that were expanded (RFC 3461 5.2.7.3)."""
+        return bool(self.envelope.expanded) and not self.expansion_told
 
     @property
     def queue_id(self) -> str:

@@ -5,7 +5,7 @@ sender, whose failure is only logged (and told to the postmaster where notify_cl
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -14,7 +14,15 @@ from posthouse.config.settings import Settings
 from posthouse.daemons.qmgr.ledger import Ledger
 from posthouse.daemons.qmgr.message import ActiveMessage
 from posthouse.ipc.bounce import CLIENT, DELAYED, DELIVERED, FAILED, About, Notified, Notify
-from posthouse.ipc.message import NOTIFY_DELAY, NOTIFY_FAILURE, NOTIFY_NEVER, NOTIFY_SUCCESS, SENT, RecipientResult
+from posthouse.ipc.message import (
+    NOTIFY_DELAY,
+    NOTIFY_FAILURE,
+    NOTIFY_NEVER,
+    NOTIFY_SUCCESS,
+    SENT,
+    Recipient,
+    RecipientResult,
+)
 from posthouse.ipc.stream import Client
 from posthouse.queue.values import StoreError
 from posthouse.util import eager
@@ -44,7 +52,9 @@ class Notices:
     def delivered(self, message: ActiveMessage, done: Callable[[str], None]) -> None:
         """Tell the sender which recipients got it, where that was asked for."""
         sent = [result for result in message.with_outcome(SENT) if result.action]
-        self._notify(DELIVERED, message, sent, 0.0, done)
+        expanded = [_expanded(alias) for alias in message.envelope.expanded] if message.tells_expansion else []
+        message.expansion_told = True
+        self._notify(DELIVERED, message, sent, 0.0, done, expanded)
 
     def delay_is_due(self, message: ActiveMessage, age_s: float, warning_s: float) -> bool:
         """Whether the sender should be told now that the message is late (once for a message)."""
@@ -70,8 +80,9 @@ class Notices:
         results: list[RecipientResult],
         until: float,
         done: Callable[[str], None],
+        more: Sequence[About] = (),
     ) -> None:
-        about = [_about(message, result) for result in results if _wanted(kind, message, result)]
+        about = [*more, *(_about(message, result) for result in results if _wanted(kind, message, result))]
         if not about:
             done("")
             return
@@ -110,6 +121,12 @@ def _wanted(kind: str, message: ActiveMessage, result: RecipientResult) -> bool:
 def _about(message: ActiveMessage, result: RecipientResult) -> About:
     rcpt = message.recipients[result.rcpt_id]
     return About(rcpt.address, rcpt.original, rcpt.dsn_orcpt, rcpt.notify, result)
+
+
+def _expanded(alias: Recipient) -> About:
+    """Say of an alias what cleanup(8) did with it; its people are recipients of their own."""
+    result = RecipientResult(0, SENT, "2.0.0", "alias expanded", "none", action="expanded")
+    return About(alias.address, alias.original, alias.dsn_orcpt, alias.notify, result)
 
 
 def _notified(done: Callable[[str], None], future: "asyncio.Future[Notified]") -> None:

@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from posthouse.config.parameter import Integer, NameList, Time
+from posthouse.config.parameter import Integer, NameList, String, Time
 from posthouse.config.parameters import QUEUE_PARAMETERS
+from posthouse.ipc.origin import CONTENT_FILTER
 
 QMGR_MESSAGE_ACTIVE_LIMIT: Final = Integer(
     "qmgr_message_active_limit",
@@ -22,8 +23,13 @@ QMGR_CONTENT_MEMORY: Final = Integer(
     "67108864",
     doc="Bytes of message content that the queue manager keeps in memory; beyond it content is read from the queue.",
 )
+DEFAULT_FILTER_NEXTHOP: Final = String(
+    "default_filter_nexthop", "", doc="The next hop of a content filter that names none; empty: the recipient's domain."
+)
 
 PARAMETERS: Final = (
+    DEFAULT_FILTER_NEXTHOP,
+    CONTENT_FILTER,
     QMGR_MESSAGE_ACTIVE_LIMIT,
     TRANSPORT_RETRY_TIME,
     DEFER_TRANSPORTS,

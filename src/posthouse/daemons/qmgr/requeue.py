@@ -7,7 +7,7 @@ import asyncio
 
 from posthouse.daemons.qmgr.ledger import read_spooled
 from posthouse.ipc.cleanup import CleanupClient
-from posthouse.ipc.message import Recipient, decode_envelope
+from posthouse.ipc.message import NO_MILTERS, Envelope, Recipient, decode_envelope
 from posthouse.ipc.stream import replace
 from posthouse.queue.spool import SpoolContent
 from posthouse.queue.store import Store
@@ -19,8 +19,9 @@ from posthouse.util.errors import TemporaryError
 class Requeuer:
     """See the module's docstring."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, store: Store, cleanup_path: str) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, store: Store, cleanup_path: str, content_filter: str) -> None:
         self._store = store
+        self._filter = content_filter
         self._cleanup = CleanupClient(loop, cleanup_path)
 
     async def requeue(self, stored: StoredMessage) -> int:
@@ -37,7 +38,7 @@ class Requeuer:
             content = read_spooled(content)
         try:
             queue_id = await self._cleanup.new_queue_id()
-            envelope = replace(decode_envelope(stored.attributes), queue_id=queue_id, hold="")
+            envelope = again(decode_envelope(stored.attributes), queue_id, self._filter)
             transaction = self._cleanup.begin(envelope, recipients)
         except TemporaryError as error:
             log.warning(f"{stored.queue_id}: not requeued: {error}")
@@ -52,3 +53,22 @@ class Requeuer:
             f"{stored.queue_id}: requeued as {queue_id}", event="requeue", queue_id=stored.queue_id, new_id=queue_id
         )
         return 1
+
+
+def again(envelope: Envelope, queue_id: str, content_filter: str) -> Envelope:
+    """Make the envelope of a message that passes cleanup once more (facts B03.16).
+
+    content_filter is asked again; milters are not, and a new refusal goes to the sender. Notices of ours stay ours.
+    """
+    if envelope.internal:
+        return replace(envelope, queue_id=queue_id, hold="")
+    return replace(
+        envelope,
+        queue_id=queue_id,
+        hold="",
+        filter=content_filter,
+        overrides=NO_MILTERS,
+        returns=True,
+        refusal="",
+        expanded=(),
+    )

@@ -56,6 +56,18 @@ def plan_round(
     return plan
 
 
+def filtered(wanted: str, default_nexthop: str, addresses: Iterable[str], myhostname: str) -> list[Resolved]:
+    """Send everybody to a content filter, "transport:nexthop", whatever the addresses say (facts B08.12).
+
+    Without a nexthop the default one is taken, and without that the recipient's domain.
+    """
+    transport, _, nexthop = wanted.partition(":")
+    nexthop = nexthop or default_nexthop
+    return [
+        Resolved(0, transport, nexthop or split_address(address).domain or myhostname, address) for address in addresses
+    ]
+
+
 def _without_extension(address: str, delimiters: str) -> str:
     if not delimiters:
         return address

@@ -16,7 +16,7 @@ from posthouse.daemons.qmgr.limits import process_limits, transport_limits
 from posthouse.daemons.qmgr.message import ActiveMessage
 from posthouse.delivery.status import orig_to
 from posthouse.ipc.delivery import Deliver, Results
-from posthouse.ipc.message import DEFERRED, RecipientResult
+from posthouse.ipc.message import BOUNCED, DEFERRED, RecipientResult
 from posthouse.util import log
 from posthouse.util.delay import format_delay
 from posthouse.util.files import close_done
@@ -258,16 +258,17 @@ class Scheduler:
 
 
 def log_refused(message: ActiveMessage, results: list[RecipientResult]) -> None:
-    """Log recipients that the queue manager itself deferred, in the form of a delivery agent."""
+    """Log recipients that the queue manager itself deferred or bounced, in the form of a delivery agent."""
     now, arrival = time.time(), message.envelope.arrival
     active = max(message.active, arrival)
     delay = format_delay(now - arrival)
     delays = f"{format_delay(active - arrival)}/{format_delay(now - active)}/0/0"
     for result in results:
         rcpt = message.recipients[result.rcpt_id]
+        status = "bounced" if result.outcome == BOUNCED else "deferred"
         log.info(
             f"{message.queue_id}: to=<{rcpt.address}>,{orig_to(rcpt)} relay=none, delay={delay}, delays={delays}, "
-            f"dsn={result.dsn}, status=deferred ({result.text})",
+            f"dsn={result.dsn}, status={status} ({result.text})",
             event="delivery",
             queue_id=message.queue_id,
             recipient=rcpt.address,
@@ -276,7 +277,7 @@ def log_refused(message: ActiveMessage, results: list[RecipientResult]) -> None:
             delay=round(now - arrival, 3),
             delays=delays,
             dsn=result.dsn,
-            status="deferred",
+            status=status,
             reason=result.text,
         )
 

@@ -43,6 +43,7 @@ from posthouse.util.connection import TurnWriter
 from posthouse.util.errors import TemporaryError
 
 TOO_MANY_RECIPIENTS: Final = Reply(452, "4.5.3", "Error: too many recipients")
+NEEDS_SMTPUTF8: Final = Reply(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address")
 NO_QUEUE: Final = Reply(451, "4.3.0", "Error: queue file write error")
 HELP: Final = Reply(214, "2.0.0", "Commands: DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET VRFY")
 # What of a HELO name could look like another part of our Received: header or of a log line.
@@ -155,10 +156,12 @@ class Conversation:
         """MAIL FROM."""
         check, limit = self.check, self._limits.message_size
         check.sender, check.recipient, check.queue_id = event.sender, None, ""
-        check.recipient_count, check.size = 0, event.size or 0
-        check.actions.clear()
-        if not event.smtputf8 and not _is_ascii_domain(event.sender):
-            return self._bad_address("MAIL", event.argument, replies.BAD_SENDER)
+        check.recipient_count, check.size, check.actions = 0, event.size or 0, []
+        if not event.smtputf8 and not event.sender.isascii():
+            refused = self._unannounced_utf8("MAIL", event.sender, event.argument)
+            if refused is not None:
+                check.sender = None
+                return refused
         if event.arrival and not self._tells_arrival:
             check.sender = None
             return replies.unsupported(f"XARRIVAL={event.arrival}")
@@ -187,7 +190,7 @@ class Conversation:
         return reply
 
     def _open_transaction(self, event: Mail) -> None:
-        self.transaction = Transaction(event, self._limits.message_size)
+        self.transaction = Transaction(event, self._limits.message_size, self._settings.origin, self.check.actions)
         if self._shared.scarcity.large:
             self.transaction.put_off_beyond(self._shared.scarcity.large)
 
@@ -197,21 +200,20 @@ class Conversation:
             self.check.sender = None
             return refusal
         self._open_transaction(event)
-        assert self.transaction is not None, "it was opened"
-        self.transaction.actions += self.check.actions
         return replies.SENDER_OK
 
     async def rcpt(self, event: Rcpt) -> Reply:
         """RCPT TO. The first recipient gets the message its queue ID (facts B04.04)."""
         check, transaction = self.check, self.transaction
         assert transaction is not None, "RCPT outside of a transaction"
-        if not transaction.mail.smtputf8 and not _is_ascii_domain(event.recipient):
-            return self._bad_address("RCPT", event.argument, replies.BAD_RECIPIENT)
+        if not transaction.mail.smtputf8 and not event.recipient.isascii():
+            refused = self._unannounced_utf8("RCPT", event.recipient, event.argument)
+            if refused is not None:
+                return refused
         if len(transaction.recipients) >= self._limits.recipients:
             transaction.overshoot += 1
             return TOO_MANY_RECIPIENTS
         check.recipient = event.recipient
-        check.actions.clear()
         refusal = await self._shared.policy.rcpt(check)
         check.recipient = None
         if refusal is not None:
@@ -221,7 +223,6 @@ class Conversation:
                 await self._take_queue_id(transaction)
             except TemporaryError:
                 return NO_QUEUE
-        transaction.actions += check.actions
         transaction.add(event)
         check.recipient_count += 1
         return replies.RECIPIENT_OK
@@ -239,12 +240,10 @@ class Conversation:
         check, transaction = self.check, self.transaction
         assert transaction is not None, "DATA outside of a transaction"
         check.recipient = transaction.recipients[0].address if len(transaction.recipients) == 1 else None
-        check.actions.clear()
         return self._decide_data(transaction) if self._shared.policy.has_data else self._begin(transaction)
 
     async def _decide_data(self, transaction: Transaction) -> Reply:
         refusal = await self._shared.policy.data(self.check)
-        transaction.actions += self.check.actions
         return refusal or self._begin(transaction)
 
     def _begin(self, transaction: Transaction) -> Reply:
@@ -294,9 +293,10 @@ class Conversation:
     async def vrfy(self, event: Vrfy) -> Reply:
         """VRFY: what RCPT would say (facts B04.39)."""
         check = self.check
-        before, check.recipient = check.recipient, event.address
+        before, check.recipient = (check.recipient, check.actions), event.address
+        check.actions = []  # what tables ask for is meant for messages
         refusal = await self._shared.policy.rcpt(check, "VRFY")
-        check.recipient = before
+        check.recipient, check.actions = before
         return refusal or Reply(252, "2.0.0", event.argument)
 
     def rset(self, event: Rset) -> Answer:
@@ -326,14 +326,12 @@ class Conversation:
         check.queue_id = ""
         check.recipient_count = check.size = 0
 
-    def _bad_address(self, verb: str, argument: str, reply: Reply) -> Reply:
-        log.warning(f"Illegal address syntax from {self.client.log_name} in {verb} command: {argument}")
-        return reply
-
-
-def _is_ascii_domain(address: str) -> bool:
-    """Without SMTPUTF8 a domain must be ASCII (RFC 6531 3.4); a local part may pass, as in Postfix."""
-    return address.isascii() or (split_address(address).domain or "").isascii()
+    def _unannounced_utf8(self, verb: str, address: str, argument: str) -> Reply | None:
+        """Refuse an address that needs SMTPUTF8: a domain does (RFC 6531 3.4), a local part with strict_smtputf8."""
+        if not (split_address(address).domain or "").isascii():
+            log.warning(f"Illegal address syntax from {self.client.log_name} in {verb} command: {argument}")
+            return replies.BAD_SENDER if verb == "MAIL" else replies.BAD_RECIPIENT
+        return NEEDS_SMTPUTF8 if self._settings.strict_smtputf8 else None
 
 
 END_OF_CONTENT: Final = "END-OF-MESSAGE"

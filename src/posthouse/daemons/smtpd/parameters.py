@@ -27,11 +27,11 @@ from posthouse.config.parameters import (
     RELAY_RECIPIENT_MAPS,
     REWRITE_SERVICE_NAME,
     SHOW_USER_UNKNOWN_TABLE_NAME,
-    SMTPUTF8_ENABLE,
     STRESS,
     VIRTUAL_ALIAS_MAPS,
     VIRTUAL_MAILBOX_MAPS,
 )
+from posthouse.ipc.origin import EXTERNAL_PARAMETERS
 
 SMTPD_BANNER: Final = String(
     "smtpd_banner",
@@ -94,6 +94,9 @@ DISABLE_VRFY_COMMAND: Final = Boolean(
 )
 STRICT_RFC821_ENVELOPES: Final = Boolean(
     "strict_rfc821_envelopes", "no", doc="Accept only addresses in angle brackets, without comments."
+)
+STRICT_SMTPUTF8: Final = Boolean(
+    "strict_smtputf8", "no", doc="Take UTF-8 addresses only from clients that said SMTPUTF8."
 )
 SMTPD_NOOP_COMMANDS: Final = NameList(
     "smtpd_noop_commands", "", doc="Commands that do nothing and get 250, for clients that need them."
@@ -319,10 +322,10 @@ PARAMETERS: Final = (
     SMTPD_SENDER_RESTRICTIONS,
     SMTPD_SOFT_ERROR_LIMIT,
     SMTPD_TIMEOUT,
-    SMTPUTF8_ENABLE,
     SOFT_BOUNCE,
     STRESS,
     STRICT_RFC821_ENVELOPES,
+    STRICT_SMTPUTF8,
     UNKNOWN_ADDRESS_REJECT_CODE,
     UNKNOWN_ADDRESS_TEMPFAIL_ACTION,
     UNKNOWN_CLIENT_REJECT_CODE,
@@ -334,4 +337,5 @@ PARAMETERS: Final = (
     UNKNOWN_VIRTUAL_MAILBOX_REJECT_CODE,
     VIRTUAL_ALIAS_MAPS,
     VIRTUAL_MAILBOX_MAPS,
+    *EXTERNAL_PARAMETERS,
 )

@@ -7,6 +7,7 @@ from posthouse.config.parameters import LINE_LENGTH_LIMIT, MAIL_NAME, MESSAGE_SI
 from posthouse.config.settings import Settings
 from posthouse.daemons.smtpd import parameters as p
 from posthouse.daemons.smtpd.forbidden import forbidden_commands
+from posthouse.ipc.origin import SMTPD, Origin
 from posthouse.protocol.smtp.content import BareNewline
 from posthouse.protocol.smtp.grammar import Syntax
 from posthouse.protocol.smtp.replies import Reply
@@ -72,6 +73,8 @@ class SmtpdSettings:
     port_logging: bool
     hide_client: bool
     soft_bounce: bool
+    strict_smtputf8: bool
+    origin: Origin
 
     @classmethod
     def read(cls, settings: Settings) -> Self:
@@ -95,6 +98,8 @@ class SmtpdSettings:
             port_logging=settings[p.SMTPD_CLIENT_PORT_LOGGING],
             hide_client=settings[p.SMTPD_HIDE_CLIENT_SESSION],
             soft_bounce=settings[p.SOFT_BOUNCE],
+            strict_smtputf8=settings[SMTPUTF8_ENABLE] and settings[p.STRICT_SMTPUTF8],
+            origin=Origin.of_service(settings, SMTPD),
         )
 
 

@@ -8,6 +8,8 @@ from posthouse.ipc import message
 from posthouse.ipc.cleanup import CleanupClient, Done
 from posthouse.ipc.cleanup import Transaction as CleanupTransaction
 from posthouse.ipc.message import ClientInfo, Envelope, Recipient
+from posthouse.ipc.origin import Origin
+from posthouse.ipc.stream import replace
 from posthouse.protocol.smtp.events import Mail, Rcpt
 from posthouse.util import log
 
@@ -32,13 +34,15 @@ def one_field(text: str) -> bytes:
 class Transaction:
     """Holds the envelope; streams the content. Knows no reply but the last."""
 
-    def __init__(self, mail: Mail, size_limit: int) -> None:
+    def __init__(self, mail: Mail, size_limit: int, origin: Origin, actions: list[tuple[str, str]]) -> None:
         self.mail = mail
+        self._origin = origin
+        self._actions = actions  # of access tables: HOLD, PREPEND ...; the session adds to it
+        self._applied = 0  # how many of them cleanup has heard of
         self.arrival = time.time()
         self.queue_id = ""
         self.recipients: list[Recipient] = []
         self.overshoot = 0  # recipients beyond smtpd_recipient_limit
-        self.actions: list[tuple[str, str]] = []  # of access tables: HOLD, PREPEND ...
         self.size = 0  # bytes of content, LF line ends
         self._size_limit = size_limit
         self._too_big: Done | None = None  # the answer, when it is
@@ -62,21 +66,7 @@ class Transaction:
 
     def begin(self, cleanup: CleanupClient, info: ClientInfo, received: bytes) -> None:
         """Open the message at cleanup. Raises TemporaryError."""
-        mail = self.mail
-        hold, prepended = "", b""
-        for action, argument in self.actions:
-            if action == "HOLD":
-                hold = argument or "access table"
-            elif action == "PREPEND":
-                prepended += one_field(argument)
-            elif action == "REDIRECT":
-                self.recipients = [Recipient(argument)]
-            elif action == "BCC":
-                self.recipients.append(Recipient(argument, "", "", message.NOTIFY_NEVER))
-            elif action == "DISCARD":
-                self._discard = True
-        if self._discard:
-            return
+        mail, origin = self.mail, self._origin
         envelope = Envelope(
             queue_id=self.queue_id,
             sender=mail.sender,
@@ -87,10 +77,34 @@ class Transaction:
             dsn_ret=mail.ret,
             dsn_envid=mail.envid,
             client=info,
-            hold=hold,
+            filter=origin.filter,
+            overrides=origin.overrides,
+            finds_smtputf8=origin.finds_smtputf8,
         )
+        if self._actions:
+            envelope = self._apply_actions(envelope)
+            if envelope.discard:
+                self._discard = True
+                return
+            received = b"".join(one_field(field) for name, field in self._actions if name == "PREPEND") + received
         self._cleanup = cleanup.begin(envelope, self.recipients)
-        self._ours = prepended + received
+        self._ours = received
+
+    def _apply_actions(self, envelope: Envelope) -> Envelope:
+        """Do what access tables asked for since the last time; of several only BCC adds up."""
+        for name, argument in self._actions[self._applied :]:
+            if name == "HOLD":
+                envelope = replace(envelope, hold=argument or "access table")
+            elif name == "FILTER":
+                envelope = replace(envelope, filter=argument)
+            elif name == "REDIRECT":
+                envelope = replace(envelope, redirect=argument)
+            elif name == "BCC":
+                envelope = replace(envelope, bcc=(*envelope.bcc, argument))
+            elif name == "DISCARD":
+                envelope = replace(envelope, discard=argument or "access table")
+        self._applied = len(self._actions)
+        return envelope
 
     def write(self, data: bytes) -> None:
         """Pass content on."""
@@ -127,6 +141,8 @@ class Transaction:
         assert self._cleanup is not None, "end before begin"
         if self._first or self._ours:
             self._send(self._first or b"")
+        if len(self._actions) > self._applied:  # smtpd_end_of_data_restrictions
+            self._cleanup.amend(self._apply_actions(Envelope(self.queue_id, "", 0.0)))
         return await self._cleanup.end()
 
     def abort(self) -> None:

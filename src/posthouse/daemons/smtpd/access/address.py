@@ -12,6 +12,7 @@ from posthouse.daemons.smtpd import parameters as p
 from posthouse.daemons.smtpd.access.check import HELO, PERMIT, RECIPIENT, SENDER, Check, Rule, Verdict, shown
 from posthouse.daemons.smtpd.access.environment import Environment
 from posthouse.ipc.dns import INVALID, NODATA, NXDOMAIN, OK, TEMPORARY
+from posthouse.ipc.origin import NO_UNKNOWN_RECIPIENT_CHECKS, RECEIVE_OVERRIDE_OPTIONS
 from posthouse.ipc.rewrite import (
     CLASS_ALIAS,
     CLASS_LOCAL,
@@ -77,8 +78,15 @@ def _subject(check: Check, kind: str) -> str:
     return (check.sender if kind == SENDER else check.recipient) or ""
 
 
+async def _no_opinion(_check: Check) -> Verdict:
+    return None
+
+
 def _reject_unlisted(kind: str) -> Callable[[Environment], Rule]:
     def make(env: Environment) -> Rule:
+        if NO_UNKNOWN_RECIPIENT_CHECKS in env.settings[RECEIVE_OVERRIDE_OPTIONS]:
+            return _no_opinion
+
         async def reject_unlisted(check: Check) -> Verdict:
             address = _subject(check, kind)
             if not address:

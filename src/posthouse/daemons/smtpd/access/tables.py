@@ -45,6 +45,16 @@ _CODE: Final = re.compile(r"([45][0-9][0-9])(?:[ \t]+(.*)|$)", re.ASCII | re.DOT
 NameCompiler = Callable[[str], "list[Rule] | None"]
 ListRunner = Callable[[list[Rule], Check], Awaitable[Verdict]]
 
+_BEFORE_MAIL: Final = frozenset({"CONNECT", "HELO", "EHLO"})
+_ONCE: Final = frozenset({"HOLD", "DISCARD"})
+_ADDRESS: Final = (re.compile("@"), "user@domain target")
+_NEEDS: Final = {
+    "FILTER": (re.compile(":"), "transport:destination"),
+    "REDIRECT": _ADDRESS,
+    "BCC": _ADDRESS,
+    "PREPEND": (re.compile(r"^[!-9;-~]+[ \t]*:", re.ASCII), "header: text"),
+}
+
 # RFC 3463 details that speak of a sender, and their counterparts for a recipient (facts: DSN adjustment).
 _FOR_SENDER: Final = {"1.1": "1.7", "1.2": "1.8", "1.3": "1.7", "1.4": "1.7", "1.5": "1.0", "1.6": "1.7"}
 _FOR_RECIPIENT: Final = {"1.7": "1.3", "1.8": "1.2"}
@@ -214,20 +224,25 @@ class Access:
         return status[:2] + detail
 
     def _transaction(self, check: Check, word: str, rest: str, name: str) -> Verdict:
-        entry = f'access table {self._table.name} entry "{name}"'
-        if not rest and word not in ("HOLD", "DISCARD"):
-            log.warning(f"{entry} has {word} entry without value")
+        """Note what is to be done with the message; it stays noted when this recipient is refused (facts B07.23)."""
+        table = f"access table {self._table.name}"
+        if check.stage in _BEFORE_MAIL:
+            log.warning(f"{table}: {word} has no effect in client and HELO restrictions with smtpd_delay_reject = no")
             return None
-        if word == "FILTER" and ":" not in rest:
-            log.warning(f"{entry} requires transport:destination")
+        if word == "PREPEND" and check.stage == "END-OF-MESSAGE":
+            log.warning(f"{table}: action PREPEND must be used before smtpd_end_of_data_restrictions")
             return None
-        if word == "FILTER":
-            log.warning(f"{entry}: FILTER is not built yet")
-            return check.configuration_error()
-        text = f"triggers {word} {rest}"
-        if word in ("HOLD", "DISCARD"):
+        if word in _NEEDS and not _NEEDS[word][0].search(rest):
+            log.warning(f'{table} entry "{name}" requires {_NEEDS[word][1]}')
+            return None
+        if word in _ONCE:
+            if any(action == word for action, _ in check.actions):
+                return None
             text = rest or f"triggers {word} action"
-        check.log(word.lower(), f"<{name}>: {self._kind} {text}")
+        else:
+            text = f"triggers {word} {rest}"
+        if word != "PREPEND":
+            check.log(word.lower(), f"<{name}>: {self._kind} {text}")
         check.actions.append((word, rest))
         return PERMIT if word == "DISCARD" else None
 
