@@ -18,13 +18,13 @@ Kind = Literal["address", "group", "op", "atom", "quoted", "comment", "literal"]
 
 MAX_PHRASE: Final = 250  # octets of text beside an address; Postfix's defence against mailers with short buffers
 
-_SPECIALS: Final = r'()<>\[\],.:;@"'
+_SPECIALS: Final = r'()<>\[\],.:;@"%!'
 _TOKEN: Final = re.compile(
     rf"""[ \t\r\n]*(?:
       (?P<comment>\() |
       "(?P<quoted>(?:[^"\\]++|\\.)*+)(?:"|\\?\Z) |
       \[(?P<literal>(?:[^\]\\]++|\\.)*+)(?:\]|\\?\Z) |
-      (?P<op>[),.:;<>@\]]) |
+      (?P<op>[),.:;<>@%!\]]) |
       (?P<atom>(?:[^ \t\r\n\\{_SPECIALS}]++|\\.)++)
     )""",
     re.DOTALL | re.VERBOSE,
@@ -35,6 +35,7 @@ _TO_ESCAPE: Final = re.compile(r'["\\]')
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LINE_ENDS: Final = re.compile(r"[\r\n]")
 _NOT_ATOM: Final = re.compile(rf"[ \t\x00-\x1f\x7f\\{_SPECIALS}]")
+_IN_PHRASES: Final = frozenset(".%!")  # operators that are mere punctuation beside an address
 _WORDS: Final = frozenset({"atom", "quoted", "literal"})
 
 
@@ -174,7 +175,7 @@ class _Parser:
 
     def _starts_group(self, index: int) -> bool:
         """Whether a colon ends the name of a group: words before it, and an end of the group (or nothing) behind it."""
-        if not self._run or any(node.kind == "op" and node.text != "." for node in self._run):
+        if not self._run or any(node.kind == "op" and node.text not in _IN_PHRASES for node in self._run):
             return False
         return index < self._last_semicolon or index == len(self._tokens) - 1
 
@@ -273,7 +274,7 @@ def _external_last_address(element: Sequence[Node]) -> str:
 
 
 def _needs_blank(before: Node, node: Node, *, phrase: bool) -> bool:
-    if phrase and before.text == "." and node.blank:
+    if phrase and before.text in _IN_PHRASES and node.blank:
         return node.kind in _WORDS or node.text == "<"
     return _is_wordy(before, ">") and _is_wordy(node, "<")
 
