@@ -8,6 +8,7 @@ from typing import Final
 from posthouse.config.parameter import Boolean, Enum, Integer, NameList, Patterns, Restrictions, String, Time
 from posthouse.config.parameters import (
     ALIAS_MAPS,
+    ALLOW_MIN_USER,
     CANONICAL_MAPS,
     CLEANUP_SERVICE_NAME,
     DOUBLE_BOUNCE_SENDER,
@@ -256,6 +257,7 @@ PARAMETERS: Final = (
     ACCESS_MAP_DEFER_CODE,
     ACCESS_MAP_REJECT_CODE,
     ALIAS_MAPS,
+    ALLOW_MIN_USER,
     ALLOW_UNTRUSTED_ROUTING,
     CANONICAL_MAPS,
     CLEANUP_SERVICE_NAME,

@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from typing import Self
 
-from posthouse.config.parameters import LINE_LENGTH_LIMIT, MAIL_NAME, MESSAGE_SIZE_LIMIT, MYHOSTNAME, SMTPUTF8_ENABLE
+from posthouse.config.parameters import (
+    ALLOW_MIN_USER,
+    LINE_LENGTH_LIMIT,
+    MAIL_NAME,
+    MESSAGE_SIZE_LIMIT,
+    MYHOSTNAME,
+    SMTPUTF8_ENABLE,
+)
 from posthouse.config.settings import Settings
 from posthouse.daemons.smtpd import parameters as p
 from posthouse.daemons.smtpd.forbidden import forbidden_commands
@@ -142,5 +149,6 @@ def _session_settings(settings: Settings, mode: BareNewline) -> ServerSettings:
             smtputf8=settings[SMTPUTF8_ENABLE] and "smtputf8" not in discarded,
             dsn="dsn" not in discarded,
             arrival=bool(settings[p.SMTPD_AUTHORIZED_ARRIVAL_HOSTS]),
+            min_user=settings[ALLOW_MIN_USER],
         ),
     )

@@ -43,6 +43,7 @@ class Syntax:
     smtputf8: bool = True  # postconf(5): smtputf8_enable, and not in smtpd_discard_ehlo_keywords
     dsn: bool = True  # "dsn" not in smtpd_discard_ehlo_keywords
     arrival: bool = False  # whether anybody may say XARRIVAL
+    min_user: bool = True  # postconf(5): allow_min_user
 
 
 def parse_mail(argument: str, syntax: Syntax) -> Mail | Reply:
@@ -53,14 +54,14 @@ def parse_mail(argument: str, syntax: Syntax) -> Mail | Reply:
         if null is not None:
             mail = Mail("", null)
             return mail if null_options is None else _mail_options(mail, null_options.split(), syntax)
-        if is_hostname(domain):
+        if is_hostname(domain) and _is_allowed(address, syntax):
             mail = Mail(address, f"<{address}>")
             return mail if options is None else _mail_options(mail, options.split(), syntax)
     words = split_command(argument)
     if len(words) < 2 or words[0].text.lower() != "from:":
         return replies.MAIL_SYNTAX
     sender = parse_path(words[1].text, strict=syntax.strict_envelopes, allow_null=True) if words[1].ok else None
-    if sender is None:
+    if sender is None or not _is_allowed(sender, syntax):
         return replies.BAD_SENDER
     return _mail_options(Mail(sender, words[1].text), [word.text for word in words[2:]], syntax)
 
@@ -68,7 +69,7 @@ def parse_mail(argument: str, syntax: Syntax) -> Mail | Reply:
 def parse_rcpt(argument: str, syntax: Syntax) -> Rcpt | Reply:
     """Read what stands behind RCPT."""
     match = _PLAIN_RCPT.fullmatch(argument)
-    if match is not None and is_hostname(match[2]):
+    if match is not None and is_hostname(match[2]) and _is_allowed(match[1], syntax):
         address, _, options = match.groups()
         rcpt = Rcpt(address, f"<{address}>")
         return rcpt if options is None else _rcpt_options(rcpt, options.split(), syntax)
@@ -76,9 +77,14 @@ def parse_rcpt(argument: str, syntax: Syntax) -> Rcpt | Reply:
     if len(words) < 2 or words[0].text.lower() != "to:":
         return replies.RCPT_SYNTAX
     recipient = parse_path(words[1].text, strict=syntax.strict_envelopes) if words[1].ok else None
-    if recipient is None:
+    if recipient is None or not _is_allowed(recipient, syntax):
         return replies.BAD_RECIPIENT
     return _rcpt_options(Rcpt(recipient, words[1].text), [word.text for word in words[2:]], syntax)
+
+
+def _is_allowed(address: str, syntax: Syntax) -> bool:
+    """Whether no command can take the address for an option (allow_min_user)."""
+    return syntax.min_user or not address.startswith(("-", '"-'))
 
 
 def parse_vrfy(argument: str, syntax: Syntax) -> Vrfy | Reply:

@@ -1,8 +1,9 @@
 """Paths: the address in MAIL FROM and RCPT TO, from the octets of the command to an address or None.
 
 Lenient as Postfix is with strict_rfc821_envelopes = no: the angle brackets may be missing, comments and a source
-route are dropped, quotes that nobody needs disappear. Never accepted: control characters, two addresses, an empty
-local part, a domain that is none. Sources: RFC 5321 4.1.2, 3.6.1 and appendix C (routes are ignored); RFC 6531.
+route are dropped, quotes that nobody needs disappear. Never accepted: control characters, two addresses, a missing
+local part (an empty one in quotes is one), a domain that is none.
+Sources: RFC 5321 4.1.2, 3.6.1 and appendix C (routes are ignored); RFC 6531.
 """
 
 import re
@@ -64,7 +65,9 @@ def parse_path(text: str, *, strict: bool = False, allow_null: bool = False) -> 
     if len(addresses) > 1 or (strict and len(nodes) != 3):
         return None
     tokens = _without_route(addresses[0].children)
-    return _check(format_internal(tokens)) if _is_one_address(tokens) else None
+    if not _is_one_address(tokens):
+        return None
+    return _check(format_internal(tokens), has_local_part=tokens[0].kind != "op")
 
 
 def _is_one_address(tokens: list[Node]) -> bool:
@@ -80,12 +83,12 @@ def _is_one_address(tokens: list[Node]) -> bool:
     return bool(tokens)
 
 
-def _check(internal: str) -> str | None:
+def _check(internal: str, *, has_local_part: bool) -> str | None:
     local_part, at, domain = internal.rpartition("@")
     if not at:
         return quote_address(internal) or None
     domain = domain.removesuffix(".")
-    if not local_part or not is_valid_domain(domain):
+    if not (local_part or has_local_part) or not is_valid_domain(domain):
         return None
     return quote_address(f"{local_part}@{domain}")
 

@@ -30,7 +30,10 @@ SYNTAX = Syntax()
         ("<a@[IPv6:::1]>", "a@[IPv6:::1]"),
         ("<jürgen@bücher.example>", "jürgen@bücher.example"),
         ("<a@b> <", "a@b"),
+        ('<""@c>', '""@c'),
+        ('<"a b"%c@d>', '"a b%c"@d'),
         ("<>", None),
+        ('<"">', None),
         ("<(x)>", None),
         ("", None),
         ("<@x:>", None),
@@ -98,6 +101,15 @@ def test_bad_original_recipients(value: str) -> None:
         assert found.orcpt == "x;?"
     else:
         assert not isinstance(found, Rcpt)
+
+
+@pytest.mark.parametrize("path", ["<-a@b.c>", "-a@b.c", '<"-a b"@c>', "<-a>", "< -a@b.c >", "<@x:-a@b.c>"])
+def test_addresses_that_look_like_options(path: str) -> None:
+    """Refused, unless allow_min_user is set."""
+    assert parse_mail(f"FROM:{path}", Syntax(min_user=False)) is replies.BAD_SENDER
+    assert parse_rcpt(f"TO:{path}", Syntax(min_user=False)) is replies.BAD_RECIPIENT
+    assert isinstance(parse_mail(f"FROM:{path}", SYNTAX), Mail)
+    assert isinstance(parse_rcpt(f"TO:{path}", SYNTAX), Rcpt)
 
 
 def test_vrfy() -> None:
