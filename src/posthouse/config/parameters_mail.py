@@ -168,6 +168,18 @@ HEADER_SIZE_LIMIT: Final = Integer(
 LINE_LENGTH_LIMIT: Final = Integer(
     "line_length_limit", "2048", doc="Longer lines are handled in pieces of this many bytes.", minimum=512
 )
+MIME_NESTING_LIMIT: Final = Integer(
+    "mime_nesting_limit",
+    "100",
+    doc="How deeply MIME parts may be nested; deeper ones are refused where content is checked, else not looked into.",
+    minimum=1,
+)
+MIME_BOUNDARY_LENGTH_LIMIT: Final = Integer(
+    "mime_boundary_length_limit", "2048", doc="How many bytes of a MIME boundary are compared.", minimum=1
+)
+BODY_CHECKS_SIZE_LIMIT: Final = Integer(
+    "body_checks_size_limit", "51200", doc="How many bytes of each MIME part body_checks look at."
+)
 UNDISCLOSED_RECIPIENTS_HEADER: Final = String(
     "undisclosed_recipients_header", "", doc="The header that a message without any recipient header gets; empty: none."
 )
@@ -241,6 +253,9 @@ MAIL_PARAMETERS: Final = (
     MAILBOX_SIZE_LIMIT,
     HEADER_SIZE_LIMIT,
     LINE_LENGTH_LIMIT,
+    MIME_NESTING_LIMIT,
+    MIME_BOUNDARY_LENGTH_LIMIT,
+    BODY_CHECKS_SIZE_LIMIT,
     UNDISCLOSED_RECIPIENTS_HEADER,
     EMPTY_ADDRESS_RECIPIENT,
     DOUBLE_BOUNCE_SENDER,

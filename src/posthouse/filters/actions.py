@@ -8,7 +8,7 @@ import re
 from enum import Enum
 from typing import Final, NamedTuple
 
-from posthouse.protocol.status import split_status
+from posthouse.protocol.status import split_status, with_class
 
 REJECTED: Final = "message content rejected"
 _DESTINATION: Final = re.compile(r"[^\s:]+:\S*", re.ASCII)  # transport:nexthop
@@ -49,10 +49,15 @@ class Place(Enum):
 
 
 class Action(NamedTuple):
-    """What to do with a line. text: what the table says behind the word; of a REJECT always "5.7.1 text"."""
+    """What to do with a line.
+
+    text: what the table says behind the word; of a REJECT always "5.7.1 text". doubt: for the log, when the table's
+    text had to be mended.
+    """
 
     verb: Verb
     text: str = ""
+    doubt: str = ""
 
 
 DUNNO: Final = Action(Verb.DUNNO)
@@ -78,7 +83,7 @@ def parse_action(value: str, place: Place, table: str, allowed: frozenset[Verb] 
     if verb not in allowed:
         raise ActionError(f"unsupported command in {table} map: {value}")
     _check_text(verb, text, place, table)
-    return Action(verb, _reject_text(text) if verb is Verb.REJECT else text)
+    return _rejection(text, table) if verb is Verb.REJECT else Action(verb, text)
 
 
 def _check_text(verb: Verb, text: str, place: Place, table: str) -> None:
@@ -94,12 +99,15 @@ def _check_text(verb: Verb, text: str, place: Place, table: str) -> None:
             raise ActionError(f"missing FILTER destination in {table} map")
         case Verb.FILTER if _DESTINATION.fullmatch(text) is None:
             raise ActionError(f'bad FILTER destination "{text}" in {table} map, need transport:nexthop')
-        case Verb.REJECT if text[:1].isdigit() and text[0] == "2":
-            raise ActionError(f'bad REJECT text "{text}" in {table} map, need 4.x.x or 5.x.x')
         case _:
             return
 
 
-def _reject_text(text: str) -> str:
+def _rejection(text: str, table: str) -> Action:
+    """Read the text of a REJECT. With the status of a success the client is to try again: the table must be mended."""
     status, words = split_status(text, "5.7.1")
-    return f"{status} {words or REJECTED}"
+    doubt = ""
+    if status[0] == "2":
+        doubt = f'bad REJECT text "{text}" in {table} map, need 4.x.x or 5.x.x'
+        status = with_class(status, "4")
+    return Action(Verb.REJECT, f"{status} {words or REJECTED}", doubt)

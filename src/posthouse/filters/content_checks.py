@@ -70,7 +70,7 @@ class ContentChecks:
 
     async def check(self, line: Line, report: Callable[[Action, str], None]) -> Verdict:
         """Look a line up. report: is given what is to be logged, see `log_line`. Raises TableError."""
-        name = _parameter(line)
+        name = parameter_for(line)
         maps: Maps = getattr(self.tables, name)
         if not maps or not line.data:
             return Verdict((line,))
@@ -83,6 +83,8 @@ class ContentChecks:
         except ActionError as error:
             log.warning(str(error))
             return Verdict((line,))
+        if action.doubt:
+            log.warning(action.doubt)
         if action.verb not in QUIET:
             report(action, f"{place.value} {_shown(line.data)}")
         return Verdict(_edited(line, action), action)
@@ -98,7 +100,7 @@ def log_line(queue_id: str, action: Action, what: str, client: str = "") -> str:
     return f"{queue_id}: {action.verb.value}: {seen}{text}"
 
 
-def _parameter(line: Line) -> str:
+def parameter_for(line: Line) -> str:
     """Name the parameter whose tables look at this line."""
     if isinstance(line, BodyLine):
         return "body_checks"

@@ -19,7 +19,12 @@ from posthouse.config.parameters import (
 )
 from posthouse.config.settings import Settings
 from posthouse.daemons.cleanup.header_addresses import AddressHeaders, Mapping
-from posthouse.daemons.cleanup.parameters import MASQUERADE_CLASSES, MASQUERADE_DOMAINS, MASQUERADE_EXCEPTIONS
+from posthouse.daemons.cleanup.parameters import (
+    HEADER_ADDRESS_TOKEN_LIMIT,
+    MASQUERADE_CLASSES,
+    MASQUERADE_DOMAINS,
+    MASQUERADE_EXCEPTIONS,
+)
 from posthouse.rewriting.local import Rewriter
 from posthouse.rewriting.mapping import CanonicalMapping, Masquerade
 from posthouse.tables.matchlist import open_string_list
@@ -90,6 +95,7 @@ class AddressMappings:
             self.mapping(HEADER_SENDER, context),
             self.mapping(HEADER_RECIPIENT, context),
             has_tables=bool(self._steps[HEADER_SENDER] or self._steps[HEADER_RECIPIENT]),
+            token_limit=self._settings[HEADER_ADDRESS_TOKEN_LIMIT],
         )
 
     def _traced(self, rule: Parameter[object], step: Step) -> Step:

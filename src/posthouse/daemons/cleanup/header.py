@@ -2,10 +2,12 @@
 
 Dropped: message_drop_headers. Added where headers are rewritten, or with always_add_missing_headers: Message-Id, Date,
 From, and To when undisclosed_recipients_header says so; with Resent- headers, the Resent- forms. Never a Sender:.
-Refused: too many Received headers. Sources: RFC 5322 3.6, facts B07.03 and B07.09 to B07.14.
+Refused: too many Received headers. Where a header section ends that no empty line ends: see postconf(5),
+non_empty_end_of_header_action. Sources: RFC 5322 3.6, facts B07.03 and B07.09 to B07.14.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +20,7 @@ from posthouse.config.settings import Settings
 from posthouse.daemons.cleanup.header_addresses import AddressHeaders
 from posthouse.daemons.cleanup.header_scan import RESENT, Field, HeaderScanner, HeaderSection
 from posthouse.daemons.cleanup.mailbox import format_mailbox
-from posthouse.daemons.cleanup.outcome import CONTENT_REJECTED, TOO_MANY_HOPS, RefusedError
+from posthouse.daemons.cleanup.outcome import TOO_MANY_HOPS, RefusedError
 from posthouse.daemons.cleanup.parameters import (
     ALWAYS_ADD_MISSING_HEADERS,
     DETECT_8BIT_ENCODING_HEADER,
@@ -31,7 +33,9 @@ from posthouse.protocol.message.date import format_date
 from posthouse.util import log
 from posthouse.util.clock import local_zone
 
-_ENCODINGS: Final = {b"7bit": "7bit", b"8bit": "8bit", b"binary": "8bit"}
+_EIGHT_BIT: Final = frozenset({b"8bit", b"binary"})
+_LF: Final = 10
+_NOTICE: Final = b"MIME-Error: message header was not terminated by empty line\n"
 MAILER_DAEMON: Final = "MAILER-DAEMON"
 
 
@@ -56,16 +60,21 @@ class HeaderEditor:
         self._always_add = settings[ALWAYS_ADD_MISSING_HEADERS]
         self._undisclosed = settings[UNDISCLOSED_RECIPIENTS_HEADER]
         self._detect_encoding = settings[DETECT_8BIT_ENCODING_HEADER]
-        self._end_action = settings[NON_EMPTY_END_OF_HEADER_ACTION]
+        # what comes between the header section and a line that is neither header nor empty
+        self.separator = _NOTICE + b"\n" if settings[NON_EMPTY_END_OF_HEADER_ACTION] == "add_header" else b"\n"
 
-    async def edit(self, content: bytes, envelope: Envelope) -> Edited:
-        """Edit the header section, which must be complete in `content`. Raises RefusedError, TemporaryError."""
+    async def edit(self, content: bytes, envelope: Envelope, inserts: Sequence[tuple[int, bytes]] = ()) -> Edited:
+        """Edit the header section, which must be complete in `content`. Raises RefusedError, TemporaryError.
+
+        inserts: what is put before the headers that begin there, and is not looked at.
+        """
         section = self._scanner.scan(content)
         if section.received >= self._hop_limit:
             log.warning(f"{envelope.queue_id}: message rejected: hopcount exceeded")
             raise RefusedError(TOO_MANY_HOPS)
         context = envelope.client.rewrite_context
-        edits: list[tuple[int, int, bytes]] = [(field.start, field.end, b"") for field in section.dropped]
+        edits = [(position, position, text) for position, text in inserts]
+        edits += [(field.start, field.end, b"") for field in section.dropped]
         rewriter = self._addresses["local" if context == "local" else "remote"]
         if rewriter is not None:
             for field in section.addresses:
@@ -76,12 +85,13 @@ class HeaderEditor:
         edits += [self._cut(content, field) for field in section.oversized]
         adds = self._always_add or rewriter is not None
         added, message_id = self._missing(content, section, envelope, adds=adds)
-        added += self._end_of_header(content, section.end)
+        if section.end < len(content) and content[section.end] != _LF:
+            added += self.separator
         if added:
             edits.append((section.end, section.end, added))
         encoding = envelope.encoding
-        if section.encoding is not None and self._detect_encoding:
-            encoding = _ENCODINGS.get(_value(content, section.encoding).lower(), encoding)
+        if section.encoding is not None and self._detect_encoding and is_eight_bit(_value(content, section.encoding)):
+            encoding = "8bit"
         return Edited(_apply(content, edits) if edits else content, message_id, encoding)
 
     def _missing(self, content: bytes, section: HeaderSection, envelope: Envelope, *, adds: bool) -> tuple[bytes, str]:
@@ -112,15 +122,6 @@ class HeaderEditor:
         )
         return "".join(lines).encode("utf-8", "surrogateescape"), "" if message_id == "<>" else message_id
 
-    def _end_of_header(self, content: bytes, end: int) -> bytes:
-        """What must come between the header and a line that is neither header nor empty."""
-        if end >= len(content) or content[end] == 10:
-            return b""
-        if self._end_action == "reject":
-            raise RefusedError(CONTENT_REJECTED)
-        notice = b"MIME-Error: message header was not terminated by empty line\n"
-        return b"\n" if self._end_action == "fix_quietly" else notice + b"\n"
-
     def _cut(self, content: bytes, field: Field) -> tuple[int, int, bytes]:
         return field.start, field.end, content[field.start : field.start + self._size_limit].rstrip(b"\n") + b"\n"
 
@@ -131,6 +132,11 @@ _RECIPIENT_HEADERS: Final = frozenset({b"to", b"cc", b"bcc", b"resent-to", b"res
 def _date() -> str:
     now = int(time.time())
     return format_date(now, *local_zone(now))
+
+
+def is_eight_bit(encoding: bytes) -> bool:
+    """Whether the value of a Content-Transfer-Encoding header says 8-bit content (RFC 2045 6.2)."""
+    return encoding.strip().lower() in _EIGHT_BIT
 
 
 def _value(content: bytes, field: Field) -> bytes:

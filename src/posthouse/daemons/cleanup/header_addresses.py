@@ -14,7 +14,6 @@ from posthouse.protocol.address import quote_address
 from posthouse.protocol.message.tokens import Node, format_external, format_internal, parse_address_list
 
 LINE: Final = 70  # characters at which a header that is written anew goes on in another line
-MAX_TOKENS: Final = 10240  # of one header; header_address_token_limit's default
 
 # An address that rewriting to standard form cannot change: no % or ! in the local part, a dot in the domain, none at
 # its end. Possessive, so that no header makes it slow.
@@ -32,20 +31,22 @@ Mapping = Callable[[str], Awaitable[str]]
 class AddressHeaders:
     """Rewrites by two mappings, for headers with senders and for headers with recipients.
 
-    has_tables: a complete address may change, too (canonical_maps, masquerade_domains).
+    has_tables: a complete address may change, too (canonical_maps, masquerade_domains). token_limit: how much of one
+    header is read (header_address_token_limit); what is beyond is lost when the header is written anew.
     """
 
-    def __init__(self, senders: Mapping, recipients: Mapping, *, has_tables: bool) -> None:
+    def __init__(self, senders: Mapping, recipients: Mapping, *, has_tables: bool, token_limit: int) -> None:
         self._senders = senders
         self._recipients = recipients
         self._has_tables = has_tables
+        self._token_limit = token_limit
 
     async def rewrite(self, content: bytes, found: Field) -> bytes | None:
         """Give the header as it must be now, or None when it stays as it is."""
         if not self._has_tables and _COMPLETE.fullmatch(content, found.value, found.end) is not None:
             return None
         text = content[found.value : found.end].rstrip(b"\n").decode("utf-8", "surrogateescape")
-        nodes = parse_address_list(text, MAX_TOKENS)
+        nodes = parse_address_list(text, self._token_limit)
         mapping = self._senders if ROLES[found.name] is Role.SENDER else self._recipients
         changed = False
         for node in nodes:

@@ -16,10 +16,13 @@ from posthouse.config.parameters import (
     PROXYMAP_SERVICE_NAME,
     QUEUE_SERVICE_NAME,
 )
-from posthouse.daemons.cleanup.addresses import AddressMappings
+from posthouse.daemons.cleanup.addresses import ENVELOPE_RECIPIENT, ENVELOPE_SENDER, AddressMappings
+from posthouse.daemons.cleanup.content_pass import ContentPass
+from posthouse.daemons.cleanup.content_rules import ContentRules
 from posthouse.daemons.cleanup.envelope import EnvelopeEditor, header_is_utf8
-from posthouse.daemons.cleanup.header import HeaderEditor
+from posthouse.daemons.cleanup.header import Edited, HeaderEditor
 from posthouse.daemons.cleanup.leases import BLOCK, LeasePool, LentNumbers
+from posthouse.daemons.cleanup.origin import Origin
 from posthouse.daemons.cleanup.outcome import (
     ALIAS_ERROR,
     BAD_TRANSACTION,
@@ -63,6 +66,7 @@ from posthouse.util.files import close_done
 
 MANY: Final = 1000  # recipients; fewer fit a record, however long they are
 MAX_RECIPIENTS_SIZE: Final = MAX_FRAME - 1024 * 1024  # octets of all recipients in the record for qmgr
+MAX_BACKLOG: Final = 256 * 1024  # octets of one message that wait to be checked; then its client waits
 MAX_TRANSACTIONS: Final = 10_000  # open at once on one connection; a client with more is out of its mind
 
 
@@ -81,6 +85,8 @@ class CleanupService(Service):
         assert local is not None, "the local context always rewrites"
         self.headers = HeaderEditor(settings, local=local, remote=mappings.headers("remote"))
         self.envelopes = EnvelopeEditor(settings, opener, rules, rewriter, mappings)
+        self._content_rules = ContentRules(settings, opener)
+        self._logged = mappings.mapping(ENVELOPE_SENDER), mappings.mapping(ENVELOPE_RECIPIENT)
         queue = context.public(settings[QUEUE_SERVICE_NAME])
         self.queue = QueueClient(loop, queue, timeout_s=settings[IPC_TIMEOUT])
         self.leases = LeasePool(loop, self.queue.lease)
@@ -105,6 +111,13 @@ class CleanupService(Service):
     def _pause_clients(self, stop: bool) -> None:
         for client in self.clients:
             client.pause(stop=stop)
+
+    def checks_of(self, transaction: Transaction) -> ContentPass | None:
+        """Begin to check the content of a message; None: nobody wants that."""
+        envelope, rules = transaction.envelope, self._content_rules
+        if not rules.applies(envelope):
+            return None
+        return ContentPass(rules, self.headers, transaction, Origin(envelope, transaction.recipients, *self._logged))
 
     def accept(self, sock: socket.socket, listener: int) -> None:
         """Take a client: one of our daemons. Anybody can connect, and could say that a message came from anywhere."""
@@ -131,6 +144,7 @@ class _Client:
         self._service = service
         self._numbers = LentNumbers()
         self._open: dict[int, Transaction] = {}
+        self._pauses: set[object] = set()  # why nothing is read
         self._channel: Channel[ToCleanup] = Channel(service.context.loop, sock, SERVER, self._on_record, self._on_close)
 
     def _on_record(self, channel: Channel[ToCleanup], record: ToCleanup) -> None:
@@ -167,6 +181,7 @@ class _Client:
             self._channel.abort()
             return
         self._open[record.id] = transaction
+        transaction.checks = self._service.checks_of(transaction)
         if not self._numbers.use(record.envelope.queue_id):
             log.warning(f"cleanup protocol: queue ID {record.envelope.queue_id[:40]} is not from this client's lease")
             transaction.refuse(BAD_TRANSACTION)
@@ -178,7 +193,10 @@ class _Client:
             if transaction.spooling is None or transaction.spooling.done():
                 self._drop_spool(transaction)
         starts = transaction is not None and transaction.add(record.data)
-        if transaction is not None and transaction.spool is not None:
+        if transaction is not None and transaction.checks is not None:
+            if transaction.backlog > MAX_BACKLOG:
+                self.pause(stop=True, why=transaction)
+        elif transaction is not None and transaction.spool is not None:
             self._service.write_out.wrote(transaction, len(record.data))
         if transaction is not None and starts:
             transaction.spooling = self._channel.loop.create_future()
@@ -223,12 +241,17 @@ class _Client:
             return None
 
     async def _service_spool(self, transaction: Transaction) -> None:
-        """Edit the header, borrow a spool file, and write what has come so far."""
-        spooling = transaction.spooling
+        """Borrow a spool file, and write content into it as it is to be: what has come, and what is still to come."""
+        spooling, checks = transaction.spooling, transaction.checks
         assert spooling is not None
         try:
-            await self._edit_header(transaction)
-            spool = await self._service.queue.open_spool()
+            if checks is None:
+                await self._edit_header(transaction)
+            transaction.spool = await self._service.queue.open_spool()
+            if checks is None:
+                self._write(transaction, transaction.take())
+            else:
+                await self._check_all(transaction, checks)
         except RefusedError as refused:
             transaction.refuse(refused.refusal)
         except ExpansionError:
@@ -236,14 +259,34 @@ class _Client:
         except TemporaryError as error:
             log.warning(f"{transaction.envelope.queue_id}: no spool file: {error}")
             transaction.refuse(WRITE_ERROR)
-        else:
-            transaction.spool = spool
-            content = transaction.take()
+        self.pause(stop=False, why=transaction)
+        if transaction.refusal is not None:  # or given up meanwhile
+            self._drop_spool(transaction)
+        spooling.set_result(None)
+
+    def _write(self, transaction: Transaction, content: bytes) -> None:
+        if transaction.spool is not None and transaction.refusal is None:
             transaction.write(content)
             self._service.write_out.wrote(transaction, len(content))
-            if transaction.refusal is not None:  # given up meanwhile
-                self._drop_spool(transaction)
-        spooling.set_result(None)
+
+    async def _check_all(self, transaction: Transaction, checks: ContentPass) -> None:
+        """Check content as it comes, and write what becomes of it. Raises RefusedError, TemporaryError."""
+        while transaction.refusal is None:
+            is_complete, content = transaction.complete, transaction.take()
+            self.pause(stop=False, why=transaction)
+            if content:
+                if not transaction.original:
+                    transaction.remember(content[: content.find(b"\n\n") + 1])
+                await checks.feed(content)
+            elif is_complete:
+                await checks.close()
+                envelope = replace(transaction.envelope, encoding=checks.encoding)
+                transaction.message_id, transaction.envelope = checks.message_id, _find_utf8(envelope, checks.header)
+            else:
+                await transaction.more()
+            self._write(transaction, checks.take())
+            if is_complete and not content:
+                return
 
     async def _edit_header(self, transaction: Transaction) -> None:
         content = transaction.take()
@@ -269,9 +312,9 @@ class _Client:
     async def _complete(self, transaction: Transaction) -> None:
         """Make the message durable, or note why it is refused."""
         try:
+            transaction.end()
             if transaction.spooling is not None:
                 await transaction.spooling
-            transaction.end()
             if self._service.pause_s and not transaction.envelope.internal:
                 await self._pause(self._service.pause_s)
             if transaction.refusal is None:
@@ -316,16 +359,15 @@ class _Client:
 
     async def _commit(self, transaction: Transaction) -> None:
         """Make the message durable. Raises RefusedError, TemporaryError."""
-        service, envelope = self._service, transaction.envelope
+        service = self._service
         content, size = b"", 0
         if transaction.spool is None:
-            content = transaction.take()
-            transaction.remember(content)
-            edited = await service.headers.edit(content, envelope)
+            edited = await self._edit(transaction)
             content, size = edited.content, len(edited.content)
             message_id, encoding = edited.message_id, edited.encoding
-            envelope = _find_utf8(envelope, content)
+            envelope = _find_utf8(transaction.envelope, content)
         else:
+            envelope = transaction.envelope
             message_id, encoding = transaction.message_id, envelope.encoding
             service.write_out.forget(transaction)  # from now on nothing else opens its file
             await service.write_out.settled(transaction)
@@ -347,6 +389,16 @@ class _Client:
             result = await service.queue.commit_spool(envelope, recipients, spool)
         _check(result, envelope.queue_id)
 
+    async def _edit(self, transaction: Transaction) -> Edited:
+        """Make content that is complete what goes into the queue. Raises RefusedError, TemporaryError."""
+        content, checks = transaction.take(), transaction.checks
+        transaction.remember(content)
+        if checks is None:
+            return await self._service.headers.edit(content, transaction.envelope)
+        await checks.feed(content)
+        await checks.close()
+        return Edited(checks.take(), checks.message_id, checks.encoding)
+
     async def _sync(self, descriptor: int) -> int:
         """Sync the spool file, in a thread: that waits for the disk. Raises TemporaryError; it is not tried again."""
         try:
@@ -362,12 +414,15 @@ class _Client:
             close_done(spool.descriptor)
             self._service.queue.drop_spool(spool)
 
-    def pause(self, *, stop: bool) -> None:
-        """Read nothing more for now, or go on."""
+    def pause(self, *, stop: bool, why: object = None) -> None:
+        """Read nothing more for now, or go on when no other reason is left."""
         if stop:
+            self._pauses.add(why)
             self._channel.pause_reading()
-        else:
-            self._channel.resume_reading()
+        elif self._pauses:
+            self._pauses.discard(why)
+            if not self._pauses:
+                self._channel.resume_reading()
 
     def _on_close(self, channel: Channel[ToCleanup]) -> None:
         self._service.clients.discard(self)

@@ -1,7 +1,8 @@
 """Transaction: one message while cleanup(8) receives it: content gathered in memory, or in a spool file when large.
 
 The header section is edited as soon as it is complete and the content has outgrown memory; a small message is edited
-as a whole at its end. What was wrong is kept (`refusal`) and answered at the end, as SMTP wants it.
+as a whole at its end. Content that must be checked is only gathered here; who checks it takes it when he can (`more`).
+What was wrong is kept (`refusal`) and answered at the end, as SMTP wants it.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import errno
 import os
 from typing import Final
 
+from posthouse.daemons.cleanup.content_pass import ContentPass
 from posthouse.daemons.cleanup.header_scan import is_complete
 from posthouse.daemons.cleanup.outcome import QUEUE_FULL, TOO_BIG, WRITE_ERROR, Refusal
 from posthouse.daemons.cleanup.queue_client import Spool
@@ -28,9 +30,13 @@ class Transaction:
         "_check_at",
         "_given",
         "_last",
+        "_more",
         "_pieces",
         "_replace_cr",
         "_size_limit",
+        "backlog",
+        "checks",
+        "complete",
         "envelope",
         "message_id",
         "original",
@@ -50,6 +56,10 @@ class Transaction:
         self.size = 0  # bytes of content that has come
         self.spool: Spool | None = None
         self.spooling: asyncio.Future[None] | None = None  # the header is being edited and a spool file opened
+        self.checks: ContentPass | None = None
+        self.backlog = 0  # bytes that wait to be checked
+        self.complete = False  # all content has come
+        self._more: asyncio.Future[None] | None = None  # somebody waits for content
         self._given = envelope
         self._pieces: list[bytes] = []
         self._size_limit = size_limit
@@ -67,6 +77,8 @@ class Transaction:
             self.refuse(TOO_BIG)
             log.warning(f"{self.envelope.queue_id}: queue file size limit exceeded")
             return False
+        if self.checks is not None:
+            return self._gather(data)
         if self._replace_cr and b"\r" in data:
             data = data.replace(b"\r", b" ")
         if self.spool is not None:
@@ -78,6 +90,22 @@ class Transaction:
         self._check_at *= 2  # a header section of this size is rare: look again when twice as much is there
         self._pieces = [b"".join(self._pieces)]
         return is_complete(self._pieces[0])
+
+    def _gather(self, data: bytes) -> bool:
+        self._pieces.append(data)
+        self.backlog += len(data)
+        self._wake()
+        return self.backlog > SPOOL_FROM and self.spooling is None
+
+    async def more(self) -> None:
+        """Wait until there is content to be taken, or there will be none."""
+        if not self._pieces and not self.complete and self.refusal is None:
+            self._more = asyncio.get_running_loop().create_future()
+            await self._more
+
+    def _wake(self) -> None:
+        if self._more is not None and not self._more.done():
+            self._more.set_result(None)
 
     def amend(self, record: Amend) -> None:
         """Take what was decided while the content came; what the checks of a large message have said stays."""
@@ -106,11 +134,14 @@ class Transaction:
         """All content has come; a last line without line end gets one."""
         if self._last != b"\n" and self.refusal is None:
             self.add(b"\n")
+        self.complete = True
+        self._wake()
 
     def take(self) -> bytes:
         """Take all content that is in memory."""
         content = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces = []
+        self.backlog = 0
         return content
 
     def put_back(self, content: bytes) -> None:
@@ -132,3 +163,5 @@ class Transaction:
         """Remember why the message is not taken (the first reason counts); its content is not needed any more."""
         self.refusal = self.refusal or refusal
         self._pieces = []
+        self.backlog = 0
+        self._wake()

@@ -91,16 +91,29 @@ class MimeParser:
         "_rest",
         "_short",
         "_shown",
+        "_structured",
         "problems",
     )
 
-    def __init__(self, limits: Limits = DEFAULT_LIMITS, *, body_lines: int = 0, downgrade: bool = False) -> None:
-        """Begin. body_lines: octets of each segment that come as lines; downgrade: 8-bit parts to quoted-printable."""
+    def __init__(
+        self,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        body_lines: int = 0,
+        downgrade: bool = False,
+        structured: bool = True,
+    ) -> None:
+        """Begin.
+
+        body_lines: octets of each segment that come as lines; downgrade: 8-bit parts to quoted-printable; structured:
+        False takes all that follows the message's own header for one body, whatever that says.
+        """
         self.problems: set[Problem] = set()
         self._limits = limits
         self._short = min(limits.line_length, limits.header_size)  # a header of this size meets no limit
         self._body_lines = body_lines
         self._convert = downgrade
+        self._structured = structured
         self._encoder = LineEncoder()
         self._events: list[Event] = []
         self._rest = b""  # not yet looked at: part of a line
@@ -218,7 +231,9 @@ class MimeParser:
     def _take_field(self, name: bytes, data: bytes) -> None:
         """Understand a whole header, and give it."""
         assert self._part is not None, "headers are read in header blocks"
-        if name == _CONTENT_TYPE:
+        if not self._structured:
+            pass
+        elif name == _CONTENT_TYPE:
             self._note_content_type(data)
         elif name == _ENCODING:
             self._encoding = parse_encoding(data[len(_ENCODING) + 1 :]) or self._encoding

@@ -17,11 +17,7 @@ class Problem(Enum):
 
     EIGHT_BIT_HEADER = "8bit_header", "improper use of 8-bit data in message header"
     EIGHT_BIT_BODY = "8bit_body", "improper use of 8-bit data in message body"
-    ENCODING_DOMAIN = (
-        "encoding_domain",
-        "invalid message/* or multipart/* encoding domain",
-        "improper message/* or multipart/* encoding domain",
-    )
+    ENCODING_DOMAIN = "encoding_domain", "invalid message/* or multipart/* encoding domain"
     HEADER_TOO_LONG = "header_too_long", "message header length exceeds safety limit"
     NESTING = "nesting", "MIME nesting exceeds safety limit"
     NON_EMPTY_END = (
