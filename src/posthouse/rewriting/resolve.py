@@ -49,7 +49,7 @@ from posthouse.rewriting.classes import AddressClasses, search_rules
 from posthouse.rewriting.local import Rewriter
 from posthouse.rewriting.trace import Trace
 from posthouse.rewriting.transport import Hop, TransportMaps, split_transport
-from posthouse.rewriting.unroll import Unrolled, Unroller
+from posthouse.rewriting.unroll import RoutingError, Unrolled, Unroller
 from posthouse.tables.maps import Maps
 from posthouse.tables.open import Opener, open_maps
 from posthouse.tables.search_order import SearchRules, find_address
@@ -235,6 +235,8 @@ class Resolver:
             return await self._resolve_any(address, sender, which)
         except TableError:
             return FAILURE
+        except RoutingError:
+            return Resolved(ERROR | CLASS_DEFAULT, "", "", address)
 
     async def _resolve_any(self, address: str, sender: str, which: _Kind) -> Resolved:
         unrolled = await self._unroller.unroll(address)

@@ -27,11 +27,12 @@ class Token(NamedTuple):
     text: str
 
 
+_OPERATOR_TOKENS: Final = {operator: Token(OPERATOR, operator) for operator in OPERATORS}
 EMPTY: Final = Token(QUOTED, "")
-AT: Final = Token(OPERATOR, "@")
-DOT: Final = Token(OPERATOR, ".")
-COMMA: Final = Token(OPERATOR, ",")
-LESS: Final = Token(OPERATOR, "<")
+AT: Final = _OPERATOR_TOKENS["@"]
+DOT: Final = _OPERATOR_TOKENS["."]
+COMMA: Final = _OPERATOR_TOKENS[","]
+LESS: Final = _OPERATOR_TOKENS["<"]
 
 
 def scan(address: str, *, comments: bool = False) -> list[Token]:
@@ -46,7 +47,7 @@ def scan(address: str, *, comments: bool = False) -> list[Token]:
         if character in _BLANKS:
             at += 1
         elif character in OPERATORS:
-            tokens.append(Token(OPERATOR, character))
+            tokens.append(_OPERATOR_TOKENS[character])
             at += 1
         elif character == "(":
             start, at = at, _comment_end(address, at)
@@ -119,14 +120,11 @@ def _join(parts: Iterable[tuple[Token, str]]) -> str:
 
 def find_first(tokens: list[Token], operator: str) -> int:
     """Find the first place of an operator; -1 when there is none."""
-    wanted = Token(OPERATOR, operator)
+    wanted = _OPERATOR_TOKENS[operator]
     return tokens.index(wanted) if wanted in tokens else -1
 
 
 def find_last(tokens: list[Token], operator: str) -> int:
     """Find the last place of an operator; -1 when there is none."""
-    wanted = Token(OPERATOR, operator)
-    for place in range(len(tokens) - 1, -1, -1):
-        if tokens[place] == wanted:
-            return place
-    return -1
+    wanted = _OPERATOR_TOKENS[operator]
+    return len(tokens) - 1 - tokens[::-1].index(wanted) if wanted in tokens else -1

@@ -14,10 +14,12 @@ from posthouse.rewriting.classes import LocalDomains
 from posthouse.rewriting.local import Rewriter
 from posthouse.rewriting.parameters import RESOLVE_DEQUOTED_ADDRESS, RESOLVE_NULL_DOMAIN
 from posthouse.rewriting.tokens import AT, DOT, EMPTY, QUOTED, Token, find_last, internal, scan
-from posthouse.util import log
-from posthouse.util.errors import TableError
 
-SPARE_ROUNDS: Final = 100  # rounds beyond one for each character of the address
+MAX_ROUNDS: Final = 20  # domains of ours, one behind the other; nobody but an attacker has more than two or three
+
+
+class RoutingError(Exception):
+    """The address names more of our own domains than are worth following: it is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,10 @@ class Unroller:
         self._dequote = settings[RESOLVE_DEQUOTED_ADDRESS]
 
     async def unroll(self, address: str) -> Unrolled:
-        """Take an address (external form) apart. Raises TableError: mydestination cannot be asked, or no end."""
+        """Take an address (external form) apart. Raises TableError: mydestination cannot be asked; RoutingError."""
         tokens = _open_route(scan(address, comments=True))
         saved: list[Token] = []  # the last domain of ours that was taken off
-        for _ in range(len(address) + SPARE_ROUNDS):
+        for _ in range(MAX_ROUNDS):
             self._strip(tokens)
             at = find_last(tokens, "@")
             if at >= 0:
@@ -72,8 +74,7 @@ class Unroller:
                 continue
             break
         else:
-            log.warning(f"resolve: <{address}>: no end after {len(address) + SPARE_ROUNDS} rounds")
-            raise TableError("address cannot be resolved")
+            raise RoutingError
         domain = saved or [AT, *scan(self._hostname)]
         return _unrolled([*tokens, *domain], len(tokens))
 

@@ -103,6 +103,15 @@ def test_bad_domains_are_errors(address: str) -> None:
     assert _resolve(address).flags == ERROR | CLASS_DEFAULT
 
 
+@pytest.mark.parametrize(
+    "address", ["u" + "%here.example" * 50, "here.example!" * 50 + "u", '"u' + "%here.example" * 50 + '"@here.example']
+)
+def test_an_address_with_no_end_of_routes_is_an_error(address: str) -> None:
+    """Each of our own domains in it costs a look at mydestination and another reading of the rest."""
+    assert _resolve(address).flags == ERROR | CLASS_DEFAULT
+    assert _resolve(address.replace("%here.example" * 45, "").replace("here.example!" * 45, "")).recipient[:2] == "u@"
+
+
 def test_comments_are_no_part_of_a_domain() -> None:
     """Where one is, the address is wrong, though it would be right without."""
     assert _resolve("u@far.example(x)").flags == ERROR | CLASS_DEFAULT
