@@ -213,11 +213,11 @@ def hold(path: Path | int, count: int, said: bytes) -> int:
     for _ in range(count):
         try:
             sock = socket.create_connection((net.LOOPBACK, path), 1) if isinstance(path, int) else connect(path)
-            KEPT.append(sock)
-            if said:
-                sock.sendall(said)
         except OSError:
             break
+        KEPT.append(sock)
+        with suppress(OSError):  # it was refused before a word was said
+            sock.sendall(said)
     return len(KEPT)
 
 
