@@ -4,11 +4,12 @@ Names are processed by UTS 46, non-transitional, as Postfix does. Pure ASCII tak
 Sources: RFC 5890, RFC 5891, UTS 46; facts (SMTPUTF8).
 """
 
+import encodings.punycode  # noqa: F401 - it and uts46data would be looked for on disk when the first such name comes
 from functools import lru_cache
 from typing import Final
 
 import idna
-import idna.uts46data  # which the library would look for on disk when it meets the first such name
+import idna.uts46data
 
 from posthouse.protocol.domain import MAX_HOSTNAME, is_hostname, is_mail_domain
 
