@@ -66,7 +66,7 @@ class ContentPass:
         self.header = b""  # the message's own, as it goes into the queue
         self._rules, self._editor, self._message, self._origin = rules, editor, message, origin
         self._parser = rules.parser()
-        self._filters = rules.filters(message.envelope)
+        self._checks = self._refuses = rules.filters(message.envelope)  # lines and characters; what is wrong as such
         self._line = b""  # the end of what has come, where it is no whole line; what the log shows of it
         self._header: list[bytes] = []
         self._inserts: list[tuple[int, bytes]] = []  # that checks put before headers, and where
@@ -100,9 +100,9 @@ class ContentPass:
 
     async def _piece(self, data: bytes) -> None:
         rules = self._rules
-        if self._filters and rules.rejected is not None:
+        if self._checks and rules.rejected is not None:
             await self._reject_characters(data, rules.rejected)
-        if self._filters and rules.stripped:
+        if self._checks and rules.stripped:
             data = data.translate(None, rules.stripped)
         if rules.replaces_cr and b"\r" in data:
             data = data.replace(b"\r", b" ")
@@ -147,7 +147,7 @@ class ContentPass:
             self._out.append(data)
 
     async def _body_line(self, line: BodyLine) -> None:
-        if not self._filters or not line.data:
+        if not self._checks or not line.data:
             self._put(line.data + b"\n" if line.complete else line.data)
             return
         for one in await self._checked(line):
@@ -157,7 +157,7 @@ class ContentPass:
     # --- headers ---------------------------------------------------------------------------------------------------
 
     async def _header_field(self, field: HeaderField) -> None:
-        for line in await self._checked(field) if self._filters else (field,):
+        for line in await self._checked(field) if self._checks else (field,):
             text = _NOT_FOLDED.sub(b"\n\t", line.data.rstrip(b"\n")) if line is not field else line.data
             if field.part is not Part.MAIN:
                 self._out.append(text[: self._rules.header_size] + b"\n")
@@ -187,7 +187,7 @@ class ContentPass:
     async def _problem(self, found: Found) -> None:
         if found.problem is Problem.NON_EMPTY_END:
             self._skips = True
-        if not self._filters or found.problem not in self._rules.refused:
+        if not self._refuses or found.problem not in self._rules.refused:
             return
         self._found.add(found.problem)
         queue_id, text = self._message.envelope.queue_id, printable(found.text).decode()
@@ -232,6 +232,8 @@ class ContentPass:
                 raise RefusedError(Refusal(550 if status[0] == "5" else 451, status, words))
             case Verb.DISCARD:
                 message.envelope = replace(message.envelope, discard=text or "content checks")
+                self._refuses = False
+                self._found.clear()
             case Verb.HOLD:
                 message.envelope = replace(message.envelope, hold=message.envelope.hold or text or "content checks")
             case Verb.FILTER:
@@ -243,7 +245,7 @@ class ContentPass:
             case _:
                 pass
         if action.verb in LAST:
-            self._filters = False
+            self._checks = False
 
 
 async def _breathe() -> None:
