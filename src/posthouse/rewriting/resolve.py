@@ -226,11 +226,9 @@ class Resolver:
         which = self._kinds.get(kind)
         if which is None:
             raise ConfigError(f'unknown request "{kind}"; there are {", ".join(self._kinds)}')
-        if self._utf8 and not address.isascii() and not is_utf8(address.encode("utf-8", "surrogatepass")):
-            return Resolved(ERROR | CLASS_DEFAULT, "", "", address)
         try:
             simple = _SIMPLE.fullmatch(address)
-            if simple is not None and is_hostname(simple[1]):
+            if simple is not None and is_hostname(simple[1]) and address.isascii():
                 return await self._route(Unrolled(address, simple[1]), sender, which, 0)
             return await self._resolve_any(address, sender, which)
         except TableError:
@@ -240,11 +238,13 @@ class Resolver:
 
     async def _resolve_any(self, address: str, sender: str, which: _Kind) -> Resolved:
         unrolled = await self._unroller.unroll(address)
-        domain = unrolled.domain
+        domain, recipient = unrolled.domain, unrolled.recipient
+        if self._utf8 and not recipient.isascii() and not is_utf8(recipient.encode("utf-8", "surrogatepass")):
+            return Resolved(ERROR | CLASS_DEFAULT, "", "", recipient)
         if not (is_valid_domain(domain) if self._utf8 else is_mail_domain(domain)):
             is_address = is_ipv4_address(domain) or is_ipv6_address(domain)
             if not (self._numeric and is_address):
-                return Resolved(ERROR | CLASS_DEFAULT, "", "", unrolled.recipient)
+                return Resolved(ERROR | CLASS_DEFAULT, "", "", recipient)
             unrolled = unrolled.with_domain(f"[{domain}]")
         flags = ROUTED if _ROUTING.search(unrolled.internal_local_part) else 0
         return await self._route(unrolled, sender, which, flags)

@@ -121,5 +121,5 @@ def _open_route(tokens: list[Token]) -> list[Token]:
 
 def _unrolled(tokens: list[Token], at: int) -> Unrolled:
     domain = internal(tokens[at + 1 :])
-    bare = internal(tokens[:at])
+    bare = internal([*tokens[:at], AT])[:-1]
     return Unrolled(f"{quote_local_part(bare)}@{domain}", domain, bare)
