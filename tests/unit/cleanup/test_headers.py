@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from posthouse.daemons.cleanup.header_scan import HeaderScanner
 from posthouse.daemons.cleanup.mailbox import format_mailbox
 from tests.support.receiver import MakeReceiver, talk
 
@@ -59,6 +60,9 @@ def test_missing_headers_are_added(receiver: MakeReceiver, given: str, expected:
         ('To: "a@b"', 'To: "a@b"@example.test'),
         ('To: "a@b"@c.test, "a@b"@c', 'To: "a@b"@c.test, "a@b"@c'),
         ('To: "open <joe@c.test>', 'To: "open <joe@c.test>"@example.test'),
+        ("To:user", "To: user@example.test"),
+        ("To:user,", "To: user@example.test, "),
+        ("To:user,x@y.test", "To: user@example.test, x@y.test"),
         ("To:x@y.test,  z@y.test", "To:x@y.test,  z@y.test"),
         ("Subject : a  b", "Subject: a  b"),
         ("X-To: joe", "X-To: joe"),
@@ -67,6 +71,11 @@ def test_missing_headers_are_added(receiver: MakeReceiver, given: str, expected:
 def test_addresses_in_headers_are_completed(receiver: MakeReceiver, given: str, expected: str) -> None:
     """Headers of local clients; a header that needs nothing keeps its form."""
     assert header_of(receiver, f"{given}\nDate: x\nMessage-Id: <1@x>\nFrom: a@b.c\n\nb\n").startswith(expected + "\n")
+
+
+def test_half_a_line_is_no_part_of_a_header() -> None:
+    """A continuation line without line end is left, so that no text is cut off behind its blank."""
+    assert HeaderScanner((), 1000).scan(b"To: a\n\tb").end == len(b"To: a\n")
 
 
 def test_headers_of_strangers_are_left_alone(receiver: MakeReceiver) -> None:

@@ -16,13 +16,16 @@ from posthouse.protocol.message.tokens import Node, format_external, format_inte
 LINE: Final = 70  # characters at which a header that is written anew goes on in another line
 
 # An address that rewriting to standard form cannot change: no % or ! in the local part, a dot in the domain, none at
-# its end. Possessive, so that no header makes it slow.
+# its end. No header makes it slow: quantifiers are possessive, of groups atomic. (A possessive group gives back too
+# little of what it tried in Python before 3.11.5, and then an incomplete address looks complete.)
 _ATOM: Final = rb"[A-Za-z0-9#$&'*+/=?^_`{|}~-]++"
-_PLAIN: Final = _ATOM + rb"(?:\." + _ATOM + rb")*+@(?:[A-Za-z0-9_-]++\.)++[A-Za-z0-9_-]++"
-_PHRASE: Final = rb"""(?:"[^"\\\r\n]*+"|[^"(),:;<>@\[\]\\\r\n]++)?+"""
+_PLAIN: Final = _ATOM + rb"(?>(?:\." + _ATOM + rb")*)@(?>(?:[A-Za-z0-9_-]++\.)+)[A-Za-z0-9_-]++"
+_PHRASE: Final = rb"""(?>(?:"[^"\\\r\n]*+"[ \t]*+|[^"(),:;<>@\[\]\\\r\n]++)?)"""
 _BLANKS: Final = rb"[ \t\n]*+"
 _MAILBOX: Final = rb"(?:%b<%b>|%b)" % (_PHRASE, _PLAIN, _PLAIN)
-_COMPLETE: Final = re.compile(rb"%b(?:%b%b)?+(?:,%b%b%b)*+" % (_BLANKS, _MAILBOX, _BLANKS, _BLANKS, _MAILBOX, _BLANKS))
+_COMPLETE: Final = re.compile(
+    rb"%b(?>(?:%b%b)?)(?>(?:,%b%b%b)*)" % (_BLANKS, _MAILBOX, _BLANKS, _BLANKS, _MAILBOX, _BLANKS)
+)
 
 # From an address in external form to an address in external form.
 Mapping = Callable[[str], Awaitable[str]]

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
-# field-name = 1*ftext (RFC 5322 2.2), blanks before the colon as RFC 822 had them; a value with its continuation lines
-_FIELD: Final = re.compile(rb"([!-9;-~]++)[ \t]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+")
+# field-name = 1*ftext (RFC 5322 2.2), blanks before the colon as RFC 822 had them; a value with its continuation lines.
+# An atomic group, not a possessive one: before Python 3.11.5 that takes half of a line without line end.
+_FIELD: Final = re.compile(rb"([!-9;-~]++)[ \t]*+:[^\n]*+\n(?>(?:[ \t][^\n]*+\n)*)")
 
 
 class Role(Enum):
