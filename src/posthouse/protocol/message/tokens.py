@@ -168,7 +168,7 @@ class _Parser:
             else:
                 self._addresses()
                 self._out.append(token)
-                self._need_comma = False
+                self._need_comma = token.text == ";"
             index += 1
         self._addresses()
         return self._out
@@ -195,8 +195,7 @@ class _Parser:
         self._out.append(self._tokens[index])
         if inner:
             self._out.append(Node("address", "", inner))
-        self._out.append(Node("op", ">"))
-        self._out += comments
+        self._out += [*comments, Node("op", ">")]
         self._need_comma = True
         return at
 
@@ -276,11 +275,13 @@ def _external_last_address(element: Sequence[Node]) -> str:
 def _needs_blank(before: Node, node: Node, *, phrase: bool) -> bool:
     if phrase and before.text in _IN_PHRASES and node.blank:
         return node.kind in _WORDS or node.text == "<"
-    return _is_wordy(before, ">") and _is_wordy(node, "<")
+    if node.text == "<" and node.kind == "op":
+        return before.kind != "group" and before.text != ","
+    return _is_wordy(before) and _is_wordy(node)
 
 
-def _is_wordy(node: Node, bracket: str) -> bool:
-    return node.text == bracket if node.kind == "op" else node.kind != "group"
+def _is_wordy(node: Node) -> bool:
+    return node.kind not in {"op", "group"}
 
 
 def _external(node: Node) -> str:
