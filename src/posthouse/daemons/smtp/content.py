@@ -21,7 +21,13 @@ def split_long_lines(content: bytes, limit: int) -> bytes:
     """Cut the lines of whole content; `limit` 0: never."""
     if not limit or not has_long_line(content, limit):
         return content
-    return re.sub(rb"[^\n]{%d}(?=[^\n])" % limit, rb"\g<0>\n ", content)
+    return re.sub(rb"[^\n]{%d}[^\n]+" % limit, lambda found: b"\n".join(_pieces(found[0], limit)), content)
+
+
+def _pieces(line: bytes, limit: int) -> list[bytes]:
+    """Cut a line without its end; the blanks that are put in count, too."""
+    step = max(limit - 1, 1)
+    return [line[:limit], *(b" " + line[at : at + step] for at in range(limit, len(line), step))]
 
 
 class LineSplitter:
@@ -37,15 +43,10 @@ class LineSplitter:
             return data
         data = self._carry + data
         end = data.rfind(b"\n") + 1
-        rest = data[end:]
-        cut = len(rest) - len(rest) % self._limit
-        if cut == len(rest):  # the next octet tells whether the line ends here
-            cut -= min(self._limit, cut)
-        self._carry = rest[cut:]
-        pieces = [rest[at : at + self._limit] + b"\n " for at in range(0, cut, self._limit)]
-        return split_long_lines(data[:end], self._limit) + b"".join(pieces)
+        *pieces, self._carry = _pieces(data[end:], self._limit)  # the last one may go on, or end here
+        return split_long_lines(data[:end], self._limit) + b"".join([piece + b"\n" for piece in pieces])
 
     def finish(self) -> bytes:
         """Return the rest."""
         rest, self._carry = self._carry, b""
-        return split_long_lines(rest, self._limit)
+        return rest
