@@ -75,7 +75,7 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
     finds_smtputf8: bool = False  # cleanup looks for UTF-8 that nobody announced (smtputf8_autodetect_classes)
     returns: bool = False  # who hands it over cannot tell the sender: what cleanup refuses for good is returned
     refusal: str = ""  # "5.4.0 text": why cleanup refused it; qmgr returns it to the sender without a delivery
-    expanded: tuple[Recipient, ...] = ()  # aliases for several people whose sender wants to hear of success
+    expanded: tuple[Recipient, ...] = ()  # aliases whose sender wants to hear of success (RFC 3461 5.2.7.3)
 
 
 encode_envelope: Final = encode  # for the queue: what `decode_envelope` reads

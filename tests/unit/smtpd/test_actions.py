@@ -124,11 +124,11 @@ def test_overrides_leave_out_tables_and_checks(receiver: MakeReceiver) -> None:
         "smtpd_recipient_restrictions": "reject_unlisted_recipient, reject_unauth_destination",
     }
     system = receiver({**MAIN, **tables, "receive_override_options": words})
-    assert (
-        talk(system, "EHLO c.test", "MAIL FROM:<s@b.test>", "RCPT TO:<copy>", "DATA", "a: b\r\n\r\n.")[-1][:4] == "250 "
-    )
-    [(envelope, to, _)] = system.queue.messages
+    said = talk(system, "EHLO c.test", "MAIL FROM:<s@b.test>", "RCPT TO:<copy>", "DATA", "From: s@b.test\r\n\r\n.")
+    assert said[-1].startswith("250 ")
+    [(envelope, to, content)] = system.queue.messages
     assert (envelope.sender, [each.address for each in to]) == ("s@b.test", ["copy@example.test"])
+    assert b"\nFrom: s@b.test\n" in content
 
 
 @pytest.mark.parametrize(("strict", "local_part"), [("no", "250"), ("yes", "553")])

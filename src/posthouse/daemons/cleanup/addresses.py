@@ -69,9 +69,9 @@ class AddressMappings:
             ]
             self._steps[place] = tuple(step for used, names, step in wanted if used and place in settings[names])
 
-    def mapping(self, place: str, context: str = "local") -> Mapping:
-        """Give the mapping for addresses that stand in one place."""
-        steps = self._steps[place]
+    def mapping(self, place: str, context: str = "local", *, uses_tables: bool = True) -> Mapping:
+        """Give the mapping for addresses that stand in one place. Without tables it is the standard form alone."""
+        steps = self._steps[place] if uses_tables else ()
         rewrite: Callable[[str, str], str] = self._rewriter.rewrite
 
         async def standard_form(address: str) -> str:
@@ -87,14 +87,14 @@ class AddressMappings:
 
         return mapped if steps else standard_form
 
-    def headers(self, context: str) -> AddressHeaders | None:
+    def headers(self, context: str, *, uses_tables: bool = True) -> AddressHeaders | None:
         """Give what rewrites the headers in a context; None: they are left alone."""
         if context == "remote" and not self._rewriter.rewrites_remote:
             return None
         return AddressHeaders(
-            self.mapping(HEADER_SENDER, context),
-            self.mapping(HEADER_RECIPIENT, context),
-            has_tables=bool(self._steps[HEADER_SENDER] or self._steps[HEADER_RECIPIENT]),
+            self.mapping(HEADER_SENDER, context, uses_tables=uses_tables),
+            self.mapping(HEADER_RECIPIENT, context, uses_tables=uses_tables),
+            has_tables=uses_tables and bool(self._steps[HEADER_SENDER] or self._steps[HEADER_RECIPIENT]),
             token_limit=self._settings[HEADER_ADDRESS_TOKEN_LIMIT],
         )
 

@@ -53,6 +53,7 @@ class EnvelopeEditor:
         self._trace = rewriter.trace
         self._sender = mappings.mapping(ENVELOPE_SENDER)
         self._recipient = mappings.mapping(ENVELOPE_RECIPIENT)
+        self._standard_form = mappings.mapping(ENVELOPE_RECIPIENT, uses_tables=False)
         self._aliases = VirtualAliases(
             open_maps(settings[VIRTUAL_ALIAS_MAPS], opener),
             rules,
@@ -123,9 +124,6 @@ class EnvelopeEditor:
                 envelope = replace(envelope, smtputf8=True)
         return envelope
 
-    async def _standard_form(self, address: str) -> str:
-        return self._rewriter.rewrite(address) if address else ""
-
     async def _copy_by(self, rule: Tables, maps: Maps, address: str, final: "_Recipients") -> None:
         found = await find_address(maps, address, self._rules)
         self._tell(rule, address, found.value if found else "")
@@ -147,8 +145,8 @@ class EnvelopeEditor:
             return
         results = await self._aliases.expand(address)
         notify = given.notify
-        if len(results) > 1 and notify & NOTIFY_SUCCESS:
-            # Several people: "delivered" cannot be said for the one address that was given, "expanded" can.
+        if notify & NOTIFY_SUCCESS and results != [address]:
+            # "Delivered" will be somebody else's mailbox, or several people's: "expanded" is all that can be said.
             final.expanded.append(Recipient(address, given.original or given.address, given.dsn_orcpt, notify))
             notify = notify & ~NOTIFY_SUCCESS or NOTIFY_NEVER
         for result in results:
@@ -173,7 +171,7 @@ class _Recipients:
 
     def __init__(self, limit: int, *, keeps_original: bool) -> None:
         self.list: list[Recipient] = []
-        self.expanded: list[Recipient] = []  # aliases of several whose sender wants to hear of success
+        self.expanded: list[Recipient] = []  # aliases whose sender wants to hear of success
         self._limit = limit  # 0: none
         self._keeps_original = keeps_original
         self._seen: set[tuple[str, str, str, int]] = set()

@@ -17,7 +17,7 @@ from posthouse.config.parameters import (
     UNDISCLOSED_RECIPIENTS_HEADER,
 )
 from posthouse.config.settings import Settings
-from posthouse.daemons.cleanup.header_addresses import AddressHeaders
+from posthouse.daemons.cleanup.addresses import AddressMappings
 from posthouse.daemons.cleanup.header_scan import RESENT, Field, HeaderScanner, HeaderSection
 from posthouse.daemons.cleanup.mailbox import format_mailbox
 from posthouse.daemons.cleanup.outcome import TOO_MANY_HOPS, RefusedError
@@ -28,7 +28,7 @@ from posthouse.daemons.cleanup.parameters import (
     MESSAGE_DROP_HEADERS,
     NON_EMPTY_END_OF_HEADER_ACTION,
 )
-from posthouse.ipc.message import Envelope
+from posthouse.ipc.message import NO_ADDRESS_MAPPINGS, Envelope
 from posthouse.protocol.message.date import format_date
 from posthouse.util import log
 from posthouse.util.clock import local_zone
@@ -49,10 +49,14 @@ class Edited:
 
 
 class HeaderEditor:
-    """One for the life of a process. local, remote: rewriting of addresses by context; None leaves headers alone."""
+    """One for the life of a process. mappings: rewriting of addresses, by context."""
 
-    def __init__(self, settings: Settings, *, local: AddressHeaders, remote: AddressHeaders | None) -> None:
-        self._addresses = {"local": local, "remote": remote}
+    def __init__(self, settings: Settings, mappings: AddressMappings) -> None:
+        self._addresses = {  # None leaves headers alone
+            (context, bits): mappings.headers(context, uses_tables=not bits)
+            for context in ("local", "remote")
+            for bits in (0, NO_ADDRESS_MAPPINGS)
+        }
         self._scanner = HeaderScanner(settings[MESSAGE_DROP_HEADERS], settings[HEADER_SIZE_LIMIT])
         self._size_limit = settings[HEADER_SIZE_LIMIT]
         self._hop_limit = settings[HOPCOUNT_LIMIT]
@@ -72,10 +76,10 @@ class HeaderEditor:
         if section.received >= self._hop_limit:
             log.warning(f"{envelope.queue_id}: message rejected: hopcount exceeded")
             raise RefusedError(TOO_MANY_HOPS)
-        context = envelope.client.rewrite_context
+        context = "local" if envelope.client.rewrite_context == "local" else "remote"
         edits = [(position, position, text) for position, text in inserts]
         edits += [(field.start, field.end, b"") for field in section.dropped]
-        rewriter = self._addresses["local" if context == "local" else "remote"]
+        rewriter = self._addresses[context, envelope.overrides & NO_ADDRESS_MAPPINGS]
         if rewriter is not None:
             for field in section.addresses:
                 new = await rewriter.rewrite(content, field)

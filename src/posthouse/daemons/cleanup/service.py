@@ -81,9 +81,7 @@ class CleanupService(Service):
         rewriter = Rewriter(settings)
         rules = search_rules(settings, LocalDomains(settings, opener))
         mappings = AddressMappings(settings, opener, rules, rewriter)
-        local = mappings.headers("local")
-        assert local is not None, "the local context always rewrites"
-        self.headers = HeaderEditor(settings, local=local, remote=mappings.headers("remote"))
+        self.headers = HeaderEditor(settings, mappings)
         self.envelopes = EnvelopeEditor(settings, opener, rules, rewriter, mappings)
         self._content_rules = ContentRules(settings, opener)
         self._logged = mappings.mapping(ENVELOPE_SENDER), mappings.mapping(ENVELOPE_RECIPIENT)
@@ -276,7 +274,7 @@ class _Client:
             self.pause(stop=False, why=transaction)
             if content:
                 if not transaction.original:
-                    transaction.remember(content[: content.find(b"\n\n") + 1])
+                    transaction.remember(content)
                 await checks.feed(content)
             elif is_complete:
                 await checks.close()
@@ -290,7 +288,7 @@ class _Client:
 
     async def _edit_header(self, transaction: Transaction) -> None:
         content = transaction.take()
-        transaction.remember(content[: content.find(b"\n\n") + 1])
+        transaction.remember(content)
         edited = await self._service.headers.edit(content, transaction.envelope)
         transaction.message_id = edited.message_id
         transaction.envelope = _find_utf8(replace(transaction.envelope, encoding=edited.encoding), edited.content)
@@ -336,6 +334,7 @@ class _Client:
             refusal=f"{refusal.dsn} {refusal.text.removeprefix('Error: ')}",
             overrides=transaction.envelope.overrides | NO_COPIES,
             size=len(content),
+            dsn_ret="HDRS",
             hold="",
             bcc=(),
             redirect="",

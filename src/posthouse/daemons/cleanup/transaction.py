@@ -120,9 +120,9 @@ class Transaction:
         )
 
     def remember(self, content: bytes) -> None:
-        """Keep content as it came, for the sender; large content is returned without its body."""
+        """Keep the header as it came, for the sender: what was refused is returned without its body."""
         if self.envelope.returns:
-            self.original = content[:SPOOL_FROM]
+            self.original = (content.partition(b"\n\n")[0].rstrip(b"\n") + b"\n")[:SPOOL_FROM]
 
     @property
     def is_returned(self) -> bool:
