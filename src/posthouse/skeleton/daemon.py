@@ -1,6 +1,7 @@
 """What a daemon declares (Daemon, Privileges), and what it supplies (Service, made from a Context)."""
 
 import asyncio
+import importlib
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -104,6 +105,26 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """What makes a service, by name: who only reads what daemons declare does not import all that they need.
+
+    module: one of the daemon's own package.
+    """
+
+    module: str
+    function: str
+
+    def load(self) -> Callable[[Context], Service]:
+        """Import it."""
+        made: Callable[[Context], Service] = getattr(importlib.import_module(self.module), self.function)
+        return made
+
+    def __call__(self, context: Context) -> Service:
+        """Make the service."""
+        return self.load()(context)
+
+
+@dataclass(frozen=True, slots=True)
 class Daemon:
     """A daemon's first screen."""
 
@@ -114,3 +135,8 @@ class Daemon:
     talks_to: tuple[str, ...] = ()  # services whose sockets it connects to
     resident: bool = False  # is not retired for idleness or use (qmgr)
     clients: int = UNLIMITED  # accepts at most so many at once, whatever maxproc says (agents: one channel of qmgr)
+
+    def load(self) -> None:
+        """Import all that it is made of: in the warm image, before anything is forked."""
+        if isinstance(self.start, Later):
+            self.start.load()

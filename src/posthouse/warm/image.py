@@ -74,7 +74,7 @@ def _import(control: socket.socket, names: Names) -> None:
         importlib.import_module(names.child)
         while (request := _receive(control)[0]).ask is Ask.IMPORT:
             module = f"{names.daemons}.{request.package}.daemon"
-            importlib.import_module(module)
+            importlib.import_module(module).DAEMON.load()
         for module in (*LATE_IMPORTS, names.runas, names.as_user):
             importlib.import_module(module)
     except BaseException as error:  # noqa: BLE001 - whatever a module does when it is imported, master must hear of it

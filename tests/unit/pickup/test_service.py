@@ -14,8 +14,8 @@ import pytest
 from posthouse.commands.submission import Message, format_submission
 from posthouse.config.settings import Settings
 from posthouse.daemons.cleanup.daemon import DAEMON as CLEANUP
-from posthouse.daemons.pickup.daemon import start as start_pickup
 from posthouse.daemons.pickup.service import login_name
+from posthouse.daemons.pickup.service import start as start_pickup
 from posthouse.daemons.trivial_rewrite.daemon import DAEMON as REWRITE
 from posthouse.ipc.message import NOTIFY_DELAY, NOTIFY_FAILURE
 from posthouse.ipc.queue import Commit, CommitResult

@@ -47,6 +47,7 @@ def main() -> None:
     }
     system = System(directory, main_cf)
     for daemon in (SMTPD, CLEANUP, REWRITE):
+        daemon.load()
         load_everything(daemon, system.settings, compute_rules(daemon, system.settings, has_runas=True))
     late: list[str] = []
     known = set(sys.modules)

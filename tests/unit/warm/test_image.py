@@ -20,7 +20,7 @@ USER, GROUP = 4321, 4322
 MODULES = {
     "warm_daemons/__init__.py": "",
     "warm_daemons/good/__init__.py": "",
-    "warm_daemons/good/daemon.py": "",
+    "warm_daemons/good/daemon.py": "import types\nDAEMON = types.SimpleNamespace(load=lambda: None)\n",
     "warm_daemons/bad/__init__.py": "",
     "warm_daemons/bad/daemon.py": "raise RuntimeError('no\\tgood')\n",
     "warm_child.py": """

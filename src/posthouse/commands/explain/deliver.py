@@ -16,8 +16,8 @@ from posthouse.commands.explain.neighbours import AcceptingCleanup, AskingDns, K
 from posthouse.commands.explain.situation import Narrator, Situation
 from posthouse.config.master_cf import Service
 from posthouse.config.parameters import ALIAS_MAPS, QUEUE_DIRECTORY, VIRTUAL_MAILBOX_MAPS
-from posthouse.daemons.discard.daemon import deliver as discard
-from posthouse.daemons.error.daemon import deliver as refuse
+from posthouse.daemons.discard.service import deliver as discard
+from posthouse.daemons.error.service import deliver as refuse
 from posthouse.daemons.local import agent as local
 from posthouse.daemons.smtp.destination import Destination, parse_destinations
 from posthouse.daemons.smtp.options import Options, read_options

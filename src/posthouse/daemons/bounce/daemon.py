@@ -9,18 +9,11 @@ Standards: RFC 3461, 3462, 3464, 3834, 6533. See also: qmgr(8), cleanup(8).
 """
 
 from posthouse.daemons.bounce.parameters import PARAMETERS
-from posthouse.daemons.bounce.service import BounceService
-from posthouse.skeleton.daemon import Context, Daemon, Privileges
-
-
-def start(context: Context) -> BounceService:
-    """Make the service; bounce, defer and trace differ in nothing but what they are asked for."""
-    return BounceService(context)
-
+from posthouse.skeleton.daemon import Daemon, Later, Privileges
 
 DAEMON = Daemon(
     name="bounce",
-    start=start,
+    start=Later("posthouse.daemons.bounce.service", "BounceService"),
     parameters=PARAMETERS,
     talks_to=("cleanup",),
     privileges=Privileges(user="$mail_owner"),

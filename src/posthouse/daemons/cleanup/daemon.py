@@ -11,12 +11,11 @@ See also: smtpd(8), pickup(8), qmgr(8), trivial-rewrite(8); canonical(5), virtua
 """
 
 from posthouse.daemons.cleanup.parameters import PARAMETERS
-from posthouse.daemons.cleanup.service import CleanupService
-from posthouse.skeleton.daemon import Daemon, Privileges
+from posthouse.skeleton.daemon import Daemon, Later, Privileges
 
 DAEMON = Daemon(
     name="cleanup",
-    start=CleanupService,
+    start=Later("posthouse.daemons.cleanup.service", "CleanupService"),
     parameters=PARAMETERS,
     talks_to=("qmgr", "proxymap", "governor"),
     privileges=Privileges(user="$mail_owner", threads=True),

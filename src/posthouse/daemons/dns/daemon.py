@@ -15,12 +15,11 @@ See also: smtp(8), smtpd(8), resolv.conf(5), hosts(5).
 from typing import Final
 
 from posthouse.daemons.dns.parameters import PARAMETERS
-from posthouse.daemons.dns.service import start
-from posthouse.skeleton.daemon import Daemon, Privileges
+from posthouse.skeleton.daemon import Daemon, Later, Privileges
 
 DAEMON: Final = Daemon(
     name="dns",
-    start=start,
+    start=Later("posthouse.daemons.dns.service", "start"),
     parameters=PARAMETERS,
     privileges=Privileges(
         user="$network_owner",

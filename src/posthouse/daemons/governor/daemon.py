@@ -11,14 +11,12 @@ Bugs: a certificate that only root may read is not watched.
 See also: smtpd(8), cleanup(8), qmgr(8), pickup(8); docs/reliability.md.
 """
 
-from posthouse.daemons.governor.parameters import PARAMETERS
-from posthouse.daemons.governor.service import GovernorService
-from posthouse.daemons.governor.watcher import CERTIFICATE_PARAMETERS
-from posthouse.skeleton.daemon import Daemon, Privileges
+from posthouse.daemons.governor.parameters import CERTIFICATE_PARAMETERS, PARAMETERS
+from posthouse.skeleton.daemon import Daemon, Later, Privileges
 
 DAEMON = Daemon(
     name="governor",
-    start=GovernorService,
+    start=Later("posthouse.daemons.governor.service", "GovernorService"),
     parameters=PARAMETERS,
     talks_to=("cleanup", "dns"),
     privileges=Privileges(

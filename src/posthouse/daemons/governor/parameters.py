@@ -17,6 +17,14 @@ from posthouse.config.parameters import (
 from posthouse.config.webhook import Webhook
 from posthouse.ipc.origin import INTERNAL_PARAMETERS
 
+CERTIFICATE_PARAMETERS: Final = (
+    "smtpd_tls_cert_file",
+    "smtpd_tls_eccert_file",
+    "smtpd_tls_dcert_file",
+    "smtpd_tls_chain_files",
+    "smtp_tls_cert_file",
+    "smtp_tls_chain_files",
+)
 RESOURCE_NOTICE_RECIPIENT: Final = String(
     "resource_notice_recipient",
     "postmaster",

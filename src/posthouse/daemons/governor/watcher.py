@@ -16,6 +16,7 @@ from posthouse.config.parameters import (
 )
 from posthouse.config.settings import Settings
 from posthouse.daemons.governor.absent import Absent
+from posthouse.daemons.governor.parameters import CERTIFICATE_PARAMETERS
 from posthouse.daemons.governor.places import Place
 from posthouse.daemons.governor.probes import Probes
 from posthouse.daemons.governor.reports import Reports
@@ -32,14 +33,6 @@ POLL_S: Final = 0.5
 NEAR_S: Final = 0.1  # when anything is not normal
 PLACES_S: Final = 2.0  # between looks at mailbox file systems
 CERTIFICATES_S: Final = 600.0
-CERTIFICATE_PARAMETERS: Final = (
-    "smtpd_tls_cert_file",
-    "smtpd_tls_eccert_file",
-    "smtpd_tls_dcert_file",
-    "smtpd_tls_chain_files",
-    "smtp_tls_cert_file",
-    "smtp_tls_chain_files",
-)
 MAX_CERTIFICATE: Final = 1024 * 1024  # bytes
 
 

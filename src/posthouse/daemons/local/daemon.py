@@ -8,36 +8,12 @@ Diagnostics: one line for each recipient. A full disk defers, a full mailbox bou
 Standards: RFC 822 (aliases), 3463. See also: aliases(5), runas(8), qmgr(8), virtual(8).
 """
 
-import os
-
-from posthouse.config.parameters import ALIAS_MAPS
-from posthouse.daemons.local.agent import LocalAgent, Tables
 from posthouse.daemons.local.parameters import PARAMETERS
-from posthouse.delivery.agent import AgentService
-from posthouse.delivery.users import Users
-from posthouse.ipc.cleanup import CleanupClient
-from posthouse.skeleton.daemon import Context, Daemon, Privileges
-from posthouse.tables.open import Opener, open_maps
-from posthouse.tables.proxy import ProxyClient
-from posthouse.tables.table import SENSITIVE
-
-
-def start(context: Context) -> AgentService:
-    """Open the tables, make the agent."""
-    settings = context.settings
-    opener = Opener(settings, proxy=ProxyClient(context.loop, context.private("proxymap")))
-    tables = Tables(
-        aliases=open_maps(settings[ALIAS_MAPS], opener, SENSITIVE),
-        passwd=open_maps(["proxy:unix:passwd.byname"], opener),
-    )
-    cleanup = CleanupClient(context.loop, context.public("cleanup"))
-    agent = LocalAgent(settings, tables, Users(context), cleanup, os.geteuid())
-    return AgentService(context, agent.deliver)
-
+from posthouse.skeleton.daemon import Daemon, Later, Privileges
 
 DAEMON = Daemon(
     name="local",
-    start=start,
+    start=Later("posthouse.daemons.local.service", "start"),
     parameters=PARAMETERS,
     talks_to=("qmgr", "cleanup", "proxymap"),
     privileges=Privileges(user="$mail_owner", chroot="never", accounts=True, asks_runas=True, executes=True),

@@ -15,12 +15,11 @@ Bugs: whoever reaches the port can hold all its connections, for five seconds ea
 See also: governor(8), smtpd(8); docs/metrics.md.
 """
 
-from posthouse.daemons.metrics.service import MetricsService
-from posthouse.skeleton.daemon import Daemon, Privileges
+from posthouse.skeleton.daemon import Daemon, Later, Privileges
 
 DAEMON = Daemon(
     name="metrics",
-    start=MetricsService,
+    start=Later("posthouse.daemons.metrics.service", "MetricsService"),
     parameters=(),
     talks_to=("governor", "cleanup"),
     privileges=Privileges(user="$network_owner", network=("accept",)),

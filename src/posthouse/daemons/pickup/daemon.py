@@ -8,22 +8,12 @@ Diagnostics: each message is logged with its uid and sender; junk in maildrop is
 Standards: none. See also: sendmail(1), cleanup(8), docs/security.md.
 """
 
-from posthouse.config.parameters import AUTHORIZED_SUBMIT_USERS
 from posthouse.daemons.pickup.parameters import PARAMETERS
-from posthouse.daemons.pickup.service import PickupService
-from posthouse.skeleton.daemon import Context, Daemon, Privileges
-from posthouse.tables.matchlist import open_string_list
-
-
-def start(context: Context) -> PickupService:
-    """Open what is looked up, make the service."""
-    authorized = open_string_list(AUTHORIZED_SUBMIT_USERS, context.settings)
-    return PickupService(context, authorized)
-
+from posthouse.skeleton.daemon import Daemon, Later, Privileges
 
 DAEMON = Daemon(
     name="pickup",
-    start=start,
+    start=Later("posthouse.daemons.pickup.service", "start"),
     parameters=PARAMETERS,
     talks_to=("cleanup", "governor"),
     privileges=Privileges(user="$mail_owner", chroot="never", accounts=True, writes=("$queue_directory/maildrop",)),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
-from posthouse.config.parameters import MAIL_NAME, MESSAGE_SIZE_LIMIT, MYHOSTNAME
+from posthouse.config.parameters import AUTHORIZED_SUBMIT_USERS, MAIL_NAME, MESSAGE_SIZE_LIMIT, MYHOSTNAME
 from posthouse.daemons.pickup.maildrop import DroppedFile, Maildrop
 from posthouse.daemons.pickup.parameters import SUBMIT_BYTES_PER_USER, SUBMIT_FILES_PER_USER
 from posthouse.daemons.pickup.submission import LocalSubmission, Site, Submitter
@@ -17,7 +17,7 @@ from posthouse.ipc.stream import peer_credentials, refuse_descriptors
 from posthouse.ipc.submit import DRAINED
 from posthouse.ipc.user_limit import UserLimit
 from posthouse.skeleton.daemon import Context, Service
-from posthouse.tables.matchlist import MatchList
+from posthouse.tables.matchlist import MatchList, open_string_list
 from posthouse.util import eager, log
 from posthouse.util.accounts import find_user_id
 from posthouse.util.connection import Connection
@@ -256,3 +256,9 @@ def login_name(uid: int) -> str:
     except OSError as error:
         log.warning(f"looking up user number {uid}: {error.strerror}")
         return ""
+
+
+def start(context: Context) -> PickupService:
+    """Open what is looked up, make the service."""
+    authorized = open_string_list(AUTHORIZED_SUBMIT_USERS, context.settings)
+    return PickupService(context, authorized)

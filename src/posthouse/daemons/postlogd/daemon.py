@@ -10,34 +10,11 @@ Standards: none. See also: postlog(1), master(8).
 """
 
 from posthouse.config.parameters import MAILLOG_FILE, MAILLOG_STDOUT
-from posthouse.daemons.postlogd.copy import StandardCopy, WithCopy
-from posthouse.daemons.postlogd.senders import ask_for_credentials
-from posthouse.daemons.postlogd.service import STANDARD_OUTPUT, PostlogService
-from posthouse.ipc.own_users import own_uids
-from posthouse.skeleton.daemon import Context, Daemon, Privileges
-from posthouse.util import log
-from posthouse.util.log import FileSink, Sink
-
-
-def start(context: Context) -> PostlogService:
-    """Open the file."""
-    path = context.settings[MAILLOG_FILE]
-    copy = StandardCopy(1) if context.settings[MAILLOG_STDOUT] and path != STANDARD_OUTPUT else None
-    ask_for_credentials(context.listeners)
-    service = PostlogService(path, copy, own_uids(context.settings))
-    own: Sink = FileSink(service.descriptor)  # its own lines go to the same place
-    log.LOG.open(
-        f"{context.settings.text('syslog_name')}/postlogd",
-        own if copy is None else WithCopy(own, copy),
-        json=context.settings.text("log_format") == "json",
-        stamped=True,
-    )
-    return service
-
+from posthouse.skeleton.daemon import Daemon, Later, Privileges
 
 DAEMON = Daemon(
     name="postlogd",
-    start=start,
+    start=Later("posthouse.daemons.postlogd.service", "start"),
     parameters=(MAILLOG_FILE, MAILLOG_STDOUT),
     privileges=Privileges(user="$mail_owner", appends=("$maillog_file",), threads=True),
     resident=True,

@@ -4,11 +4,14 @@ import os
 import socket
 from typing import Final
 
-from posthouse.daemons.postlogd.copy import StandardCopy
-from posthouse.daemons.postlogd.senders import MAX_FOREIGN_LINES, UNKNOWN, receive
-from posthouse.skeleton.daemon import Service
+from posthouse.config.parameters import MAILLOG_FILE, MAILLOG_STDOUT
+from posthouse.daemons.postlogd.copy import StandardCopy, WithCopy
+from posthouse.daemons.postlogd.senders import MAX_FOREIGN_LINES, UNKNOWN, ask_for_credentials, receive
+from posthouse.ipc.own_users import own_uids
+from posthouse.skeleton.daemon import Context, Service
 from posthouse.util import log
 from posthouse.util.errors import Fatal
+from posthouse.util.log import FileSink, Sink
 
 STANDARD_OUTPUT: Final = "/dev/stdout"
 DATAGRAMS_PER_TURN: Final = 256
@@ -99,3 +102,19 @@ def open_file(path: str) -> int:
         raise Fatal(
             f"maillog_file = {path}: {error.strerror}; make it writable for mail_owner (postfix set-permissions does)"
         ) from error
+
+
+def start(context: Context) -> PostlogService:
+    """Open the file."""
+    path = context.settings[MAILLOG_FILE]
+    copy = StandardCopy(1) if context.settings[MAILLOG_STDOUT] and path != STANDARD_OUTPUT else None
+    ask_for_credentials(context.listeners)
+    service = PostlogService(path, copy, own_uids(context.settings))
+    own: Sink = FileSink(service.descriptor)  # its own lines go to the same place
+    log.LOG.open(
+        f"{context.settings.text('syslog_name')}/postlogd",
+        own if copy is None else WithCopy(own, copy),
+        json=context.settings.text("log_format") == "json",
+        stamped=True,
+    )
+    return service

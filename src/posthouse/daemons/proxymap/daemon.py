@@ -10,18 +10,11 @@ Standards: none. Diagnostics: requests for tables that are not approved. See als
 """
 
 from posthouse.daemons.proxymap.parameters import PARAMETERS
-from posthouse.daemons.proxymap.service import ProxymapService
-from posthouse.skeleton.daemon import Context, Daemon, Privileges
-
-
-def start(context: Context) -> ProxymapService:
-    """Read which tables are approved, and open them."""
-    return ProxymapService(context)
-
+from posthouse.skeleton.daemon import Daemon, Later, Privileges
 
 DAEMON = Daemon(
     name="proxymap",
-    start=start,
+    start=Later("posthouse.daemons.proxymap.service", "ProxymapService"),
     parameters=PARAMETERS,
     privileges=Privileges(
         user="$mail_owner",

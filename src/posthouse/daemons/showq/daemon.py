@@ -7,21 +7,11 @@ Standards: none. See also: postqueue(1), qmgr(8).
 """
 
 from posthouse.config.parameters import AUTHORIZED_FLUSH_USERS, AUTHORIZED_MAILQ_USERS
-from posthouse.daemons.showq.service import ShowqService
-from posthouse.skeleton.daemon import Context, Daemon, Privileges
-from posthouse.tables.matchlist import open_string_list
-
-
-def start(context: Context) -> ShowqService:
-    """Open the two lists of users."""
-    may_list = open_string_list(AUTHORIZED_MAILQ_USERS, context.settings)
-    may_flush = open_string_list(AUTHORIZED_FLUSH_USERS, context.settings)
-    return ShowqService(context, may_list, may_flush)
-
+from posthouse.skeleton.daemon import Daemon, Later, Privileges
 
 DAEMON = Daemon(
     name="showq",
-    start=start,
+    start=Later("posthouse.daemons.showq.service", "start"),
     parameters=(AUTHORIZED_MAILQ_USERS, AUTHORIZED_FLUSH_USERS),
     talks_to=("qmgr",),
     privileges=Privileges(user="$mail_owner", chroot="never", accounts=True),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from posthouse.config.parameters import AUTHORIZED_FLUSH_USERS, AUTHORIZED_MAILQ_USERS
 from posthouse.ipc.showq import (
     CLIENT,
     SERVER,
@@ -24,7 +25,7 @@ from posthouse.ipc.showq import (
 from posthouse.ipc.stream import Channel, Client, peer_credentials, refuse_descriptors, replace
 from posthouse.ipc.user_limit import UserLimit
 from posthouse.skeleton.daemon import Context, Service
-from posthouse.tables.matchlist import MatchList
+from posthouse.tables.matchlist import MatchList, open_string_list
 from posthouse.util import eager, log
 from posthouse.util.errors import TemporaryError
 
@@ -130,3 +131,10 @@ class ShowqService(Service):
             self._reply(channel, replace(future.result(), id=number))
         else:
             self._reply(channel, Steered(number, 0, str(error)))
+
+
+def start(context: Context) -> ShowqService:
+    """Open the two lists of users."""
+    may_list = open_string_list(AUTHORIZED_MAILQ_USERS, context.settings)
+    may_flush = open_string_list(AUTHORIZED_FLUSH_USERS, context.settings)
+    return ShowqService(context, may_list, may_flush)

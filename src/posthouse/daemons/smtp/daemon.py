@@ -18,13 +18,12 @@ See also: qmgr(8), dns(8), bounce(8), lmtp(8).
 from typing import Final
 
 from posthouse.config.parameters import INET_INTERFACES, INET_PROTOCOLS, MYHOSTNAME, PROXY_INTERFACES, RELAYHOST
-from posthouse.daemons.smtp.agent import start
 from posthouse.daemons.smtp.parameters import PARAMETERS
-from posthouse.skeleton.daemon import Daemon, Privileges
+from posthouse.skeleton.daemon import Daemon, Later, Privileges
 
 DAEMON: Final = Daemon(
     name="smtp",
-    start=start,
+    start=Later("posthouse.daemons.smtp.agent", "start"),
     parameters=(*PARAMETERS, MYHOSTNAME, RELAYHOST, INET_INTERFACES, INET_PROTOCOLS, PROXY_INTERFACES),
     talks_to=("dns", "qmgr"),
     privileges=Privileges(

@@ -10,12 +10,11 @@ See also: master(8), cleanup(8), trivial-rewrite(8), dns(8), proxymap(8).
 """
 
 from posthouse.daemons.smtpd.parameters import PARAMETERS
-from posthouse.daemons.smtpd.service import SmtpdService
-from posthouse.skeleton.daemon import Daemon, Privileges
+from posthouse.skeleton.daemon import Daemon, Later, Privileges
 
 DAEMON = Daemon(
     name="smtpd",
-    start=SmtpdService,
+    start=Later("posthouse.daemons.smtpd.service", "SmtpdService"),
     parameters=PARAMETERS,
     talks_to=("cleanup", "rewrite", "dns", "proxymap", "governor"),
     privileges=Privileges(user="$network_owner", network=("accept",)),

@@ -10,18 +10,11 @@ more than one address class. See also: transport(5), relocated(5), ADDRESS_CLASS
 """
 
 from posthouse.daemons.trivial_rewrite.parameters import PARAMETERS
-from posthouse.daemons.trivial_rewrite.service import RewriteService
-from posthouse.skeleton.daemon import Context, Daemon, Privileges
-
-
-def start(context: Context) -> RewriteService:
-    """Open the tables."""
-    return RewriteService(context)
-
+from posthouse.skeleton.daemon import Daemon, Later, Privileges
 
 DAEMON = Daemon(
     name="trivial-rewrite",
-    start=start,
+    start=Later("posthouse.daemons.trivial_rewrite.service", "RewriteService"),
     parameters=PARAMETERS,
     talks_to=("proxymap",),
     privileges=Privileges(user="$mail_owner"),
