@@ -6,6 +6,7 @@ from posthouse.daemons.qmgr.destinations import Transport, TransportLimits
 from posthouse.daemons.qmgr.message import ActiveMessage
 from posthouse.ipc.delivery import DeliverTo
 from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, Envelope, RecipientResult
+from posthouse.ipc.stream import replace
 
 ARRIVAL = 1_700_000_000.0
 
@@ -18,9 +19,10 @@ def message(
     sender: str = "s@x",
     notify: int = 0,
     arrival: float = ARRIVAL,
+    **more: object,
 ) -> ActiveMessage:
-    """Make an active message with recipients 1, 2, 3 …."""
-    envelope = Envelope(queue_id, sender, arrival, 2)
+    """Make an active message with recipients 1, 2, 3 …; more: what else its envelope says."""
+    envelope = replace(Envelope(queue_id, sender, arrival, 2), **more)
     recipients = [DeliverTo(number, address, notify=notify) for number, address in enumerate(addresses or ("a@x",), 1)]
     return ActiveMessage(key, envelope, recipients, content, arrival)
 

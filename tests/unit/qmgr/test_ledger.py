@@ -144,12 +144,13 @@ def test_more_recipients_than_one_page_come_back_all(case: Case) -> None:
 
 
 def test_flags_come_back(case: Case) -> None:
-    """postsuper -e, and that the sender knows of the delay."""
+    """postsuper -e, and that the sender knows of the delay and of aliases."""
     message = case.fresh()
     case.ledger.delay_warned(message)
+    case.ledger.expansion_told(message)
     case.store.wait(case.store.store.change("expire", [ID]))
     again = case.revived()
-    assert (again.delay_warned, again.forced_expire) == (True, True)
+    assert (again.delay_warned, again.forced_expire, again.expansion_told) == (True, True, True)
 
 
 def test_results_are_acknowledged_when_they_are_durable(case: Case) -> None:

@@ -1,6 +1,6 @@
 """Which delivery requests one round of a message makes."""
 
-from posthouse.daemons.qmgr.routing import plan_round
+from posthouse.daemons.qmgr.routing import filtered, plan_round
 from posthouse.ipc.delivery import DeliverTo
 from posthouse.ipc.rewrite import ERROR, FAILED, Resolved
 from tests.unit.qmgr.make import outcomes
@@ -27,6 +27,14 @@ def test_recipients_for_one_place_go_together() -> None:
     assert plan.groups == {("smtp", "x", ""): [1, 3], ("local", "here", ""): [2]}
     assert not plan.refused
     assert not plan.readdressed
+
+
+def test_a_filter_takes_all() -> None:
+    """Its own nexthop, the default one, the recipient's domain, or this host for a name without one."""
+    to_all = ["a@x", "b"]
+    assert filtered("scan:[h]:26", "d", to_all, "me") == [Resolved(0, "scan", "[h]:26", name) for name in to_all]
+    assert [each.nexthop for each in filtered("scan:", "d", to_all, "me")] == ["d", "d"]
+    assert [each.nexthop for each in filtered("scan", "", to_all, "me")] == ["x", "me"]
 
 
 def test_a_transport_that_takes_one_recipient_has_one_place_for_each() -> None:
