@@ -98,6 +98,20 @@ def test_dropped_headers(receiver: MakeReceiver) -> None:
     assert header_of(receiver, message, main) == "From: a@b.c\nX-Bcc: k\nDate: x\n"
 
 
+def test_added_author_is_the_final_sender(receiver: MakeReceiver) -> None:
+    """From: has the sender as tables leave him; a header for MAILER-DAEMON when there is none."""
+    main = {"sender_canonical_maps": "inline:{ {s@b.test = final@c.test} }"}
+    assert header_of(receiver, "Date: x\nMessage-Id: <1@x>\n\n", main).endswith("\nFrom: final@c.test\n")
+
+
+def test_message_without_visible_recipients(receiver: MakeReceiver) -> None:
+    """A Bcc: that is taken out is no reason to leave To: out; and a name with a colon is no name to take out."""
+    main = {"undisclosed_recipients_header": "To: nobody:;", "message_drop_headers": "bcc resent-bcc subject:"}
+    message = "Bcc: a@b.c\nSubject: x\nResent-Bcc: a@b.c\nResent-From: a@b.c\nResent-Date: x\nResent-Message-Id: x\n\n"
+    got = header_of(receiver, message, main)
+    assert got == "Subject: x\nResent-From: a@b.c\nResent-Date: x\nResent-Message-Id: x\nTo: nobody:;\n"
+
+
 def test_too_many_hops(receiver: MakeReceiver) -> None:
     """A message that goes in circles is refused; our own Received: counts."""
     system = receiver({"hopcount_limit": "3"})

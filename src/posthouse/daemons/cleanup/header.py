@@ -7,7 +7,7 @@ non_empty_end_of_header_action. Sources: RFC 5322 3.6, facts B07.03 and B07.09 t
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +38,8 @@ _LF: Final = 10
 _NOTICE: Final = b"MIME-Error: message header was not terminated by empty line\n"
 MAILER_DAEMON: Final = "MAILER-DAEMON"
 
+Sender = Callable[[str, int], Awaitable[str]]  # from envelope sender and overrides
+
 
 @dataclass(slots=True)
 class Edited:
@@ -49,9 +51,10 @@ class Edited:
 
 
 class HeaderEditor:
-    """One for the life of a process. mappings: rewriting of addresses, by context."""
+    """One for the life of a process. mappings: rewriting of addresses. sender: gives the final envelope sender."""
 
-    def __init__(self, settings: Settings, mappings: AddressMappings) -> None:
+    def __init__(self, settings: Settings, mappings: AddressMappings, sender: Sender) -> None:
+        self._sender = sender
         self._addresses = {  # None leaves headers alone
             (context, bits): mappings.headers(context, uses_tables=not bits)
             for context in ("local", "remote")
@@ -88,7 +91,8 @@ class HeaderEditor:
         edits += section.blanks
         edits += [self._cut(content, field) for field in section.oversized]
         adds = self._always_add or rewriter is not None
-        added, message_id = self._missing(content, section, envelope, adds=adds)
+        author = await self._author(section, envelope) if adds else ""
+        added, message_id = self._missing(content, section, envelope, author, adds=adds)
         if section.end < len(content) and content[section.end] != _LF:
             added += self.separator
         if added:
@@ -98,7 +102,16 @@ class HeaderEditor:
             encoding = "8bit"
         return Edited(_apply(content, edits) if edits else content, message_id, encoding)
 
-    def _missing(self, content: bytes, section: HeaderSection, envelope: Envelope, *, adds: bool) -> tuple[bytes, str]:
+    async def _author(self, section: HeaderSection, envelope: Envelope) -> str:
+        """Give what the missing From: or Resent-From: says; "" when it is there."""
+        if (b"resent-from" if section.resent else b"from") in section.names:
+            return ""
+        sender = await self._sender(envelope.sender, envelope.overrides)
+        return format_mailbox(envelope.full_name, sender or MAILER_DAEMON)
+
+    def _missing(
+        self, content: bytes, section: HeaderSection, envelope: Envelope, author: str, *, adds: bool
+    ) -> tuple[bytes, str]:
         """Make the headers that are missing, and log the message ID."""
         names = section.names
         resent, prefix = (RESENT, "Resent-") if section.resent else (b"", "")
@@ -113,8 +126,7 @@ class HeaderEditor:
                 lines.append(f"{prefix}Message-Id: {message_id}\n")
             if resent + b"date" not in names:
                 lines.append(f"{prefix}Date: {_date()}\n")
-            if resent + b"from" not in names:
-                author = format_mailbox(envelope.full_name, envelope.sender or MAILER_DAEMON)
+            if author:
                 lines.append(f"{prefix}From: {author}\n")
             if self._undisclosed and names.isdisjoint(_RECIPIENT_HEADERS):
                 lines.append(f"{self._undisclosed}\n")
@@ -130,7 +142,7 @@ class HeaderEditor:
         return field.start, field.end, content[field.start : field.start + self._size_limit].rstrip(b"\n") + b"\n"
 
 
-_RECIPIENT_HEADERS: Final = frozenset({b"to", b"cc", b"bcc", b"resent-to", b"resent-cc", b"resent-bcc"})
+_RECIPIENT_HEADERS: Final = frozenset({b"to", b"cc", b"resent-to", b"resent-cc"})  # that others see
 
 
 def _date() -> str:

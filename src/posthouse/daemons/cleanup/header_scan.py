@@ -85,7 +85,7 @@ class HeaderScanner:
     """Scans by the settings of one process."""
 
     def __init__(self, drop: tuple[str, ...], size_limit: int) -> None:
-        self._drop = frozenset(name.lower().removesuffix(":").encode() for name in drop)
+        self._drop = frozenset(name.lower().encode() for name in drop)
         self._size_limit = size_limit
         self._roles = {**dict.fromkeys(self._drop, Role.OTHER), **ROLES}
 
