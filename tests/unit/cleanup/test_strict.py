@@ -152,7 +152,18 @@ def test_strict(receiver: MakeReceiver, case: Case) -> None:
     check(receiver, case)
 
 
-def test_announced_parts_say_how_the_message_is_encoded(receiver: MakeReceiver) -> None:
-    """Where its structure is looked at. A header with "7bit" does not take back what the client has announced."""
-    message = PART.format("Content-Transfer-Encoding: 8bit\n")
-    check(receiver, Case(message, {"strict_8bitmime": "yes"}, envelope={"encoding": "8bit"}))
+@pytest.mark.parametrize(
+    ("header", "main", "encoding"),
+    [
+        ("Content-Transfer-Encoding: 8bit\n", {}, "8bit"),
+        ("Content-Transfer-Encoding: Binary\n", {"strict_8bitmime": "yes"}, "8bit"),
+        ("Content-Transfer-Encoding: base64\n", {}, ""),
+        ("Content-Transfer-Encoding: 8bit\n", {"detect_8bit_encoding_header": "no"}, ""),
+        ("content-transfer-encoding: 8bit\n", {"detect_8bit_encoding_header": "no", "strict_8bitmime": "yes"}, ""),
+    ],
+)
+def test_parts_say_how_the_message_is_encoded(
+    receiver: MakeReceiver, header: str, main: dict[str, str], encoding: str
+) -> None:
+    """Whether their structure is looked at or not."""
+    check(receiver, Case(PART.format(header), main, envelope={"encoding": encoding}))

@@ -6,6 +6,7 @@ Refused: too many Received headers. Where a header section ends that no empty li
 non_empty_end_of_header_action. Sources: RFC 5322 3.6, facts B07.03 and B07.09 to B07.14.
 """
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from posthouse.util.clock import local_zone
 
 _EIGHT_BIT: Final = frozenset({b"8bit", b"binary"})
 _LF: Final = 10
+_PART: Final = re.compile(rb"\ncontent-transfer-encoding:[ \t]*(?:8bit|binary)[ \t]*\n", re.IGNORECASE)
 _NOTICE: Final = b"MIME-Error: message header was not terminated by empty line\n"
 MAILER_DAEMON: Final = "MAILER-DAEMON"
 
@@ -98,7 +100,7 @@ class HeaderEditor:
         if added:
             edits.append((section.end, section.end, added))
         encoding = envelope.encoding
-        if section.encoding is not None and self._detect_encoding and is_eight_bit(_value(content, section.encoding)):
+        if encoding != "8bit" and self._detect_encoding and _says_eight_bit(content, section):
             encoding = "8bit"
         return Edited(_apply(content, edits) if edits else content, message_id, encoding)
 
@@ -153,6 +155,13 @@ def _date() -> str:
 def is_eight_bit(encoding: bytes) -> bool:
     """Whether the value of a Content-Transfer-Encoding header says 8-bit content (RFC 2045 6.2)."""
     return encoding.strip().lower() in _EIGHT_BIT
+
+
+def _says_eight_bit(content: bytes, section: HeaderSection) -> bool:
+    """Whether the message, or a part of it, says that it is 8-bit text; parts count only where there is such text."""
+    if section.encoding is not None and is_eight_bit(_value(content, section.encoding)):
+        return True
+    return not content.isascii() and _PART.search(content, section.end) is not None
 
 
 def _value(content: bytes, field: Field) -> bytes:
