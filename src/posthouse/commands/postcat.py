@@ -146,6 +146,10 @@ def _envelope_section(fetched: Fetched, envelope: Envelope) -> bytes:
         f"named_attribute: log_protocol_name={envelope.client.protocol}",
         f"sender: {envelope.sender}",
     ]
+    if envelope.filter:
+        lines.insert(3, f"content_filter: {envelope.filter}")
+    if envelope.redirect:
+        lines.insert(3, f"redirect_to: {envelope.redirect}")
     for rcpt in fetched.recipients:
         if rcpt.original and rcpt.original != rcpt.address:
             lines.append(f"original_recipient: {rcpt.original}")
@@ -164,6 +168,8 @@ def format_json(fetched: Fetched, content: bytes) -> str:
         "arrival_time": envelope.arrival,
         "message_size": envelope.size,
         "sender": envelope.sender,
+        "content_filter": envelope.filter,
+        "redirect_to": envelope.redirect,
         "recipients": [{"address": rcpt.address, "orig_address": rcpt.original} for rcpt in fetched.recipients],
         "done_recipients": fetched.done,
         "content": content.decode("utf-8", "replace"),

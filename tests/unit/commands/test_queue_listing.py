@@ -16,6 +16,7 @@ from posthouse.commands.queue_client import QueueUnavailableError, RefusedError
 from posthouse.ipc import showq
 from posthouse.ipc.message import ClientInfo, Envelope
 from posthouse.ipc.showq import Fetch, Fetched, Flush, Listed, ListedRecipient, Steer, Steered, ToShowq
+from posthouse.ipc.stream import replace
 
 ARRIVAL = 1795389150.0  # Sun Nov 22 23:12:30 2026 UTC
 FIRST = "connect to 127.0.0.1[127.0.0.1]:1: Connection refused"
@@ -373,6 +374,13 @@ BEGIN = b"*** MESSAGE CONTENTS deferred/3ABC ***\n"
 def test_the_parts_of_a_message(parts: set[str], text: bytes) -> None:
     """-e, -h, -b."""
     assert format_text(FETCHED, ENVELOPE, FETCHED.content, parts) == text
+
+
+def test_a_filter_and_a_redirect_are_shown() -> None:
+    """As Postfix does; mail without them has no such lines."""
+    envelope = replace(ENVELOPE, filter="scan:[127.0.0.1]:26", redirect="r@x")
+    text = format_text(FETCHED, envelope, FETCHED.content, {"-e"})
+    assert b"\nredirect_to: r@x\ncontent_filter: scan:[127.0.0.1]:26\n" in text
 
 
 def test_postcat(client: type[FakeClient], capfdbinary: pytest.CaptureFixture[bytes]) -> None:
