@@ -51,12 +51,14 @@ async def map_address(
     return results
 
 
-async def map_generic(maps: Maps, address: str, rules: SearchRules, origin: str) -> str | None:
+async def map_generic(
+    maps: Maps, address: str, rules: SearchRules, origin: str, *, propagate: bool = True
+) -> str | None:
     """Map one address once, as smtp_generic_maps does; None: no match. A bare user gets origin. Raises TableError."""
     rules = replace(rules, internal=False)
-    results = await map_address(maps, address, rules, lambda one: with_origin(one, origin))
+    results = await map_address(maps, address, rules, lambda one: with_origin(one, origin), propagate=propagate)
     if len(results) > 1:
-        log.warning(f"multi-valued smtp_generic_maps entry for {printable(address)}")
+        log.warning(f"multi-valued smtp_generic_maps result for {printable(address)}")
     return results[0] if results else None
 
 

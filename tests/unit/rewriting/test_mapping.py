@@ -59,7 +59,7 @@ def test_what_has_no_domain_gets_the_origin() -> None:
     assert now(map_generic(maps, "two+x@a.example", RULES, "o.example")) == "bob+x@o.example"
     with logged() as lines:
         assert now(map_generic(maps, "three@a.example", RULES, "o.example")) == "p@b.example"
-    assert lines == ["warning: multi-valued smtp_generic_maps entry for three@a.example"]
+    assert lines == ["warning: multi-valued smtp_generic_maps result for three@a.example"]
 
 
 def test_maps_of_addresses_are_asked_in_external_form_only() -> None:

@@ -11,9 +11,8 @@ from typing import Final
 
 from posthouse.daemons.cleanup.header_scan import ROLES, Field, Role
 from posthouse.protocol.address import quote_address
+from posthouse.protocol.message.folding import fold
 from posthouse.protocol.message.tokens import Node, format_external, format_internal, parse_address_list
-
-LINE: Final = 70  # characters at which a header that is written anew goes on in another line
 
 # An address that rewriting to standard form cannot change: no % or ! in the local part, a dot in the domain, none at
 # its end. No header makes it slow: quantifiers are possessive, of groups atomic. (A possessive group gives back too
@@ -58,7 +57,8 @@ class AddressHeaders:
         if not changed:
             return None
         name = content[found.start : found.value].rstrip(b": \t") + b":"
-        return _fold(name + b" ", format_external(nodes, fold=True).encode("utf-8", "surrogateescape").split(b"\n"))
+        pieces = format_external(nodes, fold=True).encode("utf-8", "surrogateescape").split(b"\n")
+        return fold(name + b" ", pieces) + b"\n"
 
 
 async def _map_address(node: Node, mapping: Mapping) -> bool:
@@ -82,14 +82,3 @@ def _external_form(node: Node) -> str:
     """
     has_domain = any(child.kind == "op" and child.text == "@" for child in node.children)
     return quote_address(format_internal(node.children), bare_local_part=not has_domain)
-
-
-def _fold(head: bytes, pieces: list[bytes]) -> bytes:
-    """Join what may be on lines of its own, as much on a line as fits."""
-    lines = [head + pieces[0]]
-    for piece in pieces[1:]:
-        if len(lines[-1]) + 1 + len(piece) < LINE:
-            lines[-1] += b" " + piece
-        else:
-            lines.append(b"\t" + piece)
-    return b"\n".join(lines) + b"\n"

@@ -9,6 +9,8 @@ import time
 from collections import Counter
 from typing import Final
 
+from posthouse.config.parameters import IPC_TIMEOUT, PROXYMAP_SERVICE_NAME
+from posthouse.daemons.smtp.content_rules import ContentRules, read_content_rules
 from posthouse.daemons.smtp.destination import Destination, parse_destinations
 from posthouse.daemons.smtp.job import Job
 from posthouse.daemons.smtp.options import Options, read_options
@@ -20,7 +22,10 @@ from posthouse.ipc.message import BOUNCED, DEFERRED
 from posthouse.net.dns_client import DnsClient
 from posthouse.net.hosts import HostsFile
 from posthouse.skeleton.daemon import Context
+from posthouse.tables.open import Opener
+from posthouse.tables.proxy import ProxyClient
 from posthouse.util import eager, log
+from posthouse.util.errors import TableError
 
 MAX_NEXTHOPS: Final = 5_000  # parsed nexthops kept
 
@@ -29,9 +34,15 @@ class SmtpAgent(AgentService):
     """See the module's docstring."""
 
     def __init__(self, context: Context, options: Options) -> None:
+        """Open the tables. Raises ConfigError."""
         super().__init__(context, self.deliver)
+        settings = context.settings
         self._loop = context.loop
         self._options = options
+        proxymap = context.private(settings[PROXYMAP_SERVICE_NAME])
+        self._proxy = ProxyClient(context.loop, proxymap, timeout_s=settings[IPC_TIMEOUT])
+        self._opener = Opener(settings, proxy=self._proxy)
+        self._rules: ContentRules = read_content_rules(settings, self._opener)
         self._pool = Pool()
         self._dns = DnsClient(context.loop, context.private("dns"))
         self._router = Router(context.loop, options.lookup, self._dns, HostsFile())
@@ -47,6 +58,8 @@ class SmtpAgent(AgentService):
         """Take leave of servers that still wait."""
         self._pool.close()
         self._dns.close()
+        self._proxy.close()
+        self._opener.close()
 
     # One delivery.
 
@@ -57,7 +70,7 @@ class SmtpAgent(AgentService):
         destinations = self._nexthops.get(nexthop)
         if destinations is None:
             destinations = self._parse(nexthop)
-        job = Job(delivery, self._options, destinations)
+        job = Job(delivery, self._options, self._rules, destinations)
         self._active[nexthop] += 1
         why_not = self._options.why_not
         if not destinations or why_not:
@@ -66,7 +79,24 @@ class SmtpAgent(AgentService):
             job.give_up()
             self._finish(job)
             return
-        session = self._pool.take_for_nexthop(nexthop)
+        generic = self._rules.generic
+        if generic is None:
+            self._begin(job, destinations)
+            return
+
+        def mapped(outcome: eager.Outcome[None]) -> None:
+            if isinstance(outcome.error, TableError):
+                job.refuse("4.3.0", "addresses cannot be mapped now: lookup error")
+                self._finish(job)
+            else:
+                outcome.result()
+                self._begin(job, destinations)
+
+        eager.start(job.map_addresses(generic), mapped)
+
+    def _begin(self, job: Job, destinations: list[tuple[Destination, bool]]) -> None:
+        """Look for a server."""
+        session = self._pool.take_for_nexthop(job.nexthop)
         if session is None:
             self._next_destination(job)
             return

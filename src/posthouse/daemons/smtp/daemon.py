@@ -6,26 +6,58 @@ program lmtp it speaks LMTP, to UNIX sockets (unix:path) or hosts (inet:host:por
 Security: what servers say is hostile: replies are bounded in size and time, and cleaned before they reach the log,
 a report or the queue. It may connect anywhere, and open or execute nothing.
 
-Standards: RFC 5321, 1870 (SIZE), 2033 (LMTP), 2920 (PIPELINING), 3461 (DSN), 6152 (8BITMIME), 6531 (SMTPUTF8),
+Content goes out as it came in, unless main.cf has checks or generic addresses for it, or the server takes no 8-bit
+content: then parts that are 8-bit become quoted-printable.
+
+Standards: RFC 5321, 2045, 1870 (SIZE), 2033 (LMTP), 2920 (PIPELINING), 3461 (DSN), 6152 (8BITMIME), 6531 (SMTPUTF8),
 7505 (null MX).
 
-Bugs: no TLS and no SASL yet: where main.cf demands TLS mail waits. Content with 8-bit text goes as it is to servers
-without 8BITMIME. best_mx_transport is not followed. Source addresses are not chosen by destination.
+Bugs: no TLS and no SASL yet: where main.cf demands TLS mail waits. best_mx_transport is not followed. Source addresses
+are not chosen by destination.
 
-See also: qmgr(8), dns(8), bounce(8), lmtp(8).
+See also: qmgr(8), dns(8), bounce(8), lmtp(8); generic(5), header_checks(5).
 """
 
 from typing import Final
 
-from posthouse.config.parameters import INET_INTERFACES, INET_PROTOCOLS, MYHOSTNAME, PROXY_INTERFACES, RELAYHOST
+from posthouse.config.parameters import (
+    INET_INTERFACES,
+    INET_PROTOCOLS,
+    IPC_TIMEOUT,
+    MYDESTINATION,
+    MYHOSTNAME,
+    MYORIGIN,
+    OWNER_REQUEST_SPECIAL,
+    PROPAGATE_UNMATCHED_EXTENSIONS,
+    PROXY_INTERFACES,
+    PROXYMAP_SERVICE_NAME,
+    RECIPIENT_DELIMITER,
+    RELAYHOST,
+    SMTPUTF8_ENABLE,
+)
 from posthouse.daemons.smtp.parameters import PARAMETERS
 from posthouse.skeleton.daemon import Daemon, Later, Privileges
 
 DAEMON: Final = Daemon(
     name="smtp",
     start=Later("posthouse.daemons.smtp.agent", "start"),
-    parameters=(*PARAMETERS, MYHOSTNAME, RELAYHOST, INET_INTERFACES, INET_PROTOCOLS, PROXY_INTERFACES),
-    talks_to=("dns", "qmgr"),
+    parameters=(
+        *PARAMETERS,
+        INET_INTERFACES,
+        INET_PROTOCOLS,
+        IPC_TIMEOUT,
+        MYDESTINATION,
+        MYHOSTNAME,
+        MYORIGIN,
+        OWNER_REQUEST_SPECIAL,
+        PROPAGATE_UNMATCHED_EXTENSIONS,
+        PROXY_INTERFACES,
+        PROXYMAP_SERVICE_NAME,
+        RECIPIENT_DELIMITER,
+        RELAYHOST,
+        SMTPUTF8_ENABLE,
+    ),
+    talks_to=("dns", "qmgr", "proxymap"),
     privileges=Privileges(
         user="$network_owner",
         network=("connect",),

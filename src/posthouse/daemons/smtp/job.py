@@ -4,14 +4,18 @@ Decides what a reply means for a recipient: sent, bounced, deferred, or kept for
 kept while there is another server to try. Sources: RFC 3463; facts B10.05 to B10.07, B10.20; postconf(5).
 """
 
+import asyncio
 import os
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from posthouse.daemons.smtp.content import split_long_lines
+from posthouse.daemons.smtp.content_rules import ContentRules
+from posthouse.daemons.smtp.conversion import Conversion, may_be_converted
 from posthouse.daemons.smtp.destination import Destination
 from posthouse.daemons.smtp.options import Options
+from posthouse.daemons.smtp.outgoing import Read, Shaper, reader_of, report_split
 from posthouse.daemons.smtp.route import Endpoint, NoRoute
 from posthouse.delivery.agent import Delivery
 from posthouse.ipc.delivery import DeliverTo
@@ -30,7 +34,9 @@ from posthouse.protocol.smtp.client_replies import ServerReply
 from posthouse.protocol.smtp.envelope import Envelope, Recipient
 from posthouse.protocol.smtp.features import Features
 from posthouse.protocol.smtp.stuffing import stuff_content
+from posthouse.rewriting.generic import GenericMaps
 from posthouse.util import log
+from posthouse.util.turns import Turns
 
 if TYPE_CHECKING:
     from posthouse.daemons.smtp.session import Session, Trouble
@@ -61,10 +67,12 @@ class Job:
     """See the module's docstring."""
 
     __slots__ = (
+        "_addresses",
         "_failure",
         "_lost",
         "_options",
         "_results",
+        "_rules",
         "_sending",
         "_size",
         "_tried",
@@ -82,7 +90,13 @@ class Job:
         "sessions",
     )
 
-    def __init__(self, delivery: Delivery, options: Options, destinations: list[tuple[Destination, bool]]) -> None:
+    def __init__(
+        self,
+        delivery: Delivery,
+        options: Options,
+        rules: ContentRules,
+        destinations: list[tuple[Destination, bool]],
+    ) -> None:
         """destinations: where to go, in order; True with those of smtp_fallback_relay."""
         self.delivery = delivery
         self.nexthop = delivery.request.nexthop
@@ -94,6 +108,8 @@ class Job:
         self.sessions = 0
         self.left = delivery.request.recipients  # without result
         self._options = options
+        self._rules = rules
+        self._addresses: dict[str, str] = {}  # what generic maps make of them, where that is something else
         self._tried = 0
         self._sending: list[DeliverTo] = []  # of the transaction in progress, by index
         self._lost: list[DeliverTo] = []  # no reply came for these
@@ -157,11 +173,43 @@ class Job:
         self.sessions += 1
         self.delivery.connected = time.time()
 
+    async def map_addresses(self, generic: GenericMaps) -> None:
+        """Look up what the envelope's addresses become. Raises TableError."""
+        request = self.delivery.request
+        for address in {request.envelope.sender, *(rcpt.address for rcpt in request.recipients)}:
+            mapped = await generic.map(address)
+            if mapped != address:
+                self._addresses[address] = mapped
+
+    def conversion(self, features: Features, loop: asyncio.AbstractEventLoop) -> Conversion | None:
+        """Make what converts the content for a server; None: it goes as it is."""
+        rules, envelope = self._rules, self.delivery.request.envelope
+        downgrade = rules.must_downgrade(features, envelope.encoding)
+        if not rules.always:
+            if not downgrade:
+                return None
+            if self.delivery.descriptor < 0 and not may_be_converted(self.delivery.content()):
+                return None
+        return Conversion(rules, Turns(loop), envelope.queue_id, downgrade=downgrade)
+
+    @property
+    def read(self) -> Read:
+        """What reads the content; not after finish()."""
+        return reader_of(self.delivery.descriptor, self.delivery.content)
+
+    @property
+    def shaper(self) -> Shaper:
+        """What brings content that comes in pieces into the form of the wire."""
+        return Shaper(self.delivery.request.envelope.queue_id, self._options.line_length_limit)
+
     def wire(self) -> bytes:
         """Give the content as it goes over the wire."""
         if self._wire is None:
-            content = split_long_lines(self.delivery.content(), self._options.line_length_limit)
-            self._wire = stuff_content(content)
+            content, limit = self.delivery.content(), self._options.line_length_limit
+            split = split_long_lines(content, limit)
+            if split is not content:
+                report_split(self.delivery.request.envelope.queue_id, limit)
+            self._wire = stuff_content(split)
         return self._wire
 
     def envelope(self, features: Features) -> Envelope | None:
@@ -177,9 +225,10 @@ class Job:
         if needs_utf8 and not features.smtputf8:
             self._refused_by_us("5.6.7", f"SMTPUTF8 is required, but was not offered by host {self._label}")
             return None
+        mapped = self._addresses
         return Envelope(
-            envelope.sender,
-            tuple(_recipient(rcpt) for rcpt in self._sending),
+            mapped.get(envelope.sender, envelope.sender) if mapped else envelope.sender,
+            tuple(_recipient(rcpt, mapped.get(rcpt.address, rcpt.address)) for rcpt in self._sending),
             size,
             self._body(),
             needs_utf8,
@@ -250,9 +299,15 @@ class Job:
             return
         failure = Failure(BOUNCED, "5.1.3", "address with control characters", self.endpoint)
         if trouble is not None:
-            failure = Failure(_outcome(trouble.dsn), trouble.dsn, trouble.text, self.endpoint, dead=True)
+            failure = Failure(_outcome(trouble.dsn), trouble.dsn, trouble.text, self.endpoint, dead=not trouble.ours)
+        keep = self._add if trouble is not None and trouble.ours else self._fail
         for rcpt in lost:
-            self._fail(rcpt, failure)
+            keep(rcpt, failure)
+
+    def refuse(self, dsn: str, text: str) -> None:
+        """Give everybody a failure that is no server's fault."""
+        self._failure = Failure(_outcome(dsn), dsn, text)
+        self.give_up()
 
     def take_back(self) -> None:
         """Forget a transaction that the server never heard of."""
@@ -341,11 +396,14 @@ def _status_of(reply: ServerReply, *, soft: bool) -> tuple[bool, str]:
     return soft, ("4" if soft else "5") + (reply.status[1:] or ".0.0")
 
 
-def _recipient(rcpt: DeliverTo) -> Recipient:
-    """Make the RCPT command's values (RFC 3461 4; 5.2.1: an ORCPT of ours where the sender gave none)."""
+def _recipient(rcpt: DeliverTo, address: str) -> Recipient:
+    """Make the RCPT command's values (RFC 3461 4; 5.2.1: an ORCPT of ours where the sender gave none).
+
+    address: as the server is to hear it.
+    """
     notify = frozenset(name for bit, name in _NOTIFY.items() if rcpt.notify & bit) if rcpt.notify else _NONE
     orcpt = rcpt.dsn_orcpt
     if not orcpt:
         original = rcpt.original or rcpt.address
         orcpt = f"{'rfc822' if original.isascii() else 'utf-8'};{original}"
-    return Recipient(rcpt.address, notify, orcpt)
+    return Recipient(address, notify, orcpt)

@@ -1,12 +1,18 @@
 """What smtp(8) reads from main.cf. Where it runs as lmtp, each row stands under its lmtp_ name.
 
-Names and defaults are Postfix's. What is not here is not built yet (TLS, SASL, header checks, generic maps); config
-names it once at start where it is set.
+Names and defaults are Postfix's. What is not here is not built yet (TLS, SASL); config names it once at start where it
+is set.
 """
 
 from typing import Any, Final, TypeVar
 
-from posthouse.config.parameter import Boolean, Enum, Integer, NameList, Parameter, Patterns, String, Time
+from posthouse.config.parameter import Boolean, Enum, Integer, NameList, Parameter, Patterns, String, Tables, Time
+from posthouse.config.parameters import (
+    HEADER_SIZE_LIMIT,
+    LINE_LENGTH_LIMIT,
+    MIME_BOUNDARY_LENGTH_LIMIT,
+    MIME_NESTING_LIMIT,
+)
 
 SMTP_TCP_PORT: Final = String("smtp_tcp_port", "smtp", doc="The port to connect to where a destination names none.")
 SMTP_HELO_NAME: Final = String(
@@ -118,6 +124,32 @@ SMTP_CONNECTION_REUSE_COUNT_LIMIT: Final = Integer(
 SMTP_LINE_LENGTH_LIMIT: Final = Integer(
     "smtp_line_length_limit", "998", doc="Octets of a line of content beyond which it is cut in two; 0: never."
 )
+SMTP_GENERIC_MAPS: Final = Tables(
+    "smtp_generic_maps", "", doc="Tables that replace local addresses by Internet addresses as mail leaves."
+)
+SMTP_HEADER_CHECKS: Final = Tables(
+    "smtp_header_checks",
+    "",
+    doc="As header_checks, on mail as it leaves; only actions that change or note headers.",
+)
+SMTP_MIME_HEADER_CHECKS: Final = Tables(
+    "smtp_mime_header_checks",
+    "",
+    doc="As mime_header_checks, on mail as it leaves; only actions that change or note headers.",
+)
+SMTP_NESTED_HEADER_CHECKS: Final = Tables(
+    "smtp_nested_header_checks",
+    "",
+    doc="As nested_header_checks, on mail as it leaves; only actions that change or note headers.",
+)
+SMTP_BODY_CHECKS: Final = Tables(
+    "smtp_body_checks", "", doc="As body_checks, on mail as it leaves; only actions that change or note lines."
+)
+DISABLE_MIME_OUTPUT_CONVERSION: Final = Boolean(
+    "disable_mime_output_conversion",
+    "no",
+    doc="Never convert 8-bit content to 7 bits for servers that do not offer 8BITMIME.",
+)
 LMTP_ASSUME_FINAL: Final = Boolean(
     "lmtp_assume_final", "no", doc="Report mail as delivered where the LMTP server offers no DSN."
 )
@@ -157,6 +189,11 @@ SMTP_PARAMETERS: Final = (
     SMTP_CONNECTION_REUSE_TIME_LIMIT,
     SMTP_CONNECTION_REUSE_COUNT_LIMIT,
     SMTP_LINE_LENGTH_LIMIT,
+    SMTP_GENERIC_MAPS,
+    SMTP_HEADER_CHECKS,
+    SMTP_MIME_HEADER_CHECKS,
+    SMTP_NESTED_HEADER_CHECKS,
+    SMTP_BODY_CHECKS,
 )
 # Where lmtp's row differs in more than its first letter: (name, default); None: the same default.
 _LMTP: Final[dict[str, tuple[str, str | None]]] = {
@@ -184,7 +221,12 @@ PARAMETERS: Final = (
     *SMTP_PARAMETERS,
     *(lmtp_row(row) for row in SMTP_PARAMETERS if row.name not in _SMTP_ONLY),
     DISABLE_DNS_LOOKUPS,
+    DISABLE_MIME_OUTPUT_CONVERSION,
+    HEADER_SIZE_LIMIT,
     IGNORE_MX_LOOKUP_ERROR,
     FALLBACK_RELAY,
+    LINE_LENGTH_LIMIT,
     LMTP_ASSUME_FINAL,
+    MIME_BOUNDARY_LENGTH_LIMIT,
+    MIME_NESTING_LIMIT,
 )

@@ -7,14 +7,14 @@ the rest to the Owner. Sources: RFC 5321 4.5.3.2 (time limits), RFC 2920; facts 
 
 import asyncio
 import errno
-import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from posthouse.daemons.smtp.content import LineSplitter
+from posthouse.daemons.smtp.conversion import ConversionError
 from posthouse.daemons.smtp.options import Options
+from posthouse.daemons.smtp.outgoing import AsItIs, Converted, Outgoing
 from posthouse.daemons.smtp.route import Endpoint
 from posthouse.protocol.smtp.client import (
     ClientEvent,
@@ -29,13 +29,12 @@ from posthouse.protocol.smtp.client import (
     SendContent,
     Stage,
 )
-from posthouse.protocol.smtp.stuffing import Stuffer
 from posthouse.util.connection import Connection
+from posthouse.util.errors import TableError
 
 if TYPE_CHECKING:
     from posthouse.daemons.smtp.job import Job
 
-CHUNK: Final = 256 * 1024  # bytes of large content read and sent at once
 RETRY_S: Final = 0.05  # when a UNIX socket's queue is full
 NOTHING: Final = (-1, 0)  # of replies owed and replies taken: no time limit has been set for what is waited for
 TAKE_LEAVE_S: Final = 10.0  # for QUIT where the reply is awaited; nothing depends on it
@@ -49,6 +48,7 @@ class Trouble:
     text: str
     connect: bool = False  # it never came to be
     diagnostic: str = ""  # the reply, where the server said it (RFC 3464)
+    ours: bool = False  # the server is not at fault; another one would be no help
 
 
 class Owner(Protocol):
@@ -82,7 +82,7 @@ class Session(Connection):
         self._ready = False  # the handshake is over
         self._heard = False  # the server said something in this transaction
         self._leaving = False
-        self._stream: _Stream | None = None
+        self._stream: Outgoing | None = None
         self._trouble: Trouble | None = None
         super().__init__(loop, sock)
 
@@ -228,11 +228,15 @@ class Session(Connection):
     def _on_send_content(self, event: ClientEvent) -> None:
         job = self.job
         assert job is not None
-        if job.delivery.descriptor >= 0:
-            self._stream = _Stream(job.delivery.descriptor, self._options.line_length_limit)
-            self._send_stream(self._stream)
+        conversion = job.conversion(self.protocol.features, self.loop)
+        if conversion is not None:
+            self._stream = Converted(job.read, conversion, job.shaper, self.drained)
+        elif job.delivery.descriptor >= 0:
+            self._stream = AsItIs(job.read, job.shaper)
         else:
             self.protocol.send_content(job.wire())
+            return
+        self._send_stream(self._stream)
 
     def _on_recipient(self, event: ClientEvent) -> None:
         assert isinstance(event, RecipientDone)
@@ -243,14 +247,14 @@ class Session(Connection):
 
     def _on_idle(self, event: ClientEvent) -> None:
         job, self.job = self.job, None
-        self._stream = None
+        self._drop_stream()
         if job is not None:
             self._owner.transaction_over(self, job, None)
 
     def _on_failed(self, event: ClientEvent) -> None:
         assert isinstance(event, Failed)
         job, self.job = self.job, None
-        self._stream = None
+        self._drop_stream()
         trouble = self._trouble or self._protocol_trouble(event)
         self.abort()
         if job is None:
@@ -275,14 +279,29 @@ class Session(Connection):
         else:
             self.protocol.send_envelope(envelope)
 
-    def _send_stream(self, stream: "_Stream") -> None:
-        """Send large content as far as the socket takes it."""
+    def _send_stream(self, stream: Outgoing) -> None:
+        """Send content as far as there is any and the socket takes it."""
         while self._stream is stream and not self.closed and not self._unsent_size:
-            wire, last = stream.next_piece()
-            if last:
+            try:
+                piece = stream.next_piece()
+            except ConversionError as error:
+                self._fail(Trouble("5.6.0", str(error), ours=True))
+                return
+            except TableError:
+                self._fail(Trouble("4.3.0", "content cannot be checked now: lookup error", ours=True))
+                return
+            if piece is None:
+                return
+            if piece.last:
                 self._stream = None
-            self.protocol.send_content(wire, last=last)
+            self.protocol.send_content(piece.wire, last=piece.last)
             self.write(self.protocol.bytes_to_send())
+
+    def _drop_stream(self) -> None:
+        """Let go of content: its descriptor is about to be closed."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
 
     def _refuse(self, trouble: Trouble) -> None:
         """End a session that the handshake made useless."""
@@ -332,24 +351,6 @@ _HANDLERS: Final[dict[type[ClientEvent], Callable[[Session, ClientEvent], None]]
     Failed: Session._on_failed,  # noqa: SLF001
     Closed: Session._on_closed,  # noqa: SLF001
 }
-
-
-class _Stream:
-    """Large content on its way from its descriptor, a piece at a time."""
-
-    def __init__(self, descriptor: int, line_length_limit: int) -> None:
-        self._descriptor = descriptor
-        self._offset = 0
-        self._splitter = LineSplitter(line_length_limit)
-        self._stuffer = Stuffer()
-
-    def next_piece(self) -> tuple[bytes, bool]:
-        """Read and convert the next piece; True with the last one."""
-        data = os.pread(self._descriptor, CHUNK, self._offset)
-        self._offset += len(data)
-        if data:
-            return self._stuffer.feed(self._splitter.feed(data)), False
-        return self._stuffer.feed(self._splitter.finish()) + self._stuffer.finish(), True
 
 
 def connect(endpoint: Endpoint, bind: dict[int, str]) -> socket.socket:

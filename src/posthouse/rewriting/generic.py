@@ -1,0 +1,82 @@
+"""GenericMaps: smtp_generic_maps, lmtp_generic_maps: local addresses become addresses of the Internet as mail leaves.
+
+Envelope addresses, and those in the message's own header, each mapped once. A header none of whose addresses is in the
+tables stays as it is. Sources: generic(5), postconf(5): propagate_unmatched_extensions; facts B10.17.
+"""
+
+from typing import Final
+
+from posthouse.protocol.address import quote_address
+from posthouse.protocol.message.folding import fold
+from posthouse.protocol.message.tokens import Node, format_external, format_internal, parse_address_list
+from posthouse.rewriting.mapping import map_generic
+from posthouse.tables.maps import Maps
+from posthouse.tables.search_order import SearchRules
+
+# Headers with addresses of senders or recipients in them (facts B07.03).
+ADDRESS_HEADERS: Final = frozenset(
+    {
+        b"apparently-to",
+        b"bcc",
+        b"cc",
+        b"disposition-notification-to",
+        b"errors-to",
+        b"from",
+        b"mail-followup-to",
+        b"reply-to",
+        b"resent-bcc",
+        b"resent-cc",
+        b"resent-from",
+        b"resent-reply-to",
+        b"resent-sender",
+        b"resent-to",
+        b"return-path",
+        b"return-receipt-to",
+        b"sender",
+        b"to",
+    }
+)
+
+
+class GenericMaps:
+    """One for the life of a process. False: there are no tables."""
+
+    def __init__(self, maps: Maps, rules: SearchRules, origin: str, *, propagate: bool) -> None:
+        """origin: the domain of what has none. propagate: an extension that is not in the table goes on."""
+        self._maps = maps
+        self._rules = rules
+        self._origin = origin
+        self._propagate = propagate
+
+    async def map(self, address: str) -> str:
+        """Map an address (external form). Raises TableError."""
+        if not address:
+            return ""
+        found = await map_generic(self._maps, address, self._rules, self._origin, propagate=self._propagate)
+        return address if found is None else found
+
+    async def rewrite(self, name: bytes, field: bytes) -> bytes:
+        """Map the addresses in a header. name: lower case; field: with its name, without last line end.
+
+        Raises TableError.
+        """
+        if name not in ADDRESS_HEADERS:
+            return field
+        head, _, value = field.partition(b":")
+        nodes = parse_address_list(value.decode("utf-8", "surrogateescape"))
+        changed = [node for node in nodes if node.kind == "address" and await self._changes(node)]
+        if not changed:
+            return field
+        text = format_external(nodes, fold=True).encode("utf-8", "surrogateescape")
+        return fold(head.rstrip(b" \t") + b": ", text.split(b"\n"))
+
+    async def _changes(self, node: Node) -> bool:
+        """Map one address of a header in place; whether it is another one now."""
+        has_domain = any(child.kind == "op" and child.text == "@" for child in node.children)
+        before = quote_address(format_internal(node.children), bare_local_part=not has_domain)
+        after = await self.map(before)
+        addresses = [found for found in parse_address_list(after) if found.kind == "address"]
+        if after == before or len(addresses) != 1:  # a table's answer that is no address stays out of headers
+            return False
+        node.children = addresses[0].children
+        return True
