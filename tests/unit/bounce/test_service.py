@@ -223,6 +223,24 @@ def test_a_queue_that_does_not_take_it_is_told(case: Callable[..., Case]) -> Non
     assert "452 4.3.1" in answer.error
 
 
+@pytest.mark.parametrize("smtputf8", [False, True])
+def test_a_notice_of_internationalized_mail_is_internationalized(case: Callable[..., Case], smtputf8: bool) -> None:
+    """It goes to the same address and says the same names."""
+    made = case()
+    made.notify(FAILED, REFUSED, envelope=Envelope("3N", "\u00fc@b.test", ARRIVAL, smtputf8=smtputf8))
+    assert [envelope.smtputf8 for envelope, _, _ in made.queue.messages] == [smtputf8]
+
+
+@pytest.mark.parametrize(("classes", "held"), [("", ""), ("notify", ""), ("bounce", "seen")])
+def test_notices_pass_checks_where_that_is_wanted(case: Callable[..., Case], classes: str, held: str) -> None:
+    """internal_mail_filter_classes; copies are never made (facts B07.07, B12.12)."""
+    checks = {"header_checks": "static:{HOLD seen}", "always_bcc": "all@b.test"}
+    made = case({**checks, "internal_mail_filter_classes": classes})
+    made.notify(FAILED, REFUSED)
+    assert [envelope.hold for envelope, _, _ in made.queue.messages] == [held]
+    assert "all@b.test" not in made.recipients()
+
+
 def test_text_that_is_no_utf8(case: Callable[..., Case]) -> None:
     """In a sender, an address, a reply: nothing of it raises."""
     made = case()

@@ -133,11 +133,23 @@ def test_overrides_leave_out_tables_and_checks(receiver: MakeReceiver) -> None:
 
 @pytest.mark.parametrize(("strict", "local_part"), [("no", "250"), ("yes", "553")])
 def test_utf8_addresses_without_smtputf8(receiver: MakeReceiver, strict: str, local_part: str) -> None:
-    """A domain needs the option, a local part with strict_smtputf8 only."""
+    """A domain needs the option, a local part with strict_smtputf8 only. VRFY has its own, and ends no transaction."""
     system = receiver({**MAIN, "strict_smtputf8": strict})
-    said = talk(system, "EHLO c.test", "MAIL FROM:<\u00fc@b.test>", "RSET", "MAIL FROM:<s@\u00fc.test>",
-                "MAIL FROM:<s@b.test>", "RCPT TO:<\u00fc@example.test>", "RCPT TO:<s@\u00fc.test>")  # fmt: skip
-    assert [line[:3] for line in said[2:]] == [local_part, "250", "501", "250", local_part, "501"]
+    said = talk(
+        system,
+        "EHLO c.test",
+        "MAIL FROM:<\u00fc@b.test>",
+        "RSET",
+        "MAIL FROM:<s@\u00fc.test>",
+        "MAIL FROM:<s@b.test>",
+        "RCPT TO:<\u00fc@example.test>",
+        "RCPT TO:<s@\u00fc.test>",
+        "VRFY \u00fc@example.test",
+        "VRFY \u00fc@example.test SMTPUTF8",
+        "RCPT TO:<a@example.test>",
+    )
+    vrfy = "252" if strict == "no" else "553"
+    assert [line[:3] for line in said[2:]] == [local_part, "250", "501", "250", local_part, "501", vrfy, "252", "250"]
     assert strict == "no" or said[2] == "553 5.6.7 Must declare SMTPUTF8 to send unicode address"
 
 

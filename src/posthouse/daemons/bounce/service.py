@@ -139,7 +139,8 @@ class BounceService(Service):
         """Hand a notice to cleanup. Raises TemporaryError: it did not take it."""
         now = int(time.time())
         queue_id = await self._cleanup.new_queue_id()
-        envelope = Envelope(queue_id=queue_id, sender=sender, arrival=time.time(), internal=True)
+        smtputf8 = record.envelope.smtputf8  # the notice has its addresses
+        envelope = Envelope(queue_id, sender, arrival=time.time(), internal=True, smtputf8=smtputf8)
         transaction = self._cleanup.begin(self._origin.mark(envelope), [Recipient(to)])
         server = Server(self._hostname, self._mail_name)
         transaction.content(format_received_internal(server, queue_id, format_date(now, *local_zone(now))))

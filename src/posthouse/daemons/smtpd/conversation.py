@@ -291,8 +291,12 @@ class Conversation:
         return self._settings.bare_newline_reply
 
     async def vrfy(self, event: Vrfy) -> Reply:
-        """VRFY: what RCPT would say (facts B04.39)."""
+        """VRFY: what RCPT would say (facts B04.39, B17.04)."""
         check = self.check
+        if not event.smtputf8 and not event.address.isascii():
+            refused = self._unannounced_utf8("VRFY", event.address, event.argument)
+            if refused is not None:
+                return refused
         before, check.recipient = (check.recipient, check.actions), event.address
         check.actions = []  # what tables ask for is meant for messages
         refusal = await self._shared.policy.rcpt(check, "VRFY")

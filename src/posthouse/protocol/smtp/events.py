@@ -90,6 +90,7 @@ class Vrfy:
 
     address: str  # external form
     argument: str  # as the client wrote it
+    smtputf8: bool = False
 
 
 class Reason(Enum):

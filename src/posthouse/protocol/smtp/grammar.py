@@ -92,11 +92,12 @@ def parse_vrfy(argument: str, syntax: Syntax) -> Vrfy | Reply:
     words: list[CommandWord] = split_command(argument)
     if not words:
         return replies.VRFY_UTF8_SYNTAX if syntax.smtputf8 else replies.VRFY_SYNTAX
-    if len(words) > 1 and words[-1].text.upper() == "SMTPUTF8" and syntax.smtputf8:
+    smtputf8 = len(words) > 1 and words[-1].text.upper() == "SMTPUTF8" and syntax.smtputf8
+    if smtputf8:
         words.pop()
     text = " ".join(word.text for word in words)
     address = parse_path(text, strict=False) if all(word.ok for word in words) else None
-    return replies.BAD_RECIPIENT if address is None else Vrfy(address, text)
+    return replies.BAD_RECIPIENT if address is None else Vrfy(address, text, smtputf8)
 
 
 def _mail_options(mail: Mail, options: list[str], syntax: Syntax) -> Mail | Reply:

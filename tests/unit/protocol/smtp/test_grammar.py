@@ -115,7 +115,7 @@ def test_addresses_that_look_like_options(path: str) -> None:
 def test_vrfy() -> None:
     """An address, and SMTPUTF8 behind it."""
     assert parse_vrfy("alice", SYNTAX) == Vrfy("alice", "alice")
-    assert parse_vrfy("<é@b.example> smtputf8", SYNTAX) == Vrfy("é@b.example", "<é@b.example>")
+    assert parse_vrfy("<é@b.example> smtputf8", SYNTAX) == Vrfy("é@b.example", "<é@b.example>", smtputf8=True)
     assert parse_vrfy("a b", SYNTAX) is replies.BAD_RECIPIENT
     assert parse_vrfy('"a', SYNTAX) is replies.BAD_RECIPIENT
     assert parse_vrfy("", Syntax(smtputf8=False)) is replies.VRFY_SYNTAX
