@@ -34,21 +34,23 @@ def _elements(tokens: list[Token]) -> list[list[Token]]:
     """Cut at commas, and between two words that no operator joins (outside of a phrase before "<")."""
     elements: list[list[Token]] = [[]]
     in_brackets = False
-    for place, token in enumerate(tokens):
+    for token, is_name in zip(tokens, _names(tokens), strict=True):
         if token == COMMA and not in_brackets:
             elements.append([])
             continue
         in_brackets = token == _OPEN or (in_brackets and token != _CLOSE)
         current = elements[-1]
-        if current and token.kind != OPERATOR and current[-1].kind != OPERATOR and not _is_phrase(tokens, place):
+        if current and token.kind != OPERATOR and current[-1].kind != OPERATOR and not is_name:
             elements.append([])
         elements[-1].append(token)
     return [element for element in elements if element]
 
 
-def _is_phrase(tokens: list[Token], place: int) -> bool:
-    """Whether the words at `place` end in "<", so that they are a name."""
-    for token in tokens[place:]:
+def _names(tokens: list[Token]) -> list[bool]:
+    """Tell of each word whether it belongs to a row of words that ends in "<", so that it is part of a name."""
+    found, before_bracket = [], False
+    for token in reversed(tokens):
         if token.kind == OPERATOR:
-            return token == _OPEN
-    return False
+            before_bracket = token == _OPEN
+        found.append(before_bracket)
+    return found[::-1]

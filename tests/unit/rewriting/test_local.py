@@ -10,6 +10,7 @@ from posthouse.rewriting.address_list import split_addresses
 from posthouse.rewriting.local import Rewriter
 from posthouse.rewriting.tokens import ATOM, Token, external, scan
 from posthouse.util.errors import ConfigError
+from tests.support.steps import is_linear
 
 BASE = {
     "compatibility_level": "3.6",
@@ -159,3 +160,11 @@ def test_tokens_survive_writing(text: str) -> None:
 def test_lists_of_addresses(text: str, addresses: list[str]) -> None:
     """Commas or blanks separate; comments and names fall away."""
     assert split_addresses(text) == addresses
+
+
+@pytest.mark.parametrize("second", ["", ":", "(", "<", "a "])
+@pytest.mark.parametrize("first", ["a ", "a(b)", '""', "<", "(", "a,", "@a", "a!", "a%", "[", "\\"])
+def test_work_is_linear(first: str, second: str) -> None:
+    """Lists of addresses in tables, and rewriting."""
+    for function in (split_addresses, REWRITER.rewrite):
+        assert is_linear(function, lambda size: first * size + second * size + ">", 100)

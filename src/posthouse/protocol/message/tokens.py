@@ -32,6 +32,8 @@ _TOKEN: Final = re.compile(
 _COMMENT_PART: Final = re.compile(r"[()]|\\.?", re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _TO_ESCAPE: Final = re.compile(r'["\\]')
+_IN_LITERAL: Final = re.compile(r"[\]\\]")
+_BACKSLASHED: Final = r"\\\g<0>"
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LINE_ENDS: Final = re.compile(r"[\r\n]")
 _NOT_ATOM: Final = re.compile(rf"[ \t\x00-\x1f\x7f\\{_SPECIALS}]")
@@ -148,6 +150,7 @@ class _Parser:
         self._tokens = tokens
         self._out: list[Node] = []
         self._run: list[Node] = []  # words, comments and operators that may be a phrase or addresses
+        self._is_phrase = True  # whether the run has no operator but those of phrases
         self._last_close = max((i for i, t in enumerate(tokens) if t.kind == "op" and t.text == ">"), default=-1)
         self._last_semicolon = max((i for i, t in enumerate(tokens) if t.kind == "op" and t.text == ";"), default=-1)
         self._need_comma = False
@@ -157,14 +160,15 @@ class _Parser:
         while index < len(tokens):
             token = tokens[index]
             if token.kind != "op" or token.text not in "<,;:>":
-                self._run.append(token)
+                self._take(token)
             elif token.text == "<" and index < self._last_close:
                 index = self._route_address(index)
             elif token.text == ":" and self._starts_group(index):
                 self._out += [*self._run, Node("group", ":")]
-                self._run, self._need_comma = [], False
+                self._begin_run()
+                self._need_comma = False
             elif token.text == ":" and self._run:
-                self._run.append(token)
+                self._take(token)
             else:
                 self._addresses()
                 self._out.append(token)
@@ -173,9 +177,18 @@ class _Parser:
         self._addresses()
         return self._out
 
+    def _take(self, token: Node) -> None:
+        self._run.append(token)
+        if token.kind == "op" and token.text not in _IN_PHRASES:
+            self._is_phrase = False
+
+    def _begin_run(self) -> None:
+        self._run = []
+        self._is_phrase = True
+
     def _starts_group(self, index: int) -> bool:
         """Whether a colon ends the name of a group: words before it, and an end of the group (or nothing) behind it."""
-        if not self._run or any(node.kind == "op" and node.text not in _IN_PHRASES for node in self._run):
+        if not self._run or not self._is_phrase:
             return False
         return index < self._last_semicolon or index == len(self._tokens) - 1
 
@@ -191,7 +204,7 @@ class _Parser:
             (comments if node.kind == "comment" else inner).append(node)
             at += 1
         self._out += self._run
-        self._run = []
+        self._begin_run()
         self._out.append(self._tokens[index])
         if inner:
             self._out.append(Node("address", "", inner))
@@ -218,7 +231,7 @@ class _Parser:
             self._close_address(address, comments + pending)
         else:
             self._out += pending
-        self._run = []
+        self._begin_run()
 
     def _close_address(self, address: list[Node], comments: list[Node]) -> None:
         if self._need_comma:
@@ -230,7 +243,9 @@ class _Parser:
 def _is_one_address(nodes: Sequence[Node]) -> bool:
     """Whether these are the tokens of one address, not those of a list: there, words stand inside of addresses."""
     kinds = {node.kind for node in nodes}
-    return bool(kinds & _WORDS) and "address" not in kinds and not any(node.text == "<" for node in nodes)
+    if not kinds & _WORDS or "address" in kinds:
+        return False
+    return not any(node.kind == "op" and node.text == "<" for node in nodes)
 
 
 def _elements(nodes: Sequence[Node]) -> Iterator[list[Node]]:
@@ -288,6 +303,8 @@ def _external(node: Node) -> str:
     if node.kind == "address":
         return "".join(_join(node.children, external=True, comma=",", phrase=False))
     if node.kind == "quoted":
-        text = _TO_ESCAPE.sub(r"\\\g<0>", _CONTROLS.sub(" ", node.text))
+        text = _TO_ESCAPE.sub(_BACKSLASHED, _CONTROLS.sub(" ", node.text))
         return f'"{text}"'
+    if node.kind == "literal" and _IN_LITERAL.search(node.text, 1, len(node.text) - 1) is not None:
+        return f"[{_IN_LITERAL.sub(_BACKSLASHED, _CONTROLS.sub(' ', node.text[1:-1]))}]"
     return _CONTROLS.sub(" ", node.text)

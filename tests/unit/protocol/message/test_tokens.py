@@ -42,6 +42,7 @@ from posthouse.protocol.message.tokens import (
         ("<@x,@y:a@b>", "<@x,@y:a@b>", "<@x,@y:a@b>"),
         ("a@[1.2.3.4]", "a@[1.2.3.4]", "a@[1.2.3.4]"),
         ("a@[1.2", "a@[1.2]", "a@[1.2]"),
+        ("a@[1\\]\\\\2]", "a@[1]\\2]", "a@[1\\]\\\\2]"),
         ('"a', "a", '"a"'),
         ("a (x (y", "a (x (y))", "a (x (y))"),
         ('"a\\"b"@c', 'a"b@c', '"a\\"b"@c'),
@@ -78,7 +79,12 @@ def test_tree() -> None:
 
 @pytest.mark.parametrize(
     ("text", "external"),
-    [("a @ b . c", "a@b.c"), ('<@x , @y : "a b" @ c . d>', '@x,@y:"a b"@c.d'), ("a@[1.2.3.4]", "a@[1.2.3.4]")],
+    [
+        ("a @ b . c", "a@b.c"),
+        ('<@x , @y : "a b" @ c . d>', '@x,@y:"a b"@c.d'),
+        ("a@[1.2.3.4]", "a@[1.2.3.4]"),
+        ('<@x,@y:"<"@c>', '@x,@y:"<"@c'),
+    ],
 )
 def test_tokens_of_one_address(text: str, external: str) -> None:
     """The children of an address give the address, without a blank that stood in it."""
