@@ -107,6 +107,7 @@ MESSAGES: Final = {
     + PLAIN % b"two info"
     + b"\ntwo\n--x y--\n",
     "partial": PLAIN % b"partial" + b"Content-Type: message/partial; id=a\nContent-Transfer-Encoding: 8bit\n\n\xe4\n",
+    "global": PLAIN % b"global" + b"Content-Type: message/global\nContent-Transfer-Encoding: 8bit\n\nX: \xe4\n\n\xe4\n",
     "says7": PLAIN % b"says 7bit" + MULTIPART + b"Content-Transfer-Encoding: 7bit\n\n--x y\n" + EIGHT_BIT + b"\n\xe4\n",
     "edited": PLAIN % b"info"
     + b"X-Strip: 1\nX-Ignore: 2\nX-A: 3\nX-A : 4\n folded\nc: d\n\n"

@@ -86,7 +86,7 @@ class SmtpAgent(AgentService):
 
         def mapped(outcome: eager.Outcome[None]) -> None:
             if isinstance(outcome.error, TableError):
-                job.refuse("4.3.0", "addresses cannot be mapped now: lookup error")
+                job.refuse("4.3.0", "local data error: addresses cannot be mapped now")
                 self._finish(job)
             else:
                 outcome.result()

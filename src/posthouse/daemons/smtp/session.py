@@ -288,7 +288,7 @@ class Session(Connection):
                 self._fail(Trouble("5.6.0", str(error), ours=True))
                 return
             except TableError:
-                self._fail(Trouble("4.3.0", "content cannot be checked now: lookup error", ours=True))
+                self._fail(Trouble("4.3.0", f"local data error while talking to {self.endpoint.label}", ours=True))
                 return
             if piece is None:
                 return

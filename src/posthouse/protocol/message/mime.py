@@ -259,6 +259,8 @@ class MimeParser:
         part = self._part
         assert part is not None, "headers are read in header blocks"
         if self._convert and self._encoding in EIGHT_BIT:
+            if self._kind is Kind.GLOBAL_MESSAGE:  # with its headers, which may be 8-bit text, it is encoded as a whole
+                self._kind = Kind.LEAF
             self._put_encoding(part, len(piece or b""))
         if part is Part.MAIN:
             if piece:
