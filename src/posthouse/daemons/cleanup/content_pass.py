@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from posthouse.daemons.cleanup.content_rules import ContentRules
 from posthouse.daemons.cleanup.header import HeaderEditor, is_eight_bit
+from posthouse.daemons.cleanup.header_size import cut_header
 from posthouse.daemons.cleanup.origin import Origin
 from posthouse.daemons.cleanup.outcome import WRITE_ERROR, Refusal, RefusedError
 from posthouse.filters.actions import LAST, Action, Verb
@@ -160,7 +161,7 @@ class ContentPass:
         for line in await self._checked(field) if self._checks else (field,):
             text = _NOT_FOLDED.sub(b"\n\t", line.data.rstrip(b"\n")) if line is not field else line.data
             if field.part is not Part.MAIN:
-                self._out.append(text[: self._rules.header_size] + b"\n")
+                self._out.append(cut_header(text, self._rules.header_size) + b"\n")
                 self._note_encoding(field.name, text)
             elif isinstance(line, Prepended):
                 self._inserts.append((self._header_size, text + b"\n"))
