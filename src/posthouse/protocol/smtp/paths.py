@@ -67,7 +67,7 @@ def parse_path(text: str, *, strict: bool = False, allow_null: bool = False) -> 
     tokens = _without_route(addresses[0].children)
     if not _is_one_address(tokens):
         return None
-    return _check(format_internal(tokens), has_local_part=tokens[0].kind != "op")
+    return _check(format_internal(tokens), allows_empty=tokens[0].kind != "op" and not strict)
 
 
 def _is_one_address(tokens: list[Node]) -> bool:
@@ -83,12 +83,12 @@ def _is_one_address(tokens: list[Node]) -> bool:
     return bool(tokens)
 
 
-def _check(internal: str, *, has_local_part: bool) -> str | None:
+def _check(internal: str, *, allows_empty: bool) -> str | None:
     local_part, at, domain = internal.rpartition("@")
     if not at:
         return quote_address(internal) or None
     domain = domain.removesuffix(".")
-    if not (local_part or has_local_part) or not is_valid_domain(domain):
+    if not (local_part or allows_empty) or not is_valid_domain(domain):
         return None
     return quote_address(f"{local_part}@{domain}")
 
