@@ -243,7 +243,7 @@ def deliver(arguments: Arguments) -> int:
             "sendmail: fatal: Recipient addresses must be specified on the command line or via the -t option\n"
         )
         return EX_USAGE
-    message.content = read_content(dot_ends=arguments.dot_ends)
+    message.content = without_from_lines(read_content(dot_ends=arguments.dot_ends))
     if not message.full_name:
         message.full_name = os.environ.get("NAME", "") or login_full_name()
     if arguments.from_headers:
@@ -276,6 +276,18 @@ def read_content(*, dot_ends: bool) -> bytes:
         elif content.endswith(b"\n."):
             content = content[:-1]
     return content
+
+
+def without_from_lines(content: bytes) -> bytes:
+    """Drop the lines that part messages in a mailbox from the beginning of one: "From ", with ">" before it or not."""
+    start = 0
+    while True:
+        word = start
+        while content.startswith(b">", word):
+            word += 1
+        if not content.startswith(b"From ", word):
+            return content[start:] if start else content
+        start = content.find(b"\n", word) + 1 or len(content)
 
 
 def open_standard_descriptors() -> None:

@@ -185,6 +185,23 @@ def test_a_lone_dot_ends_the_message_unless_i_is_given(
         assert run.submitted()[1] == with_i
 
 
+@pytest.mark.parametrize(
+    ("content", "submitted"),
+    [
+        (b"From a@b Sun\nSubject: x\n\nFrom c\n", b"Subject: x\n\nFrom c\n"),
+        (b"From a\n>From b\n>>From c\nSubject: x\n", b"Subject: x\n"),
+        (b"From a", b""),
+        (b"From: a\n\n", b"From: a\n\n"),
+        (b"\nFrom a\n", b"\nFrom a\n"),
+        (b">", b">"),
+    ],
+)
+def test_lines_that_part_messages_in_a_mailbox(run: Case, content: bytes, submitted: bytes) -> None:
+    """Dropped before the header, and nowhere else."""
+    assert run("a@x", content=content) == 0
+    assert run.submitted()[1] == submitted
+
+
 def test_what_is_submitted(run: Case) -> None:
     """The records say it all; a sender that was not said is left to the system."""
     run("-f", "s@b", "-N", "never", "-F", "Full\nName", "a@x", "b@x")

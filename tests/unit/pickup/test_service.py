@@ -152,6 +152,14 @@ def test_everything_that_was_said_reaches_the_queue(case: Callable[..., Case]) -
     assert recipient.notify == NOTIFY_FAILURE | NOTIFY_DELAY
 
 
+def test_text_that_begins_with_a_blank_does_not_continue_our_header(case: Callable[..., Case]) -> None:
+    """It is the body of a message without header."""
+    made = case()
+    made.submit(message(content=b" leading\nSubject: x\n\nbody\n"))
+    [(_envelope, _recipients, content)] = made.queue.messages
+    assert content.endswith(b"\n\n leading\nSubject: x\n\nbody\n")
+
+
 def test_the_null_sender_is_a_sender(case: Callable[..., Case]) -> None:
     """Not one that was not said."""
     made = case()

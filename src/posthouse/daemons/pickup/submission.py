@@ -104,6 +104,8 @@ class LocalSubmission:
             self._transaction.abort()
 
     def _content(self, piece: bytes) -> None:
+        if not self._size and piece.startswith((b" ", b"\t")):
+            piece = b"\n" + piece  # or it would continue our Received:
         self._size += len(piece)
         limit = self._site.size_limit
         if limit and self._size > limit:
