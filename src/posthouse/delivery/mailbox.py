@@ -40,7 +40,7 @@ def trace_headers(sender: str, rcpt: DeliverTo, delivered_to: str) -> bytes:
 def from_line(sender: str) -> bytes:
     """Begin a message in an mbox file, or on a command's standard input."""
     shown = sender.replace(" ", "-") or "MAILER-DAEMON"
-    return f"From {shown} {time.strftime('%a %b %e %H:%M:%S %Y')}\n".encode("utf-8", "surrogateescape")
+    return f"From {shown}  {time.strftime('%a %b %e %H:%M:%S %Y')}\n".encode("utf-8", "surrogateescape")
 
 
 async def deliver_to_mailbox(

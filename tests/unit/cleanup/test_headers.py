@@ -99,7 +99,7 @@ def test_dropped_headers(receiver: MakeReceiver) -> None:
 
 
 def test_added_author_is_the_final_sender(receiver: MakeReceiver) -> None:
-    """From: has the sender as tables leave him; a header for MAILER-DAEMON when there is none."""
+    """From: has the sender as tables leave him."""
     main = {"sender_canonical_maps": "inline:{ {s@b.test = final@c.test} }"}
     assert header_of(receiver, "Date: x\nMessage-Id: <1@x>\n\n", main).endswith("\nFrom: final@c.test\n")
 

@@ -103,7 +103,7 @@ def test_any_other_path_is_an_mbox(loop: FakeLoop, sender: str, shown: bytes) ->
     attempt(FakeUsers(child), "/var/mail/a", delivery(sender))
     [(job, _descriptor)] = child.jobs
     assert isinstance(job, WriteMailbox)
-    assert re.fullmatch(rb"From (\S+) [A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9]{2} [0-9:]{8} [0-9]{4}\n", job.from_line)
+    assert re.fullmatch(rb"From (\S+)  [A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9]{2} [0-9:]{8} [0-9]{4}\n", job.from_line)
     assert job.from_line.split()[1] == shown
     assert (job.size_limit, job.locks, job.strict_owner) == (1000, ["fcntl"], True)
 

@@ -109,7 +109,7 @@ class HeaderEditor:
         if (b"resent-from" if section.resent else b"from") in section.names:
             return ""
         sender = await self._sender(envelope.sender, envelope.overrides)
-        return format_mailbox(envelope.full_name, sender or MAILER_DAEMON)
+        return format_mailbox(envelope.full_name, sender) if sender else MAILER_DAEMON
 
     def _missing(
         self, content: bytes, section: HeaderSection, envelope: Envelope, author: str, *, adds: bool
