@@ -37,10 +37,14 @@ def start(posthouse: Start, sink: SmtpSink) -> Instance:
             "local_recipient_maps": "static:all",
             "virtual_alias_maps": "hash:{directory}/etc/virtual",
             "smtp_host_lookup": "native",
+            "smtp_generic_maps": "proxy:texthash:{directory}/etc/generic",
+            "smtp_header_checks": "regexp:{directory}/etc/checks",
         },
         files={
             "transport": f"discard.test discard:\nrelay.test smtp:[127.0.0.1]:{sink.port}\n",
             "virtual": "one@virtual.test u@discard.test\n",
+            "generic": "u@relay.test mapped@relay.test\n",
+            "checks": "/^Received:/ PREPEND X-Checked: yes\n",
         },
     )
 
@@ -56,12 +60,14 @@ def wait_for(server: Instance, text: str, since: int = 0) -> None:
 @pytest.mark.root
 def test_chrooted_services_work(posthouse: Start) -> None:
     """The root of each process is the queue directory, no capability is left, and mail goes every way."""
-    with SmtpSink() as sink:
+    with SmtpSink(keep=True) as sink:
         server = start(posthouse, sink)
         recipients = ("u@discard.test", "u@relay.test", "a@elsewhere.test")
         smtp_source(Load(len(recipients) * 3, sessions=3, recipients=recipients), server.port)
         for recipient in recipients[:2]:
             wait_for(server, f"to=<{recipient}>")
+        assert "mapped@relay.test" in sink.recipients()
+        assert all(b"\nX-Checked: yes\nReceived:" in message.replace(b"\r", b"") for message in sink.messages())
         seen = {process.name: process.pid for process in server.processes()}
         assert seen.keys() >= {"smtpd", "cleanup", "trivial_rewrite", "smtp", "discard"}
         for name, pid in seen.items():
