@@ -39,6 +39,7 @@ PARAMETERS: Final = (
     REMOTE_HEADER_REWRITE_DOMAIN,
 )
 
+SPELLING: Final = "spelling"  # in a trace: quotes and blanks that are not needed, a bracket that is missing
 # user@host.domain without quotes, routing operators, literal or final dot: nothing to rewrite in it
 STANDARD_FORM: Final = re.compile(
     r'[^\x00-\x20\x7f()<>@,;:\\"\[\].%!]+(?:\.[^\x00-\x20\x7f()<>@,;:\\"\[\].%!]+)*'
@@ -98,6 +99,8 @@ class Rewriter:
         if context not in ("local", "remote"):
             raise ConfigError(f'unknown rewriting context "{context}"; there are local and remote')
         tokens = scan(address, comments=True)
+        if self.trace is not None and tokens[:1] != [AT] and standard_form(tokens) != address:
+            self._tell(SPELLING, tokens)
         self.rewrite_tokens(tokens, self.local if context == "local" else self.remote)
         return standard_form(tokens)
 

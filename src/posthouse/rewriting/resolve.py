@@ -83,6 +83,7 @@ _SIMPLE: Final = re.compile(
 )
 _ROUTING: Final = re.compile(r"[@!%]")
 CLASS_STEP: Final = "address class"  # in a trace; the result is the flag
+NULL_SENDER: Final = "<>"  # in a trace
 FAILURE: Final = Resolved(FAILED, "", "", "")
 
 
@@ -304,13 +305,13 @@ class Resolver:
 
     async def _by_sender(self, hop: Hop, nexthop: str, sender: str, which: _Kind, address_class: int) -> Hop:
         """Let the sender change the transport (of the default class) and the relayhost."""
-        rows = which.rows
+        rows, shown = which.rows, sender or NULL_SENDER
         if which.sender_transports and address_class != CLASS_RELAY:
             text = await which.sender_transports.find(sender)
-            hop = self._told(rows.sender_transports, sender, hop if text is None else _by_table(rows, sender, text))
+            hop = self._told(rows.sender_transports, shown, hop if text is None else _by_table(rows, sender, text))
         if which.sender_relayhosts:
             nexthop = await which.sender_relayhosts.find(sender) or nexthop
-            self._told(rows.sender_relayhosts, sender, Hop(hop.transport, hop.nexthop or nexthop))
+            self._told(rows.sender_relayhosts, shown, Hop(hop.transport, hop.nexthop or nexthop))
         return Hop(hop.transport, hop.nexthop or nexthop)
 
     def _told(self, rule: Parameter[object], subject: str, hop: Hop) -> Hop:

@@ -76,6 +76,7 @@ def test_rewriting_step_by_step(mail: Place) -> None:
         ("user%a.test", "allow_percent_hack", "user@a.test"),
         ("@relay.test:user@a.test", "source route", "user@a.test"),
         ("user@a.test.", "final dot", "user@a.test"),
+        ('"user"@a.test', "spelling", "user@a.test"),
         ("user@host.example.test", "masquerade_domains", "user@example.test"),
     ],
 )
@@ -208,6 +209,19 @@ def test_sender_dependent_relay(mail: Place) -> None:
     assert report["sections"][0]["result"] == "boss@example.test"
     assert steps(report)["sender_dependent_relayhost_maps"]["result"] == "smtp:[127.0.0.9]:26"
     assert report["decision"] == "u@elsewhere.test: goes to 127.0.0.9[127.0.0.9]:26 by smtp"
+
+
+def test_the_null_sender_has_its_own_steps(mail: Place) -> None:
+    """It is looked up like any other, by its name."""
+    tables = {
+        "sender_dependent_relayhost_maps": "inline:{<>=[127.0.0.8]}",
+        "sender_dependent_default_transport_maps": "inline:{<>=smtp:}",
+    }
+    mail.write({**MAIL, **tables}, **FILES)
+    found = steps(mail.json("address", "u@elsewhere.test"))
+    for name, result in zip(tables, ("smtp:[127.0.0.8]", "smtp:"), strict=True):
+        assert (found[name]["argument"], found[name]["result"]) == ("<>", result)
+        assert found[name]["lookups"][-1]["key"] == "<>"
 
 
 def test_a_table_that_fails_defers(mail: Place) -> None:
