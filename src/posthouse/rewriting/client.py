@@ -14,7 +14,8 @@ from posthouse.ipc.rewrite import FAILED, Resolved, ResolveResult
 from posthouse.ipc.stream import Client
 from posthouse.util.errors import TemporaryError
 
-CACHE_SIZE: Final = 20_000  # answers kept; about 10 MB of memory
+CACHE_SIZE: Final = 20_000  # answers kept; about 10 MB of memory, 40 MB where strangers choose the addresses
+MAX_KEPT: Final = 512  # characters of recipient and sender; what is longer is asked each time (RFC 5321 4.5.3.1.3: 256)
 CHECK_S: Final = 1.0  # seconds after which the generation is asked for
 BATCH: Final = 500  # addresses in one request
 
@@ -83,7 +84,7 @@ class RewriteClient:
         return reply.resolved
 
     def _remember(self, key: _Key, answer: Resolved) -> None:
-        if answer.flags & FAILED:
+        if answer.flags & FAILED or len(key[0]) + len(key[1]) > MAX_KEPT:
             return
         if len(self._cache) >= CACHE_SIZE:
             self._cache.clear()

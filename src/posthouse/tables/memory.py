@@ -59,6 +59,10 @@ class RandMap(LocalTable):
         if not self._values:
             raise ConfigError(f'bad syntax: "{self.name}"; need "randmap:{{value...}}"')
 
+    def poll(self) -> None:
+        """Say that it has changed: nobody shall keep an answer, or each key would have one value for good."""
+        self.generation += 1
+
     def _find(self, key: str) -> str | None:
         return secrets.choice(self._values)
 

@@ -4,14 +4,23 @@ Name service modules open files and sockets as they like, so a confined daemon a
 (proxy:unix:passwd.byname). Source: postconf(5), local_recipient_maps.
 """
 
+import time
+from typing import Final
+
 from posthouse.tables.file_table import Origin
 from posthouse.tables.table import LocalTable
 from posthouse.util.accounts import find_group, find_user
 from posthouse.util.errors import ConfigError, TableError
 
+UNSEEN_S: Final = 5.0  # seconds after which what was made of answers is made anew
+
 
 class UnixTable(LocalTable):
     """Base: keys are names, in the case in which they are asked for after folding."""
+
+    def poll(self) -> None:
+        """Take for granted, every few seconds, that something has changed there: the name service does not say."""
+        self.generation = int(time.monotonic() / UNSEEN_S)
 
     def _find(self, key: str) -> str | None:
         if "\0" in key:  # the C functions below would see another name

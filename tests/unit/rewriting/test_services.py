@@ -11,6 +11,8 @@ from posthouse.ipc.rewrite import CLASS_DEFAULT, CLASS_LOCAL, FAILED, Resolved, 
 from posthouse.rewriting import client as client_module
 from posthouse.rewriting.client import RewriteClient
 from posthouse.tables import lmdb
+from posthouse.tables import proxy as proxy_module
+from posthouse.tables import unix as unix_module
 from posthouse.tables.open import Opener
 from posthouse.tables.proxy import ProxyClient
 from posthouse.util.errors import TableError
@@ -84,6 +86,57 @@ async def _pause(system: System) -> None:
     future = system.loop.create_future()
     system.loop.call_later(0.01, future.set_result, None)
     await future
+
+
+@pytest.mark.parametrize("table", ["randmap:{one:, two:}", "proxy:randmap:{one:, two:}", "unix:passwd.byname"])
+def test_answers_of_tables_that_do_not_tell_are_not_kept_for_good(
+    make: Make, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    """A random choice, a database, the name service: the answer is made anew as soon as it may have changed."""
+    monkeypatch.setattr(proxy_module, "UNSEEN_S", 0.001)
+    monkeypatch.setattr(unix_module, "UNSEEN_S", 0.001)
+    monkeypatch.setattr(client_module, "CHECK_S", 0.0)
+    system = make(transport_maps=table, proxy_read_maps="proxy:randmap:{one:, two:}")
+    client = _client(system)
+    system.run(client.resolve("a@far.test"))
+    before = client._generation
+
+    async def until_changed() -> None:
+        while client._generation == before:
+            system.services[1]._next_poll = 0.0  # type: ignore[attr-defined]  # a second has passed
+            await client.resolve("a@far.test")
+            await _pause(system)
+
+    system.run(until_changed())
+    client.close()
+
+
+def test_the_cache_is_bounded(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In number and in size; what is not kept is asked again."""
+    monkeypatch.setattr(client_module, "CACHE_SIZE", 10)
+    system = make()
+    client = _client(system)
+    for number in range(25):
+        system.run(client.resolve(f"u{number}@far.test"))
+        assert len(client._cache) <= 10
+    client.forget()
+    for number in range(3):
+        assert system.run(client.resolve("u" * 512 + f"{number}@far.test")).nexthop == "far.test"
+    assert not client._cache
+    client.close()
+
+
+def test_another_process_makes_the_client_forget(make: Make) -> None:
+    """It may have read another main.cf: nothing that its predecessor said is kept beside its first answer."""
+    system = make()
+    client = _client(system)
+    system.run(client.resolve("a@far.test"))
+    (system.directory / "private/rewrite").unlink()
+    system.start(TRIVIAL_REWRITE, "private/rewrite")
+    system.services[1].retire()
+    system.run(client.resolve("b@far.test"))
+    assert [address for address, _, _ in client._cache] == ["b@far.test"]
+    client.close()
 
 
 def test_a_failure_is_not_remembered(make: Make) -> None:
