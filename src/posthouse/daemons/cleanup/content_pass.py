@@ -8,7 +8,6 @@ Sources: header_checks(5); facts B07.13 to B07.19, B07.26.
 
 import asyncio
 import re
-from time import perf_counter
 from typing import Final, Protocol
 
 from posthouse.daemons.cleanup.content_rules import ContentRules
@@ -34,9 +33,9 @@ from posthouse.protocol.status import split_status
 from posthouse.protocol.text import printable
 from posthouse.util import log
 from posthouse.util.errors import TableError
+from posthouse.util.turns import Turns
 
 PIECE: Final = 16 * 1024  # octets that are parsed at once
-TURN_S: Final = 0.005  # after which the event loop has its turn
 SHOWN: Final = 200  # octets of a line in the log
 DISALLOWED: Final = Action(Verb.REJECT, "5.7.1 disallowed character")
 _MEDIA: Final = "5.6.0"  # RFC 3463 3.7: other or undefined media error
@@ -76,17 +75,16 @@ class ContentPass:
         self._skips = False  # the next body event is the parser's own
         self._out: list[bytes] = []
         self._told: list[tuple[Action, str]] = []
-        self._turn_ends = 0.0
 
     async def feed(self, data: bytes) -> None:
         """Take content. Raises RefusedError, TemporaryError."""
-        self._turn_ends = perf_counter() + TURN_S
+        turns = Turns(asyncio.get_running_loop())
         for start in range(0, len(data), PIECE):
-            await self._piece(data[start : start + PIECE])
+            await self._piece(data[start : start + PIECE], turns)
 
     async def close(self) -> None:
         """Take the end of the content. Raises RefusedError, TemporaryError."""
-        await self._handle(self._parser.close())
+        await self._handle(self._parser.close(), Turns(asyncio.get_running_loop()))
         for problem in _ORDER:
             if problem in self._found:
                 raise RefusedError(Refusal(550, _MEDIA, problem.summary))
@@ -99,30 +97,30 @@ class ContentPass:
 
     # --- content ---------------------------------------------------------------------------------------------------
 
-    async def _piece(self, data: bytes) -> None:
+    async def _piece(self, data: bytes, turns: Turns) -> None:
         rules = self._rules
         if self._checks and rules.rejected is not None:
-            await self._reject_characters(data, rules.rejected)
+            await self._reject_characters(data, rules.rejected, turns)
         if self._checks and rules.stripped:
             data = data.translate(None, rules.stripped)
         if rules.replaces_cr and b"\r" in data:
             data = data.replace(b"\r", b" ")
-        await self._handle(self._parser.feed(data))
+        await self._handle(self._parser.feed(data), turns)
 
-    async def _reject_characters(self, data: bytes, rejected: re.Pattern[bytes]) -> None:
+    async def _reject_characters(self, data: bytes, rejected: re.Pattern[bytes], turns: Turns) -> None:
         found = rejected.search(data)
         start = data.rfind(b"\n", 0, found.start() if found else len(data)) + 1
         line = data[start:] if start else self._line + data[: SHOWN + found.end() if found else len(data)]
         if found is None:
             self._line = line[:SHOWN]
             return
-        await self._handle(self._parser.feed(data[:start]))  # what is before it is looked at first
+        await self._handle(self._parser.feed(data[:start]), turns)  # what is before it is looked at first
         shown = printable(line.partition(b"\n")[0][:SHOWN]).decode()
         self._told.append((DISALLOWED, f"content {shown}"))
         await self._log()
         self._act(DISALLOWED)
 
-    async def _handle(self, events: list[Event]) -> None:
+    async def _handle(self, events: list[Event], turns: Turns) -> None:
         for event in events:
             match event:
                 case BodyLine():
@@ -137,9 +135,7 @@ class ContentPass:
                     await self._problem(event)
                 case _:
                     pass
-            if perf_counter() > self._turn_ends:
-                await _breathe()
-                self._turn_ends = perf_counter() + TURN_S
+            await turns.rest()
 
     def _put(self, data: bytes) -> None:
         if self._skips:
@@ -247,11 +243,3 @@ class ContentPass:
                 pass
         if action.verb in LAST:
             self._checks = False
-
-
-async def _breathe() -> None:
-    """Let the event loop turn once."""
-    loop = asyncio.get_running_loop()
-    turned: asyncio.Future[None] = loop.create_future()
-    loop.call_soon(turned.set_result, None)
-    await turned
