@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from posthouse.daemons.cleanup.header_scan import HeaderScanner
+from posthouse.daemons.cleanup.header_scan import HeaderScanner, HeaderSection
 from posthouse.daemons.cleanup.mailbox import format_mailbox
 from tests.support.receiver import MakeReceiver, talk
 
@@ -75,7 +75,9 @@ def test_addresses_in_headers_are_completed(receiver: MakeReceiver, given: str, 
 
 def test_half_a_line_is_no_part_of_a_header() -> None:
     """A continuation line without line end is left, so that no text is cut off behind its blank."""
-    assert HeaderScanner((), 1000).scan(b"To: a\n\tb").end == len(b"To: a\n")
+    section = HeaderSection()
+    assert not HeaderScanner((), 1000).scan(b"To: a\n\tb", section)
+    assert section.end == len(b"To: a\n")
 
 
 def test_headers_of_strangers_are_left_alone(receiver: MakeReceiver) -> None:

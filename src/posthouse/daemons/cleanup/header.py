@@ -6,10 +6,13 @@ Refused: too many Received headers. Where a header section ends that no empty li
 non_empty_end_of_header_action. Sources: RFC 5322 3.6, facts B07.03 and B07.09 to B07.14.
 """
 
+import asyncio
 import re
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from posthouse.config.parameters import (
@@ -19,7 +22,9 @@ from posthouse.config.parameters import (
 )
 from posthouse.config.settings import Settings
 from posthouse.daemons.cleanup.addresses import AddressMappings
+from posthouse.daemons.cleanup.header_addresses import AddressHeaders
 from posthouse.daemons.cleanup.header_scan import RESENT, Field, HeaderScanner, HeaderSection
+from posthouse.daemons.cleanup.header_size import cut_header
 from posthouse.daemons.cleanup.mailbox import format_mailbox
 from posthouse.daemons.cleanup.outcome import TOO_MANY_HOPS, RefusedError
 from posthouse.daemons.cleanup.parameters import (
@@ -33,11 +38,13 @@ from posthouse.ipc.message import NO_ADDRESS_MAPPINGS, Envelope
 from posthouse.protocol.message.date import format_date
 from posthouse.util import log
 from posthouse.util.clock import local_zone
+from posthouse.util.turns import Turns
 
 _EIGHT_BIT: Final = frozenset({b"8bit", b"binary"})
 _LF: Final = 10
 _PART: Final = re.compile(rb"\ncontent-transfer-encoding:[ \t]*(?:8bit|binary)[ \t]*\n", re.IGNORECASE)
 _NOTICE: Final = b"MIME-Error: message header was not terminated by empty line\n"
+_START: Final = itemgetter(0)
 MAILER_DAEMON: Final = "MAILER-DAEMON"
 
 Sender = Callable[[str, int], Awaitable[str]]  # from envelope sender and overrides
@@ -50,6 +57,44 @@ class Edited:
     content: bytes
     message_id: str
     encoding: str
+
+
+Edit = tuple[int, int, bytes]  # from where to where in the content, and what comes there
+
+
+class _Editing:
+    """The content on its way to what it becomes: edits of one piece after the other. What has none is not copied."""
+
+    __slots__ = ("_content", "_inserts", "_out", "_position")
+
+    def __init__(self, content: bytes, inserts: Sequence[tuple[int, bytes]]) -> None:
+        self._content = content
+        self._inserts = deque(inserts)
+        self._out: list[bytes] = []
+        self._position = 0  # what is before it is in `out`
+
+    def apply(self, edits: list[Edit], end: int) -> None:
+        """Make the edits of the piece that ends at `end`, and the inserts up to there."""
+        inserts = self._inserts
+        before: list[Edit] = []
+        while inserts and inserts[0][0] <= end:
+            position, text = inserts.popleft()
+            before.append((position, position, text))
+        if not edits and not before:
+            return
+        content, position, pieces = self._content, self._position, list[bytes]()
+        for start, stop, new in sorted(before + edits, key=_START):
+            if start >= position:
+                pieces += (content[position:start], new)
+                position = stop
+        self._out.append(b"".join(pieces))
+        self._position = position
+
+    def result(self) -> bytes:
+        """Give all of it."""
+        if not self._out:
+            return self._content
+        return b"".join([*self._out, self._content[self._position :]])
 
 
 class HeaderEditor:
@@ -77,32 +122,45 @@ class HeaderEditor:
 
         inserts: what is put before the headers that begin there, and is not looked at.
         """
-        section = self._scanner.scan(content)
-        if section.received >= self._hop_limit:
-            log.warning(f"{envelope.queue_id}: message rejected: hopcount exceeded")
-            raise RefusedError(TOO_MANY_HOPS)
+        section = HeaderSection()
+        editing = _Editing(content, inserts)
         context = "local" if envelope.client.rewrite_context == "local" else "remote"
-        edits = [(position, position, text) for position, text in inserts]
-        edits += [(field.start, field.end, b"") for field in section.dropped]
         rewriter = self._addresses[context, envelope.overrides & NO_ADDRESS_MAPPINGS]
-        if rewriter is not None:
-            for field in section.addresses:
-                new = await rewriter.rewrite(content, field)
-                if new is not None:
-                    edits.append((field.start, field.end, new))
-        edits += section.blanks
-        edits += [self._cut(content, field) for field in section.oversized]
+        turns = Turns(asyncio.get_running_loop())
+        while True:
+            more = self._scanner.scan(content, section)
+            if section.received >= self._hop_limit:
+                log.warning(f"{envelope.queue_id}: message rejected: hopcount exceeded")
+                raise RefusedError(TOO_MANY_HOPS)
+            editing.apply(await self._edits(content, section, rewriter, turns), section.end)
+            if not more:
+                break
+            section.next_piece()
+            await turns.rest()
         adds = self._always_add or rewriter is not None
         author = await self._author(section, envelope) if adds else ""
         added, message_id = self._missing(content, section, envelope, author, adds=adds)
         if section.end < len(content) and content[section.end] != _LF:
             added += self.separator
-        if added:
-            edits.append((section.end, section.end, added))
+        editing.apply([(section.end, section.end, added)] if added else [], len(content))
         encoding = envelope.encoding
         if encoding != "8bit" and self._detect_encoding and _says_eight_bit(content, section):
             encoding = "8bit"
-        return Edited(_apply(content, edits) if edits else content, message_id, encoding)
+        return Edited(editing.result(), message_id, encoding)
+
+    async def _edits(
+        self, content: bytes, section: HeaderSection, rewriter: AddressHeaders | None, turns: Turns
+    ) -> list[Edit]:
+        """Say what is to become of the headers of one piece; of two edits of one header the first counts."""
+        edits: list[Edit] = [(field.start, field.end, b"") for field in section.dropped]
+        if rewriter is not None:
+            for field in section.addresses:
+                new = await rewriter.rewrite(content, field, turns)
+                if new is not None:
+                    edits.append((field.start, field.end, self._cut(new)))
+        edits += section.blanks
+        edits += [(field.start, field.end, self._cut(content[field.start : field.end])) for field in section.oversized]
+        return edits
 
     async def _author(self, section: HeaderSection, envelope: Envelope) -> str:
         """Give what the missing From: or Resent-From: says; "" when it is there."""
@@ -140,8 +198,11 @@ class HeaderEditor:
         )
         return "".join(lines).encode("utf-8", "surrogateescape"), "" if message_id == "<>" else message_id
 
-    def _cut(self, content: bytes, field: Field) -> tuple[int, int, bytes]:
-        return field.start, field.end, content[field.start : field.start + self._size_limit].rstrip(b"\n") + b"\n"
+    def _cut(self, field: bytes) -> bytes:
+        """Keep a header within its limit; with its last line end."""
+        if len(field) <= self._size_limit:
+            return field
+        return cut_header(field.rstrip(b"\n"), self._size_limit) + b"\n"
 
 
 _RECIPIENT_HEADERS: Final = frozenset({b"to", b"cc", b"resent-to", b"resent-cc"})  # that others see
@@ -166,17 +227,3 @@ def _says_eight_bit(content: bytes, section: HeaderSection) -> bool:
 
 def _value(content: bytes, field: Field) -> bytes:
     return b" ".join(content[field.value : field.end].split())
-
-
-def _apply(content: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
-    """Replace parts of the content; of two edits of one header the first in the list counts."""
-    edits.sort(key=lambda edit: edit[0])
-    pieces: list[bytes] = []
-    position = 0
-    for start, end, new in edits:
-        if start < position:
-            continue
-        pieces += (content[position:start], new)
-        position = end
-    pieces.append(content[position:])
-    return b"".join(pieces)

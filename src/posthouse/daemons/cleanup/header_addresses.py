@@ -13,6 +13,7 @@ from posthouse.daemons.cleanup.header_scan import ROLES, Field, Role
 from posthouse.protocol.address import quote_address
 from posthouse.protocol.message.folding import fold
 from posthouse.protocol.message.tokens import Node, format_external, format_internal, parse_address_list
+from posthouse.util.turns import Turns
 
 # An address that rewriting to standard form cannot change: no % or ! in the local part, a dot in the domain, none at
 # its end. No header makes it slow: quantifiers are possessive, of groups atomic. (A possessive group gives back too
@@ -43,19 +44,22 @@ class AddressHeaders:
         self._has_tables = has_tables
         self._token_limit = token_limit
 
-    async def rewrite(self, content: bytes, found: Field) -> bytes | None:
+    async def rewrite(self, content: bytes, found: Field, turns: Turns) -> bytes | None:
         """Give the header as it must be now, or None when it stays as it is."""
         if not self._has_tables and _COMPLETE.fullmatch(content, found.value, found.end) is not None:
             return None
+        await turns.rest()
         text = content[found.value : found.end].rstrip(b"\n").decode("utf-8", "surrogateescape")
         nodes = parse_address_list(text, self._token_limit)
         mapping = self._senders if ROLES[found.name] is Role.SENDER else self._recipients
         changed = False
         for node in nodes:
-            if node.kind == "address" and await _map_address(node, mapping):
-                changed = True
+            if node.kind == "address":
+                await turns.rest()
+                changed |= await _map_address(node, mapping)
         if not changed:
             return None
+        await turns.rest()
         name = content[found.start : found.value].rstrip(b": \t") + b":"
         pieces = format_external(nodes, fold=True).encode("utf-8", "surrogateescape").split(b"\n")
         return fold(name + b" ", pieces) + b"\n"

@@ -1,4 +1,4 @@
-"""scan_header: find in a message's header section what cleanup(8) must look at. One pass, no copy, no line objects.
+"""HeaderScanner: find in a message's header section what cleanup(8) must look at. One pass, no copy, no line objects.
 
 The header section is a run of "name: value" lines with their continuation lines; it ends at the first line that is
 neither, whether or not that line is empty (facts B07.13). Knows the names; decides nothing.
@@ -9,9 +9,13 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
-# field-name = 1*ftext (RFC 5322 2.2), blanks before the colon as RFC 822 had them; a value with its continuation lines.
-# An atomic group, not a possessive one: before Python 3.11.5 that takes half of a line without line end.
-_FIELD: Final = re.compile(rb"([!-9;-~]++)[ \t]*+:[^\n]*+\n(?>(?:[ \t][^\n]*+\n)*)")
+# field-name = 1*ftext (RFC 5322 2.2), blanks before the colon as RFC 822 had them; only the first line. No expression
+# takes the others: a repeated group takes memory for each repetition, and a possessive one is wrong before Python
+# 3.11.5 (it takes half of a line without line end).
+_FIELD: Final = re.compile(rb"([!-9;-~]++)[ \t]*+:[^\n]*+\n")
+_UNFOLDED: Final = re.compile(rb"\n(?![ \t])")
+_BLANKS: Final = (b" ", b"\t")
+PIECE: Final = 16 * 1024  # octets of headers that are looked at in one go
 
 
 class Role(Enum):
@@ -67,7 +71,10 @@ class Field:
 
 @dataclass(slots=True)
 class HeaderSection:
-    """What was found. `end` is where the section ends: at the empty line, if there is one."""
+    """What was found so far: in all of the section, and (the lists) in its last piece.
+
+    `end` is where the section ends: at the empty line, if there is one.
+    """
 
     end: int = 0
     received: int = 0
@@ -80,6 +87,10 @@ class HeaderSection:
     encoding: Field | None = None
     resent: bool = False
 
+    def next_piece(self) -> None:
+        """Forget what is in the lists."""
+        self.addresses, self.dropped, self.blanks, self.oversized = [], [], [], []
+
 
 class HeaderScanner:
     """Scans by the settings of one process."""
@@ -89,13 +100,15 @@ class HeaderScanner:
         self._size_limit = size_limit
         self._roles = {**dict.fromkeys(self._drop, Role.OTHER), **ROLES}
 
-    def scan(self, content: bytes) -> HeaderSection:
-        """Look at every header once."""
-        section = HeaderSection()
+    def scan(self, content: bytes, section: HeaderSection) -> bool:
+        """Look at the headers of the next piece, each of them once; False: there are no more."""
         roles, limit, match_field = self._roles, self._size_limit, _FIELD.match
-        position = 0
+        position = section.end
+        stop = position + PIECE
         while (match := match_field(content, position)) is not None:
             end, name_end = match.end(), match.end(1)
+            if content.startswith(_BLANKS, end):
+                end = _end_of_folds(content, end)
             name = match[1].lower()
             if content[name_end] != 58:  # blanks before the colon: RFC 822 had them, RFC 5322 4.5 makes them obsolete
                 section.blanks.append((name_end, content.index(b":", name_end), b""))
@@ -107,8 +120,11 @@ class HeaderScanner:
             if end - position > limit:
                 section.oversized.append(Field(name, position, end, 0))
             position = end
+            if position >= stop:
+                section.end = position
+                return True
         section.end = position
-        return section
+        return False
 
     def _note(self, section: HeaderSection, role: Role, found: Field) -> None:
         name = found.name
@@ -125,9 +141,28 @@ class HeaderScanner:
             section.encoding = found
 
 
-def is_complete(content: bytes) -> bool:
-    """Whether the header section ends within these bytes, so that more content cannot change it."""
-    position = 0
-    while (match := _FIELD.match(content, position)) is not None:
-        position = match.end()
-    return content.find(b"\n", position) >= 0  # a last line without line end may be a header or go on with one yet
+class HeaderEnd:
+    """Looks for the end of a header section in content that still grows; no header is gone over twice."""
+
+    __slots__ = ("position",)
+
+    def __init__(self) -> None:
+        self.position = 0  # what is before it are whole lines of the section
+
+    def is_in(self, content: bytes) -> bool:
+        """Whether the section ends within these bytes, so that more content cannot change it."""
+        position = self.position
+        if position and content.startswith(_BLANKS, position):
+            position = _end_of_folds(content, position)
+        while (match := _FIELD.match(content, position)) is not None:
+            position = match.end()
+            if content.startswith(_BLANKS, position):
+                position = _end_of_folds(content, position)
+        self.position = position
+        return content.find(b"\n", position) >= 0  # a last line without line end may be a header or go on with one yet
+
+
+def _end_of_folds(content: bytes, start: int) -> int:
+    """Find where the continuation lines end that begin at `start`; a last line without line end is none."""
+    found = _UNFOLDED.search(content, start)
+    return found.end() if found is not None else max(content.rfind(b"\n", start) + 1, start)

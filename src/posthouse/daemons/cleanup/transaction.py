@@ -11,7 +11,7 @@ import os
 from typing import Final
 
 from posthouse.daemons.cleanup.content_pass import ContentPass
-from posthouse.daemons.cleanup.header_scan import is_complete
+from posthouse.daemons.cleanup.header_scan import HeaderEnd
 from posthouse.daemons.cleanup.outcome import QUEUE_FULL, TOO_BIG, WRITE_ERROR, Refusal
 from posthouse.daemons.cleanup.queue_client import Spool
 from posthouse.ipc.cleanup import Amend
@@ -29,6 +29,7 @@ class Transaction:
     __slots__ = (
         "_check_at",
         "_given",
+        "_header_end",
         "_last",
         "_more",
         "_pieces",
@@ -65,6 +66,7 @@ class Transaction:
         self._size_limit = size_limit
         self._replace_cr = replace_cr
         self._check_at = SPOOL_FROM
+        self._header_end = HeaderEnd()
         self._last = b"\n"
 
     def add(self, data: bytes) -> bool:
@@ -87,9 +89,13 @@ class Transaction:
         self._pieces.append(data)
         if self.size <= self._check_at or self.spooling is not None:
             return False
-        self._check_at *= 2  # a header section of this size is rare: look again when twice as much is there
-        self._pieces = [b"".join(self._pieces)]
-        return is_complete(self._pieces[0])
+        content = b"".join(self._pieces)
+        self._pieces = [content]
+        if self._header_end.is_in(content):
+            return True
+        # Not too often, since all is copied, nor too seldom: headers are many. A line without end is gone over again.
+        self._check_at = self.size + max(SPOOL_FROM, self.size // 32, len(content) - self._header_end.position)
+        return False
 
     def _gather(self, data: bytes) -> bool:
         self._pieces.append(data)
