@@ -138,6 +138,11 @@ CASES: Final = {
         + MULTIPART
         + "\n--b\nContent-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\nw=F6rld\n--b--\n",
     ),
+    "rewritten-header-size": Case(
+        HEAD + "To: a, b, c, d, e\n\n",
+        {"header_size_limit": "75"},
+        queued=HEAD + "To: a@example.test, b@example.test, c@example.test, d@example.test,\n\n",
+    ),
     "token-limit": Case(
         HEAD + "To: a, b, c, d\n\n",
         {"header_address_token_limit": "3"},

@@ -157,7 +157,7 @@ class HeaderEditor:
             for field in section.addresses:
                 new = await rewriter.rewrite(content, field, turns)
                 if new is not None:
-                    edits.append((field.start, field.end, self._cut(new)))
+                    edits.append((field.start, field.end, self._cut_rewritten(new)))
         edits += section.blanks
         edits += [(field.start, field.end, self._cut(content[field.start : field.end])) for field in section.oversized]
         return edits
@@ -203,6 +203,12 @@ class HeaderEditor:
         if len(field) <= self._size_limit:
             return field
         return cut_header(field.rstrip(b"\n"), self._size_limit) + b"\n"
+
+    def _cut_rewritten(self, field: bytes) -> bytes:
+        """The same; the tabs of its lines do not count, as with Postfix."""
+        if len(field) <= self._size_limit:
+            return field
+        return self._cut(field.replace(b"\n\t", b"\n")).rstrip(b"\n").replace(b"\n", b"\n\t") + b"\n"
 
 
 _RECIPIENT_HEADERS: Final = frozenset({b"to", b"cc", b"resent-to", b"resent-cc"})  # that others see
