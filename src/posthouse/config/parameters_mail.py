@@ -122,6 +122,12 @@ PARENT_DOMAIN_MATCHES_SUBDOMAINS: Final = NameList(
 PROPAGATE_UNMATCHED_EXTENSIONS: Final = NameList(
     "propagate_unmatched_extensions", "canonical, virtual", doc="The tables whose result gets the extension of the key."
 )
+ENABLE_ORIGINAL_RECIPIENT: Final = Boolean(
+    "enable_original_recipient",
+    "yes",
+    doc="Add X-Original-To with the recipient as it was before aliases changed it; recipients that differ in that only "
+    "get a copy each.",
+)
 SWAP_BANGPATH: Final = Boolean("swap_bangpath", "yes", doc="Rewrite host!user, as UUCP had it, as user@host.")
 APPEND_AT_MYORIGIN: Final = Boolean(
     "append_at_myorigin", "yes", doc="Rewrite an address without a domain, user, as user@$myorigin."
@@ -239,6 +245,7 @@ MAIL_PARAMETERS: Final = (
     LOCAL_RECIPIENT_MAPS,
     PARENT_DOMAIN_MATCHES_SUBDOMAINS,
     PROPAGATE_UNMATCHED_EXTENSIONS,
+    ENABLE_ORIGINAL_RECIPIENT,
     SWAP_BANGPATH,
     APPEND_AT_MYORIGIN,
     APPEND_DOT_MYDOMAIN,

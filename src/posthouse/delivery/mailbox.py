@@ -27,12 +27,13 @@ class MailboxRules:
     size_limit: int  # of an mbox file; 0: none
     locks: list[str]
     strict_owner: bool = True
+    says_original: bool = True  # X-Original-To
     patience: tuple[int, float, float] = (20, 1.0, 500.0)  # with a lock: tries, seconds between, age of a stale one
 
 
-def trace_headers(sender: str, rcpt: DeliverTo, delivered_to: str) -> bytes:
-    """The lines that final delivery puts before a message."""
-    original = f"X-Original-To: {rcpt.original}\n" if rcpt.original else f"X-Original-To: {rcpt.address}\n"
+def trace_headers(sender: str, rcpt: DeliverTo, delivered_to: str, *, says_original: bool) -> bytes:
+    """The lines that final delivery puts before a message. says_original: enable_original_recipient."""
+    original = f"X-Original-To: {rcpt.original or rcpt.address}\n" if says_original else ""
     text = f"Return-Path: <{sender}>\n{original}Delivered-To: {delivered_to}\n"
     return text.encode("utf-8", "surrogateescape")
 
@@ -47,7 +48,7 @@ async def deliver_to_mailbox(
     users: Users, delivery: Delivery, rcpt: DeliverTo, path: str, identity: Identity, rules: MailboxRules
 ) -> RecipientResult:
     """Write the message into a mailbox as its owner; the result for the recipient. Never raises."""
-    head = trace_headers(delivery.request.envelope.sender, rcpt, rcpt.address)
+    head = trace_headers(delivery.request.envelope.sender, rcpt, rcpt.address, says_original=rules.says_original)
     try:
         child = users.child(JobKind.MAILBOX, identity)
         finished = await child.ask(_job(child, delivery, path, head, rules), delivery.descriptor)

@@ -93,6 +93,15 @@ def test_doubles_are_found_within_the_limit(receiver: MakeReceiver, limit: str, 
     assert [each.address for each in system.queue.messages[0][1]].count("e@x.test") == copies
 
 
+@pytest.mark.parametrize(("enabled", "count"), [("yes", 2), ("no", 1)])
+def test_recipients_that_differ_in_their_origin(receiver: MakeReceiver, enabled: str, count: int) -> None:
+    """enable_original_recipient = no makes them doubles; the original is kept for the log and notices all the same."""
+    system = receiver({**ALIASES, "enable_original_recipient": enabled})
+    hand(system, LOCAL, [Recipient("one@x.test"), Recipient("c@x.test")])
+    to = system.queue.messages[0][1]
+    assert [(each.address, each.original) for each in to] == [("c@x.test", "one@x.test"), ("c@x.test", "")][:count]
+
+
 def test_origins_say_what_is_left_out() -> None:
     """The words of main.cf become the bits of envelopes."""
     plain = Settings.from_mapping({"content_filter": "scan:x", "smtputf8_enable": "yes"})

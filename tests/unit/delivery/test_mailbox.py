@@ -153,7 +153,10 @@ def test_a_child_that_dies_defers(loop: FakeLoop) -> None:
 
 
 def test_trace_headers() -> None:
-    """Without an original recipient it is the recipient himself."""
-    assert trace_headers("", DeliverTo(1, "a@x"), "A@x") == (
+    """Without an original recipient it is the recipient himself; enable_original_recipient = no says nothing of it."""
+    assert trace_headers("", DeliverTo(1, "a@x"), "A@x", says_original=True) == (
         b"Return-Path: <>\nX-Original-To: a@x\nDelivered-To: A@x\n"
     )
+    original = DeliverTo(1, "a@x", "o@x")
+    assert b"\nX-Original-To: o@x\n" in trace_headers("", original, "A@x", says_original=True)
+    assert trace_headers("", original, "A@x", says_original=False) == b"Return-Path: <>\nDelivered-To: A@x\n"

@@ -6,7 +6,7 @@ NOTIFY).
 """
 
 from posthouse.config.parameter import Parameter, Tables
-from posthouse.config.parameters import PROPAGATE_UNMATCHED_EXTENSIONS, VIRTUAL_ALIAS_MAPS
+from posthouse.config.parameters import ENABLE_ORIGINAL_RECIPIENT, PROPAGATE_UNMATCHED_EXTENSIONS, VIRTUAL_ALIAS_MAPS
 from posthouse.config.settings import Settings
 from posthouse.daemons.cleanup.addresses import ENVELOPE_RECIPIENT, ENVELOPE_SENDER, AddressMappings
 from posthouse.daemons.cleanup.header_addresses import Mapping
@@ -14,7 +14,6 @@ from posthouse.daemons.cleanup.outcome import NO_RECIPIENTS, RefusedError
 from posthouse.daemons.cleanup.parameters import (
     ALWAYS_BCC,
     DUPLICATE_FILTER_LIMIT,
-    ENABLE_ORIGINAL_RECIPIENT,
     RECIPIENT_BCC_MAPS,
     SENDER_BCC_MAPS,
 )
@@ -68,7 +67,7 @@ class EnvelopeEditor:
         self._always_bcc = settings[ALWAYS_BCC]
         self._sender_bcc = open_maps(settings[SENDER_BCC_MAPS], opener)
         self._recipient_bcc = open_maps(settings[RECIPIENT_BCC_MAPS], opener)
-        self._keeps_original = settings[ENABLE_ORIGINAL_RECIPIENT]
+        self._original_counts = settings[ENABLE_ORIGINAL_RECIPIENT]
         self._duplicate_limit = settings[DUPLICATE_FILTER_LIMIT]
         self._own_daemon = f"{MAILER_DAEMON}@{rewriter.local.origin}".lower()
 
@@ -88,7 +87,7 @@ class EnvelopeEditor:
 
         Raises RefusedError, TemporaryError (and so ExpansionError).
         """
-        final = _Recipients(self._duplicate_limit, keeps_original=self._keeps_original)
+        final = _Recipients(self._duplicate_limit, original_counts=self._original_counts)
         maps = not envelope.overrides & NO_ADDRESS_MAPPINGS
         copies = not (envelope.internal or envelope.overrides & NO_COPIES)
         mapping = self._recipient if maps else self._standard_form
@@ -169,18 +168,16 @@ def header_is_utf8(content: bytes) -> bool:
 class _Recipients:
     """Collects recipients and drops doubles, as far as the limit lets it remember."""
 
-    def __init__(self, limit: int, *, keeps_original: bool) -> None:
+    def __init__(self, limit: int, *, original_counts: bool) -> None:
         self.list: list[Recipient] = []
         self.expanded: list[Recipient] = []  # aliases whose sender wants to hear of success
         self._limit = limit  # 0: none
-        self._keeps_original = keeps_original
+        self._original_counts = original_counts  # two that differ in that only are no doubles
         self._seen: set[tuple[str, str, str, int]] = set()
 
     def add(self, given: Recipient, address: str, notify: int) -> None:
         original = given.original or given.address
-        if not self._keeps_original:
-            original = ""
-        key = (address.lower(), original.lower(), given.dsn_orcpt, notify)
+        key = (address.lower(), original.lower() if self._original_counts else "", given.dsn_orcpt, notify)
         if key in self._seen:
             return
         if not self._limit or len(self._seen) < self._limit:
@@ -193,5 +190,5 @@ class _Recipients:
     def redirect(self, address: str) -> None:
         """Leave one recipient, and send to this address what was meant for all."""
         first = self.list[0]
-        original = (first.original or first.address) if self._keeps_original else ""
+        original = first.original or first.address
         self.list = [Recipient(address, original if original != address else "", first.dsn_orcpt, first.notify)]

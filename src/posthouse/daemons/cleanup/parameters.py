@@ -7,6 +7,7 @@ from posthouse.config.parameters import (
     BODY_CHECKS_SIZE_LIMIT,
     CANONICAL_CLASSES,
     CANONICAL_MAPS,
+    ENABLE_ORIGINAL_RECIPIENT,
     HEADER_SIZE_LIMIT,
     IN_FLOW_DELAY,
     LINE_LENGTH_LIMIT,
@@ -40,9 +41,6 @@ RECIPIENT_BCC_MAPS: Final = Tables(
 )
 DUPLICATE_FILTER_LIMIT: Final = Integer(
     "duplicate_filter_limit", "1000", doc="How many recipients are remembered to find duplicates; 0: all.", minimum=0
-)
-ENABLE_ORIGINAL_RECIPIENT: Final = Boolean(
-    "enable_original_recipient", "yes", doc="Keep the recipient as it was before aliases changed it."
 )
 HOPCOUNT_LIMIT: Final = Integer(
     "hopcount_limit", "50", doc="A message with this many Received headers goes in circles and is refused.", minimum=1

@@ -12,6 +12,7 @@ from typing import Final
 from posthouse.config.parameters import (
     COMMAND_TIME_LIMIT,
     DEFAULT_PRIVS,
+    ENABLE_ORIGINAL_RECIPIENT,
     MAIL_SPOOL_DIRECTORY,
     MAILBOX_SIZE_LIMIT,
     MYDESTINATION,
@@ -108,6 +109,7 @@ class LocalAgent:
             size_limit=settings[MAILBOX_SIZE_LIMIT],
             locks=list(settings[parameters.MAILBOX_DELIVERY_LOCK]),
             patience=lock_patience(settings),
+            says_original=settings[ENABLE_ORIGINAL_RECIPIENT],
             strict_owner=settings[parameters.STRICT_MAILBOX_OWNERSHIP],
         )
 
@@ -328,12 +330,13 @@ class LocalAgent:
         except RefusedIdentityError as error:
             return RecipientResult(rcpt.rcpt_id, DEFERRED, "4.2.0", str(error), RELAY)
         envelope = delivery.request.envelope
+        head = trace_headers(envelope.sender, rcpt, rcpt.address, says_original=self._rules.says_original)
         job = RunCommand(
             child.next_id(),
             command,
             "/",
             command_environment(envelope, rcpt, self._person(rcpt.address), owner),
-            from_line(envelope.sender) + trace_headers(envelope.sender, rcpt, rcpt.address),
+            from_line(envelope.sender) + head,
             b"" if delivery.descriptor >= 0 else delivery.content(),
             delivery.descriptor >= 0,
             self._time_limit_s,

@@ -6,7 +6,6 @@
 from collections.abc import Sequence
 
 from posthouse.delivery.agent import Delivery
-from posthouse.delivery.mailbox import trace_headers
 from posthouse.ipc.cleanup import CleanupClient, Done
 from posthouse.ipc.delivery import DeliverTo
 from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, Envelope, Recipient, RecipientResult
@@ -36,13 +35,13 @@ async def forward(
             dsn_envid=old.dsn_envid,
             client=old.client,
         )
-        transaction = cleanup.begin(
-            origin.mark(envelope), [Recipient(address, notify=rcpt.notify) for address in addresses]
-        )
+        original = rcpt.original or rcpt.address
+        recipients = [Recipient(address, original, notify=rcpt.notify) for address in addresses]
+        transaction = cleanup.begin(origin.mark(envelope), recipients)
     except TemporaryError as error:
         return RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.0", str(error), "local")
-    head = trace_headers(sender, rcpt, rcpt.address)
-    transaction.content(head[head.index(b"\n") + 1 :] + delivery.content())  # Return-Path is for final delivery only
+    delivered_to = f"Delivered-To: {rcpt.address}\n".encode("utf-8", "surrogateescape")
+    transaction.content(delivered_to + delivery.content())
     return _result(rcpt, await transaction.end(), queue_id)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from posthouse.config.parameters import MYHOSTNAME, RECIPIENT_DELIMITER
+from posthouse.config.parameters import ENABLE_ORIGINAL_RECIPIENT, MYHOSTNAME, RECIPIENT_DELIMITER
 from posthouse.config.parameters_lock import lock_patience
 from posthouse.config.settings import Settings
 from posthouse.daemons.virtual import parameters
@@ -58,6 +58,7 @@ class VirtualAgent:
             size_limit=settings[parameters.VIRTUAL_MAILBOX_LIMIT],
             locks=list(settings[parameters.VIRTUAL_MAILBOX_LOCK]),
             patience=lock_patience(settings),
+            says_original=settings[ENABLE_ORIGINAL_RECIPIENT],
         )
 
     def deliver(self, delivery: Delivery) -> None:

@@ -4,6 +4,7 @@ from typing import Final
 
 from posthouse.config.parameter import Integer, NameList, Size, String, Tables
 from posthouse.config.parameters import (
+    ENABLE_ORIGINAL_RECIPIENT,
     IPC_TIMEOUT,
     MYHOSTNAME,
     PROXYMAP_SERVICE_NAME,
@@ -32,6 +33,7 @@ VIRTUAL_MAILBOX_LOCK: Final = NameList(
 PARAMETERS: Final = (
     *LOCK_PARAMETERS,
     IPC_TIMEOUT,
+    ENABLE_ORIGINAL_RECIPIENT,
     MYHOSTNAME,
     PROXYMAP_SERVICE_NAME,
     RECIPIENT_DELIMITER,
