@@ -144,7 +144,9 @@ def sent(system: Receiver, tail: bytes) -> Done | None:
         for piece in large(3_000_000):
             transaction.content(piece)
         transaction.content(tail)
-        done = await transaction.end() if tail else transaction.abort()
+        if not tail:
+            transaction.abort()
+        done = await transaction.end() if tail else None
         client.close()
         return done
 
