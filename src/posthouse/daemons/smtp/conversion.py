@@ -17,6 +17,7 @@ from posthouse.util import log
 from posthouse.util.turns import Turns
 
 SHOWN: Final = 60  # characters of a line in the log: fewer than cleanup(8) shows, as with Postfix
+_LINES: Final = 16  # between two looks at the clock
 _LABELS: Final = (b"8bit", b"binary")  # only parts that say so are converted
 
 
@@ -35,6 +36,8 @@ class Conversion:
 
     def __init__(self, rules: ContentRules, turns: Turns, queue_id: str, *, downgrade: bool) -> None:
         self.turns = turns
+        self.by_lines = rules.body_lines > 0
+        self._lines = 0
         self._checks = rules.checks
         self._generic = rules.generic
         self._downgrade = downgrade
@@ -64,8 +67,11 @@ class Conversion:
         """Write what becomes of a header, or of a line (or piece of one) that checks look at."""
         lines: tuple[Line | Prepended, ...] = (line,)
         if self._checks is not None:
-            await self.turns.rest()
-            lines = (await self._checks.check(line, self._report)).lines
+            self._lines += 1
+            if not self._lines % _LINES:
+                await self.turns.rest()
+            if line.data:
+                lines = (await self._checks.check(line, self._report)).lines
         for one in lines:
             data = one.data
             if isinstance(one, HeaderField) and one.part is Part.MAIN and self._generic is not None:

@@ -15,6 +15,7 @@ from posthouse.util import eager, log
 
 CHUNK: Final = 256 * 1024  # bytes of content read and sent at once
 CONVERTED_CHUNK: Final = 32 * 1024  # where a piece is work
+LINES_CHUNK: Final = 4 * 1024  # where each line is
 
 Read = Callable[[int, int], bytes]  # at most so many bytes of the content, from an offset on
 
@@ -94,6 +95,7 @@ class Converted:
         self._read = read
         self._offset = 0
         self._conversion = conversion
+        self._size = LINES_CHUNK if conversion.by_lines else CONVERTED_CHUNK
         self._shaper = shaper
         self._ready = ready
         self._waiting: eager.Running[Piece] | None = None
@@ -122,7 +124,7 @@ class Converted:
         wire = b""
         while not wire:
             await self._conversion.turns.rest()
-            data = self._read(self._offset, CONVERTED_CHUNK)
+            data = self._read(self._offset, self._size)
             self._offset += len(data)
             if not data:
                 return Piece(self._shaper.feed(await self._conversion.finish()) + self._shaper.finish(), last=True)

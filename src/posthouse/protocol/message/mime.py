@@ -44,7 +44,7 @@ from posthouse.protocol.message.mime_header import (
     parse_content_type,
     parse_encoding,
 )
-from posthouse.protocol.message.quoted_printable import LineEncoder
+from posthouse.protocol.message.quoted_printable import LineEncoder, encode_lines
 
 SHOWN: Final = 100  # octets of text with a problem
 ALL_LINES: Final = sys.maxsize  # for body_lines
@@ -306,11 +306,12 @@ class MimeParser:
         """Read a body up to the next header block or the end of the data; give the position."""
         usable = self._usable(data, position)
         while position < usable and self._part is None:
-            if self._offset < self._body_lines or self._converts:
+            if self._offset < self._body_lines:
                 end = self._piece_end(data, position)
             else:
                 mark = self._find_mark(data, position, usable)
-                self._put_chunk(data, position, mark)
+                if position < mark:
+                    (self._put_converted if self._converts else self._put_chunk)(data[position:mark])
                 position = mark
                 if position == usable:
                     break
@@ -349,11 +350,25 @@ class MimeParser:
             self._events.append(BodyChunk(piece + b"\n" if complete else piece))
         self._offset += len(piece) + 1
 
-    def _put_chunk(self, data: bytes, start: int, end: int) -> None:
+    def _put_converted(self, chunk: bytes) -> None:
+        """Give whole lines and pieces, converted."""
+        start = chunk.find(b"\n") + 1 if self._continues else 0
+        end = chunk.rfind(b"\n") + 1
+        out: list[bytes] = []
+        if start:
+            out += [line + b"\n" for line in self._encoder.encode(chunk[: start - 1], complete=True)]
+        if start < end:
+            out.append(encode_lines(chunk[start:end]))
+        if end < len(chunk):
+            out += [line + b"\n" for line in self._encoder.encode(chunk[end:], complete=False)]
+        self._continues = end < len(chunk)
+        self._offset += len(chunk)
+        if out:
+            self._events.append(BodyChunk(b"".join(out)))
+
+    def _put_chunk(self, chunk: bytes) -> None:
         """Give whole lines and pieces as they are."""
-        if start == end:
-            return
-        chunk = data[start:end]
+        size = len(chunk)
         if self._encoding in _SEVEN_BIT_DOMAIN and not chunk.isascii() and Problem.EIGHT_BIT_BODY not in self.problems:
             at, length = self._eight_bit_piece(chunk)
             if at:
@@ -361,7 +376,7 @@ class MimeParser:
             self._found(Problem.EIGHT_BIT_BODY, chunk[at : at + length])
             chunk = chunk[at:]
         self._continues = chunk[-1] != _LF
-        self._offset += end - start
+        self._offset += size
         self._events.append(BodyChunk(chunk))
 
     def _eight_bit_piece(self, chunk: bytes) -> tuple[int, int]:

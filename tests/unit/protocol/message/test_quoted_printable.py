@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthouse.protocol.message.quoted_printable import LineEncoder
+from posthouse.protocol.message.quoted_printable import LineEncoder, encode_lines
 
 LINE_LIMIT = 76  # octets; RFC 2045 6.7 (5)
 LINES = st.binary(max_size=300).map(lambda line: line.replace(b"\n", b""))
@@ -28,6 +28,13 @@ def test_pieces_make_no_difference(line: bytes, cuts: list[int]) -> None:
     for start, end in zip(places, [*places[1:], len(line)], strict=True):
         lines += encoder.encode(line[start:end], complete=end == len(line) and start == places[-1])
     assert lines == LineEncoder().encode(line, complete=True)
+
+
+@given(st.lists(st.one_of(LINES, st.text("a= \t\xe4", max_size=160).map(lambda text: text.encode("latin-1")))))
+def test_lines_together_are_encoded_as_one_after_the_other(lines: list[bytes]) -> None:
+    """A whole buffer gives the same octets."""
+    encoded = [part for line in lines for part in LineEncoder().encode(line, complete=True)]
+    assert encode_lines(b"".join(line + b"\n" for line in lines)) == b"".join(part + b"\n" for part in encoded)
 
 
 @pytest.mark.parametrize(
