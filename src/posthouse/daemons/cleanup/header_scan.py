@@ -101,7 +101,7 @@ class HeaderScanner:
         self._roles = {**dict.fromkeys(self._drop, Role.OTHER), **ROLES}
 
     def scan(self, content: bytes, section: HeaderSection) -> bool:
-        """Look at the headers of the next piece, each of them once; False: there are no more."""
+        """Look at the headers of the next piece, each of them once; False: there are no more, else there may be."""
         roles, limit, match_field = self._roles, self._size_limit, _FIELD.match
         position = section.end
         stop = position + PIECE
