@@ -5,7 +5,7 @@ import random
 import re
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from hypothesis import HealthCheck, given, settings
@@ -22,6 +22,13 @@ from tests.support.receiver import MakeReceiver, Receiver
 
 STRANGER: Final = Envelope("q", "s@b.test", 0.0, client=ClientInfo("c", "192.0.2.1", rewrite_context="remote"))
 ALL: Final = {"header_checks": "static:DUNNO", "body_checks": "static:OK", "message_reject_characters": r"\001"}
+SMALL: Final = {"body_checks_size_limit": "30", "mime_nesting_limit": "1000", "line_length_limit": "512"}
+CHANGES: Final = {
+    "header_checks": "regexp:{ {/^x-a/ PREPEND X-P: 1} {/^From/ IGNORE} {/^content-t/ REPLACE X-T: x} {/^To/ HOLD} }",
+    "nested_header_checks": "regexp:{ {/^x-number: (.*)/ REPLACE X-N: $$1} }",
+    "body_checks": "regexp:{ {/text/ REPLACE new} {/^--aa/ IGNORE} {/^x+/ PREPEND before} }",
+    "message_strip_characters": r"\0=",
+}
 WHOLE: Final = 50_000_000  # octets of a large message
 CHUNK: Final = 65536
 _BLANKS: Final = re.compile(rb"^([!-9;-~]+)[ \t]+:", re.MULTILINE)  # these go, in parts only where they are looked at
@@ -39,32 +46,73 @@ def checks_of(system: Receiver, envelope: Envelope = STRANGER) -> ContentPass | 
     return service_of(system).checks_of(Transaction(envelope, recipients, size_limit=0, replace_cr=True))
 
 
+def random_message(source: random.Random) -> bytes:
+    """Give a tree or lines in any order."""
+    message = Tree(source).text if source.random() < 0.5 else lines(source)
+    return _BLANKS.sub(rb"\1:", message.rstrip(b"\n") + b"\n")
+
+
+async def checked(system: Receiver, message: bytes, pieces: Callable[[], int]) -> bytes:
+    """Give what becomes of a message that comes in pieces of these sizes."""
+    checks = checks_of(system)
+    assert checks is not None
+    position = 0
+    while position < len(message):
+        end = position + pieces()
+        await checks.feed(message[position:end])
+        position = end
+    await checks.close()
+    return checks.take()
+
+
+def any_size(source: random.Random) -> Callable[[], int]:
+    """Give sizes of pieces."""
+    return lambda: source.choice((1, 7, 50, 1000))
+
+
+EXAMPLES: Final = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
 def test_what_nothing_rewrites_is_the_same_however_it_comes(receiver: MakeReceiver) -> None:
     """Random trees and random lines, in random pieces: checked and unchecked messages are equal."""
-    system = receiver({**ALL, "body_checks_size_limit": "30", "mime_nesting_limit": "1000", "line_length_limit": "512"})
+    system = receiver({**ALL, **SMALL})
     editor = service_of(system).headers
 
     async def both(source: random.Random) -> tuple[bytes, bytes]:
-        message = (Tree(source).text if source.random() < 0.5 else lines(source)).rstrip(b"\n") + b"\n"
-        message = _BLANKS.sub(rb"\1:", message)
-        checks = checks_of(system)
-        assert checks is not None
-        position = 0
-        while position < len(message):
-            end = position + source.choice((1, 7, 50, 1000))
-            await checks.feed(message[position:end])
-            position = end
-        await checks.close()
+        message = random_message(source)
         edited = await editor.edit(message.replace(b"\r", b" "), STRANGER)
-        return checks.take(), edited.content
+        return await checked(system, message, any_size(source)), edited.content
 
-    @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @EXAMPLES
     @given(st.integers(0, 2**32))
     def property_holds(seed: int) -> None:
-        checked, plain = system.system.run(both(random.Random(seed)))
-        assert checked == plain
+        got, plain = system.system.run(both(random.Random(seed)))
+        assert got == plain
 
     property_holds()
+
+
+def test_what_is_rewritten_does_not_depend_on_how_it_comes(receiver: MakeReceiver) -> None:
+    """Random pieces again; headers and lines are dropped, replaced, and put before others."""
+    system = receiver({**CHANGES, **SMALL})
+    system.system.log.lines.clear()
+    changed = 0
+
+    async def both(source: random.Random) -> tuple[bytes, bytes, bytes]:
+        message = random_message(source)
+        whole = await checked(system, message, lambda: len(message))
+        return message, whole, await checked(system, message, any_size(source))
+
+    @EXAMPLES
+    @given(st.integers(0, 2**32))
+    def property_holds(seed: int) -> None:
+        nonlocal changed
+        message, whole, pieces = system.system.run(both(random.Random(seed)))
+        assert whole == pieces
+        changed += whole != message
+
+    property_holds()
+    assert changed > 20
 
 
 def test_by_default_no_message_is_taken_apart(receiver: MakeReceiver) -> None:
