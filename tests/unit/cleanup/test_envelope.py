@@ -34,6 +34,16 @@ def test_virtual_aliases_expand_and_doubles_go(receiver: MakeReceiver) -> None:
     assert [one.address for one in queued(system, "loop@example.test")] == ["loop@example.test", "bob@example.test"]
 
 
+def test_doubles_by_address_alone(receiver: MakeReceiver) -> None:
+    """enable_original_recipient = no: the first of them stays, whoever was meant and whatever DSN asked for."""
+    system = receiver({**ALIASES, "enable_original_recipient": "no", "always_bcc": "Alice@example.test"})
+    got = queued(system, "group@example.test", "solo@example.test", "bob@example.test")
+    assert [(one.address, one.original, one.notify) for one in got] == [
+        ("alice@example.test", "group@example.test", 0),
+        ("bob@example.test", "group@example.test", 0),
+    ]
+
+
 def test_expansion_limit_refuses_for_now(receiver: MakeReceiver) -> None:
     """Never part of a list."""
     system = receiver({**ALIASES, "virtual_alias_expansion_limit": "2"})

@@ -172,12 +172,14 @@ class _Recipients:
         self.list: list[Recipient] = []
         self.expanded: list[Recipient] = []  # aliases whose sender wants to hear of success
         self._limit = limit  # 0: none
-        self._original_counts = original_counts  # two that differ in that only are no doubles
+        self._original_counts = original_counts  # or the address alone
         self._seen: set[tuple[str, str, str, int]] = set()
 
     def add(self, given: Recipient, address: str, notify: int) -> None:
         original = given.original or given.address
-        key = (address.lower(), original.lower() if self._original_counts else "", given.dsn_orcpt, notify)
+        key = (address.lower(), "", "", 0)
+        if self._original_counts:
+            key = (address.lower(), original.lower(), given.dsn_orcpt, notify)
         if key in self._seen:
             return
         if not self._limit or len(self._seen) < self._limit:
