@@ -1,0 +1,262 @@
+"""Messages written by hand for the comparison with Postfix: one form after the other, and what chance seldom makes."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from tests.support import odd_addresses
+from tests.support.exact_client import Letter
+from tests.support.message_servers import BOXES, KINDS
+from tests.support.odd_messages import BODIES
+
+HEAD: Final = (
+    b"From: Sender <sender@client.test>\r\nTo: user@far.test\r\nDate: Sun, 22 Nov 2026 20:00:00 +0000\r\n"
+    b"Message-ID: <given@client.test>\r\nSubject: usual\r\n"
+)
+USERS_AND_DOMAINS: Final = (
+    (b"user", b"far.test"),
+    (b'"two words"', b"short"),
+    (b"far.test!user", b"far.test."),
+    (b'""', b"EXAMPLE.TEST"),
+    (b"user%x.test", b"[192.0.2.1]"),
+)
+LISTS: Final = (
+    b"50% off <user>",
+    b"Yahoo! News <user>, a % b, a ! b",
+    b"<user> <root>",
+    b"a <user> b <root> c",
+    b"user; root",
+    b"user; Name <root>",
+    b"user; <root>; (c) x",
+    b"A: user, B: root; c",
+    b"A B: user;",
+    b'"A B": user;',
+    b"A.B: user;",
+    b"A: ;",
+    b"(c)",
+    b"(c) user (d)",
+    b"user (c) (d), (e) root (f)",
+    b"<user> (c) (d)",
+    b"<user(c)>",
+    b"<user (c) @ (d) far.test>",
+    b"Name (c) <user>",
+    b"(c) Name <user>",
+    b"user@(c)",
+    b"user @far.test root",
+    b"user\r\n @far.test",
+    b"user\r\n\troot",
+    b"'user'",
+    b"'user' <user>",
+    b"=?utf-8?Q?a=2C_b?= <user>",
+    b"=?utf-8?Q?a@b?= user",
+    b"=?utf-8?B?w6Q=?= =?utf-8?B?w7Y=?= <user>",
+    b"\xe4\xf6 <user>",
+    b"\xc3\xa4@far.test",
+    b"user@\xc3\xa4.test",
+    b'"\xc3\xa4 b"@short',
+    b"a\\ b@short",
+    b'"a\\"b" <user>',
+    b"a\\b <user>",
+    b"\\\\ <user>",
+    b"user@[far.test",
+    b"user@far]test",
+    b"[user]",
+    b"user@[IPv6:::1]",
+    b"user@192.0.2.1",
+    b"@",
+    b"@@",
+    b"user@@far.test",
+    b"user@",
+    b"%",
+    b"user%",
+    b"%far.test",
+    b"!",
+    b"far.test!",
+    b"!user",
+    b"a!b!user",
+    b"user%a%b",
+    b"a!user%b",
+    b"user%a@short",
+    b"a!user@short",
+    b".",
+    b".user",
+    b"user.",
+    b"us..er",
+    b"user@.",
+    b"user@far..test",
+    b"user@short.",
+    b"user@short..",
+    b"user.@short",
+    b";",
+    b",",
+    b",,,",
+    b"user,,root",
+    b"user,",
+    b"<>",
+    b"<>, user",
+    b"Name <>",
+    b"<@>",
+    b"<,>",
+    b"@a:user",
+    b"@a:user@short",
+    b"<@a:user>",
+    b"<@a,@b:user@short>",
+    b"Name <@a:user>, root",
+    b"@a,@b:user",
+    b"user:root",
+    b"http://far.test/",
+    b"user@far.test/root@far.test",
+    b"root+x, user-y, user+",
+    b"x" * 260 + b" <user>",
+    b"(" + b"c" * 300 + b") user",
+    b"user@far.test, " * 30 + b"root",
+    b"(((((((((((user)))))))))))",
+    b'""',
+    b'""@short',
+    b'"" <user>',
+    b'" " <user>',
+    b'" "@short',
+    b'"user"',
+    b'"user"@short',
+    b'"a.b"@short, "a..b"@short',
+    b"user\t@\tshort",
+    b"=user=@short",
+    b"{user}@short, |user@short, ~user@short, /user@short",
+    b"user@short(c)root@short",
+    b"user@far.test;root@far.test",
+    b"undisclosed recipients: ;",
+    b"Undisclosed-Recipients <>",
+    b"a@b (c) d@e (f)",
+)
+MALFORMED: Final = (
+    b"A: user; B: root;",
+    b"A:",
+    b"A: B: user;",
+    b"user@far.test\x01",
+    b"us\x01er",
+    b"\x7f <user>",
+    b":",
+    b"<a, b>",
+    b"<a b>",
+    b"<a; b>",
+    b"<a: b>",
+    b"<<user>>",
+    b"<user> >",
+    b"> user",
+    b"<@a:@b:user>",
+    b"user (open",
+    b'"open <user>, root',
+    b"user@far.test (open, root",
+)
+IN_TABLES: Final = (
+    (b"mapped@example.test", (b"mapped@example.test", b"twice@example.test", b"root@example.test"), b""),
+    (
+        b"root@sub.example.test",
+        (b"many@example.test", b"MAPPED@example.test", b"mapped@EXAMPLE.test"),
+        b" NOTIFY=NEVER",
+    ),
+    (b"user@short.test", (b"user@virtual.test", b"x@virtual.test", b"root+x@example.test"), b" NOTIFY=SUCCESS"),
+    (b"First.Last@example.test", (b"First.Last@far.test", b"self@example.test", b"UPPER@example.test"), b""),
+    (
+        b"mapped+ext@example.test",
+        (b"mapped+ext@example.test", b"mapped-ext@example.test", b"user+a+b@example.test"),
+        b"",
+    ),
+    (b"x@mapped.test", (b"x@mapped.test", b"x+y@mapped.test", b"a@host.sub.example.test"), b" NOTIFY=SUCCESS,FAILURE"),
+    (b"mapped@example.test", (b"many@example.test",) * 3, b" NOTIFY=SUCCESS ORCPT=rfc822;told@far.test"),
+    (b"root@example.test", (b"one@far.test", b"ONE@far.test", b"mapped@example.test", b"two@far.test"), b""),
+    (b"twice@example.test", (b"user@far.test", b"mapped@example.test", b"copy@other.test"), b" NOTIFY=FAILURE"),
+)
+FIELDS_AT_ONCE: Final = 10
+_DOMAINS: Final = {"virtu": b"box.test", "local": b"local.test"}
+_HEAD: Final = HEAD.replace(b"\r", b"")
+SUBMITTED: Final[tuple[tuple[bytes, bytes, tuple[bytes, ...], bytes], ...]] = (
+    (_HEAD + b"\nbody\n", b"sender@client.test", (b"user@far.test",), b""),
+    (b"\nbody\n", b"sender", (b"user",), b""),
+    (b"", b"sender", (b"user@short", b"root@far.test"), b""),
+    (b"no header\nat all\n", b"sender@far.test", (b"user@far.test",), b""),
+    (b"Subject: x\nno end of line", b"sender@far.test", (b"user@far.test",), b"-F Full.Name"),
+    (b'To: "quoted, one" <user>, Group: root;\nBcc: hidden\n\nx\n', b"", (b"user@far.test",), b"-F J\xc3\xbcrgen"),
+    (b"Subject: x\r\nX-Crlf: yes\r\n\r\nbody\r\n", b"sender@far.test", (b"user@far.test",), b""),
+    (b"From somebody Sun Nov 22 20:00:00 2026\nSubject: x\n\nFrom x\n", b"sender@far.test", (b"user@far.test",), b""),
+    (b">From x\nSubject: x\n\n.\n..\nend\n", b"sender@far.test", (b"user@far.test",), b"-i"),
+    (b"Subject: x\n\nbefore\n.\nafter\n", b"sender@far.test", (b"user@far.test",), b""),
+    (b"Subject: x\n\n\xc3\xa4\xff\n", b"sender@far.test", (b"user@far.test",), b"-B 8BITMIME"),
+    (b"Subject: x\n\n\xc3\xa4\n", b"sender@far.test", (b"user@far.test",), b""),
+    (b"Subject: " + b"y" * 3000 + b"\n\n" + b"z" * 9000 + b"\n", b"sender@far.test", (b"user@far.test",), b""),
+    (_HEAD + b"\nnotify\n", b"sender@far.test", (b"user@far.test", b"user@far.test"), b"-N failure,delay -R hdrs"),
+    (_HEAD + b"\n", b"sender@far.test", (b"user@far.test,root@far.test", b"Name <x@far.test>"), b""),
+    (b"Resent-To: user\n" + _HEAD + b"\n\n\n", b"@a.test:sender@far.test", (b"far.test!user", b"user%far.test"), b""),
+    (b" leading blank\nSubject: x\n\nbody\n", b"sender@far.test", (b"user@far.test",), b""),
+    (b"Subject: x\n\nnul\0here\n\rcr\r\n", b"sender@far.test", (b"user@far.test",), b""),
+)
+
+
+def of_forms() -> Iterator[Letter]:
+    """Give every form of odd_addresses.py, each with some addresses."""
+    for number, form in enumerate(odd_addresses.FORMS + odd_addresses.MALFORMED):
+        fields = []
+        for user, domain in USERS_AND_DOMAINS:
+            for phrase in (b"", b"Two Words", b'"Q, C"') if b"phrase" in form else (b"",):
+                parts = {b"user": user, b"domain": domain, b"address": user + b"@" + domain, b"phrase": phrase}
+                fields.append(b"To: " + form % parts + b"\r\n")
+        kind = "malformed.form" if form in odd_addresses.MALFORMED else "form"
+        yield Letter(f"{kind}.{number}", b"".join(fields) + b"\r\nbody\r\n")
+
+
+def of_lists() -> Iterator[Letter]:
+    """Give every list, ten in a message."""
+    for start in range(0, len(LISTS), FIELDS_AT_ONCE):
+        fields = [b"Cc: %b\r\n" % text for text in LISTS[start : start + FIELDS_AT_ONCE]]
+        yield Letter(f"list.{start}", HEAD + b"".join(fields) + b"\r\nbody\r\n")
+    for number, text in enumerate(MALFORMED):
+        yield Letter(f"malformed.list.{number}", HEAD + b"Cc: %b\r\n\r\nbody\r\n" % text)
+
+
+def of_names() -> Iterator[Letter]:
+    """Give every user, domain and phrase of odd_addresses.py in header and envelope."""
+    for number, user in enumerate(odd_addresses.USERS):
+        content = b"To: %b@far.test\r\nTo: %b\r\nTo: x <%b@short>\r\n\r\nbody\r\n" % (user, user, user)
+        recipients = (b"<%b@far.test>" % user, b"<%b>" % user, b"<%b@localhost>" % user)
+        yield Letter(f"user.{number}", content, b"<%b@client.test>" % user, recipients)
+    for number, domain in enumerate(odd_addresses.DOMAINS):
+        content = b"To: u@%b\r\nTo: x <u@%b>\r\n\r\nbody\r\n" % (domain, domain)
+        yield Letter(f"domain.{number}", content, b"<u@%b>" % domain, (b"<u@%b>" % domain,))
+    for number, phrase in enumerate(odd_addresses.PHRASES):
+        content = b"To: %b<u>\r\nTo: %b <u>\r\nTo: u (%b)\r\n\r\nbody\r\n" % (phrase, phrase, phrase)
+        yield Letter(f"phrase.{number}", content)
+
+
+def of_mailboxes() -> Iterator[Letter]:
+    """Give messages to mailboxes of every kind: what is there does not change what is written."""
+    for number, body in enumerate([body for body in BODIES if b"\r\r" not in body][: BOXES - 1]):
+        yield Letter(f"box.{number}", HEAD + b"\r\n" + body, recipients=_boxes(number))
+
+
+def _boxes(number: int) -> tuple[bytes, ...]:
+    """Give the recipients whose mailboxes have a number."""
+    return tuple(b"<%b-%d@%b>" % (kind.encode(), number, _DOMAINS[kind[:5]]) for kind in KINDS)
+
+
+def submitted() -> list[Letter]:
+    """Give the messages that go through sendmail."""
+    letters = []
+    for number, (content, sender, recipients, options) in enumerate(SUBMITTED):
+        letters.append(Letter(f"sendmail.{number}", content, sender, recipients, options))
+    return letters
+
+
+def of_tables(configuration: str) -> Iterator[Letter]:
+    """Give messages with the addresses that tables know."""
+    for number, (sender, recipients, options) in enumerate(IN_TABLES):
+        content = b"From: %b\r\nTo: %b\r\n\r\nbody\r\n" % (sender, b", ".join(recipients))
+        paths = tuple(b"<%b>" % recipient for recipient in recipients)
+        yield Letter(f"tables.{configuration}.{number}", content, b"<%b>" % sender, paths, b"", options)
+
+
+def by_hand(configuration: str) -> list[Letter]:
+    """Give the messages that a configuration gets beside those made by chance."""
+    if configuration == "local":
+        return [*of_forms(), *of_lists(), *of_names(), *of_mailboxes()]
+    if configuration == "no-original":  # into mailboxes that no other message goes to
+        return [*of_tables(configuration), Letter("box.last", HEAD + b"\r\nx\r\n", recipients=_boxes(BOXES - 1))]
+    return list(of_tables(configuration))
