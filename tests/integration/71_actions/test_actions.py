@@ -25,7 +25,6 @@ wrong@dest.test FILTER one
 away@dest.test REDIRECT target@dest.test
 both@dest.test BCC team@dest.test
 held@dest.test HOLD
-head@dest.test PREPEND X-Head: 1
 """
 AT_END: Final = """\
 endfilter@s.test FILTER two:end
@@ -91,6 +90,7 @@ def options() -> dict[str, object]:
     other = net.free_port()
     words = "no_unknown_recipient_checks,no_address_mappings,no_header_body_checks"
     behind = f"127.0.0.1:{other} inet n - n - - smtpd -o content_filter= -o receive_override_options={words}"
+    behind += " -o smtpd_recipient_restrictions=reject_unauth_destination -o smtpd_end_of_data_restrictions="
     main = {
         "content_filter": "scan:main",
         "relay_domains": "dest.test",
@@ -101,8 +101,9 @@ def options() -> dict[str, object]:
         "header_checks": "regexp:{directory}/etc/headers",
         "virtual_alias_maps": "texthash:{directory}/etc/aliases",
     }
-    names = {recipient for case in CASES for recipient in case.recipients} | {"hold", "drop", "held", "head"}
-    files = {"table": TABLE, "at_end": AT_END, "headers": HEADERS, "aliases": ALIASES,
+    table = f"{TABLE}round@dest.test FILTER smtp:[{net.LOOPBACK}]:{other}\n"
+    names = {recipient for case in CASES for recipient in case.recipients} | {"hold", "drop", "held", "round"}
+    files = {"table": table, "at_end": AT_END, "headers": HEADERS, "aliases": ALIASES,
              "known": "".join(f"{name}@dest.test 1\n" for name in sorted(names))}  # fmt: skip
     transports = [f"{name} unix - - n - - discard" for name in ("scan", "one", "two")]
     return {"main": main, "master": [*transports, behind], "files": files, "port": other}
@@ -136,6 +137,7 @@ def run_cases(server: Instance, behind: int) -> None:
     for name, recipient in (("dropped", "drop"), ("enddrop", "p")):
         assert b"Ok: queued as" in send(server.port, name, [recipient, "p"])[1]
     assert send(behind, "behind", ["nobody", "team"], "X-J: not seen")[0] == 250
+    assert send(server.port, "round", ["round"])[0] == 250
     for name, recipients in (("kept", ["held", "one"]), ("again", ["hold", "one"])):
         assert send(server.port, name, recipients)[0] == 250
     for case in CASES:
@@ -146,6 +148,10 @@ def run_cases(server: Instance, behind: int) -> None:
         else:
             assert seen == wanted, case.name
     assert deliveries(server, "behind") == ["nobody final", "team final"]
+    server.wait_log(
+        r": to=<round@dest.test>, relay=127.0.0.1\[127.0.0.1\]:\d+, .* status=sent \(250 2.0.0 Ok: queued as "
+    )
+    server.wait_log(r": to=<round@dest.test>, relay=none, .* status=sent \(final\)$")
     for pattern in LOGGED:
         server.wait_log(pattern)
     assert "from=<dropped@s.test>, size=" not in server.log()

@@ -77,6 +77,18 @@ def test_what_is_discarded_is_answered_as_queued(system: Receiver) -> None:
     assert logged.count("discard: END-OF-MESSAGE from") == 1
 
 
+def test_checks_of_a_large_message_have_the_last_word(receiver: MakeReceiver) -> None:
+    """They saw its header before smtpd_end_of_data_restrictions were asked; their FILTER counts all the same."""
+    system = receiver({**MAIN, "header_checks": "regexp:{ {/^X-F:/ FILTER scan:check} }"})
+    for field, wanted in (("X-F: 1", "scan:check"), ("X-G: 1", "scan:late")):
+        text = f"{field}\r\n\r\n" + "line\r\n" * 30_000
+        said = talk(
+            system, "EHLO c.test", "MAIL FROM:<late@b.test>", "RCPT TO:<filter@example.test>", "DATA", f"{text}."
+        )
+        assert said[-1].startswith("250 "), system.system.log.lines
+        assert system.queue.messages[-1][0].filter == wanted
+
+
 def test_an_action_outlives_the_refusal_of_its_recipient(system: Receiver) -> None:
     """As in Postfix: the message that the others get is held. It ends with the transaction."""
     assert send(system, "both", "hold", "other")[0].startswith("554 ")
