@@ -151,6 +151,21 @@ def test_memory_does_not_grow_with_the_message(receiver: MakeReceiver) -> None:
     assert system.system.run(feed(), limit_s=60) < 4_000_000
 
 
+def test_copies_for_many_are_counted_once_each(receiver: MakeReceiver) -> None:
+    """A table that takes addresses from headers: the work is in proportion to them."""
+    system = receiver({"header_checks": "regexp:{ {/^X-B: (.*)/ BCC $$1@c.test} }"})
+    message = Transaction(STRANGER, [], size_limit=0, replace_cr=True)
+    checks = service_of(system).checks_of(message)
+    assert checks is not None
+
+    async def feed() -> None:
+        await checks.feed(b"".join(b"X-B: u%d\n" % (number // 2) for number in range(20_000)))
+        await checks.close()
+
+    system.system.run(feed())
+    assert message.envelope.bcc == tuple(f"u{number}@c.test" for number in range(10_000))
+
+
 def test_others_have_their_turn(receiver: MakeReceiver) -> None:
     """However long the checks of one message take, the event loop turns every few milliseconds of them."""
     patterns = "".join(f" {{/no{number}.*such (text|line)$$/ REJECT}}" for number in range(100))

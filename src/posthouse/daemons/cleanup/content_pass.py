@@ -72,6 +72,7 @@ class ContentPass:
         self._inserts: list[tuple[int, bytes]] = []  # that checks put before headers, and where
         self._header_size = 0
         self._found: set[Problem] = set()
+        self._copies: dict[str, None] = {}  # who gets one
         self._skips = False  # the next body event is the parser's own
         self._out: list[bytes] = []
         self._told: list[tuple[Action, str]] = []
@@ -88,6 +89,9 @@ class ContentPass:
         for problem in _ORDER:
             if problem in self._found:
                 raise RefusedError(Refusal(550, _MEDIA, problem.summary))
+        if self._copies:
+            envelope = self._message.envelope
+            self._message.envelope = replace(envelope, bcc=(*envelope.bcc, *self._copies))
 
     def take(self) -> bytes:
         """Take what has been looked at."""
@@ -238,7 +242,7 @@ class ContentPass:
             case Verb.REDIRECT:
                 message.envelope = replace(message.envelope, redirect=text)
             case Verb.BCC:
-                message.envelope = replace(message.envelope, bcc=(*message.envelope.bcc, text))
+                self._copies[text] = None
             case _:
                 pass
         if action.verb in LAST:
