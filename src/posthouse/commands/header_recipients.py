@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from posthouse.protocol.address import quote_address
+from posthouse.protocol.address import quote_routed_address
 from posthouse.protocol.message.headers import split_header
 from posthouse.protocol.message.tokens import parse_addresses
 
@@ -25,4 +25,4 @@ def header_recipients(content: bytes) -> list[str]:
 
 def read_addresses(text: str) -> list[str]:
     """Addresses of a list in the form of an envelope, with quotes where they are needed."""
-    return [quote_address(address) for address in parse_addresses(text)]
+    return [quote_routed_address(address) for address in parse_addresses(text)]

@@ -25,7 +25,7 @@ EX_SOFTWARE, EX_OSERR, EX_TEMPFAIL, EX_NOPERM = 70, 71, 75, 77
 
 OPTIONS: Final = "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:q:r:tvx"
 IGNORED: Final = frozenset("ALUcehmpx")
-HEADER_CHARACTERS: Final = ' \t\r\n,<>()"'  # in an argument that is more than an address
+HEADER_CHARACTERS: Final = ' \t\r\n,:;<>()"'  # in an argument that is more than an address
 MAX_ENVID: Final = 100  # characters; RFC 3461 4.4
 
 

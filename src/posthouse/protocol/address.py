@@ -83,6 +83,13 @@ def quote_address(address: str, *, eight_bit_clean: bool = True, bare_local_part
     return f"{quote_local_part(local_part, eight_bit_clean=eight_bit_clean)}@{domain}"
 
 
+def quote_routed_address(address: str) -> str:
+    """Do the same for an address with a source route (@one,@two:user@domain) in front; it stays outside of quotes."""
+    end = address.find(":") + 1 if address.startswith("@") else 0
+    quoted = quote_address(address[end:])
+    return address[:end] + (quoted or '""') if end else quoted
+
+
 def unquote_address(address: str) -> str:
     """Turn an external address into its internal form."""
     if _QUOTING.search(address) is None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from posthouse.config.parameters import ALLOW_PERCENT_HACK, EMPTY_ADDRESS_RECIPIENT, MYHOSTNAME, SWAP_BANGPATH
 from posthouse.config.settings import Settings
-from posthouse.protocol.address import quote_address, quote_local_part
+from posthouse.protocol.address import quote_local_part, quote_routed_address
 from posthouse.rewriting.classes import LocalDomains
 from posthouse.rewriting.local import Rewriter
 from posthouse.rewriting.parameters import RESOLVE_DEQUOTED_ADDRESS, RESOLVE_NULL_DOMAIN
@@ -98,17 +98,11 @@ class Unroller:
             if place < 0:
                 continue
             if operator != "!":
-                text = _with_route(text[:place] + "@" + text[place + 1 :])
+                text = quote_routed_address(text[:place] + "@" + text[place + 1 :])
             tokens[:] = scan(text, comments=True)
             self._rewriter.rewrite_tokens(tokens, self._rewriter.local)
             return True
         return False
-
-
-def _with_route(text: str) -> str:
-    """Put quotes where a text without them needs them; a source route (@one,@two:) in front of it stays one."""
-    end = text.find(":") + 1 if text.startswith("@") else 0
-    return text[:end] + (quote_address(text[end:]) or '""')
 
 
 def _open_route(tokens: list[Token]) -> list[Token]:

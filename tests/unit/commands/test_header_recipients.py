@@ -38,6 +38,11 @@ def test_quotes_stay_where_they_are_needed() -> None:
     assert read_addresses('"a b"@x, "plain"@x, "a\\"b"@x') == ['"a b"@x', "plain@x", '"a\\"b"@x']
 
 
+def test_source_routes_stay_outside_of_quotes() -> None:
+    """So that cleanup can take them off."""
+    assert read_addresses('<@a,@b:"u v"@x>, <@a:u@y>, @c') == ['@a,@b:"u v"@x', "@a:u@y", '""@c']
+
+
 @given(st.binary(max_size=200))
 def test_no_message_makes_it_raise(content: bytes) -> None:
     """Whatever a program pipes in."""

@@ -325,3 +325,19 @@ def test_other_commands_by_another_name(
     monkeypatch.setattr(importlib.import_module(f"posthouse.commands.{module}"), "main", main)
     assert run(*words, name=name) == 0
     assert seen == [called]
+
+
+@pytest.mark.parametrize(
+    ("argument", "addresses"),
+    [
+        ("u@x.test", ["u@x.test"]),
+        ("A B <u@x.test>, v", ["u@x.test", "v"]),
+        ("us:u@x.test, v@y.test;", ["u@x.test", "v@y.test"]),
+        ("u;v@x.test", ["u", "v@x.test"]),
+        ("<@a,@b:u@x.test>", ["@a,@b:u@x.test"]),
+        ("u@[IPv6:::1]", ["u@[IPv6:::1]"]),
+    ],
+)
+def test_an_argument_is_read_like_a_header(argument: str, addresses: list[str]) -> None:
+    """Lists, groups and routes, as Postfix's sendmail reads them."""
+    assert sendmail.addresses_of(argument) == addresses

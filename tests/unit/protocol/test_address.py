@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from posthouse.protocol.address import (
     add_extension,
     quote_address,
+    quote_routed_address,
     split_address,
     split_extension,
     unquote_address,
@@ -37,6 +38,14 @@ def test_quoting(internal: str, external: str) -> None:
     """Quotes come where RFC 5321 needs them, and unquoting undoes it."""
     assert quote_address(internal) == external
     assert unquote_address(external) == internal
+
+
+def test_source_routes_are_not_quoted() -> None:
+    """What follows the route is an address of its own."""
+    assert quote_routed_address("@a,@b:u v@x") == '@a,@b:"u v"@x'
+    assert quote_routed_address("@a:") == '@a:""'
+    assert quote_routed_address("u:v@x") == '"u:v"@x'
+    assert quote_routed_address("") == ""
 
 
 @given(

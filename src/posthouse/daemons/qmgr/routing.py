@@ -42,7 +42,7 @@ def plan_round(
             plan.refused.append(RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.0", text, "none"))
             continue
         if where.flags & rewrite.ERROR:
-            key = ("error", f"5.1.3 bad address syntax: {rcpt.address}", "")
+            key = ("error", "5.1.3 bad address syntax", "")
         elif where.transport in deferred:
             plan.refused.append(RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.2", "deferred transport", "none"))
             continue
