@@ -93,6 +93,48 @@ def test_large_content_is_converted_in_pieces(start_agent: StartAgent) -> None:
     assert sum("breaking line > 12 bytes" in line for line in agent.log.lines) == 1
 
 
+def test_lines_that_are_cut_are_told_once(start_agent: StartAgent) -> None:
+    """And only when they are sent that way: quoted-printable has short lines."""
+    long = b"A: b\nContent-Transfer-Encoding: 8bit\n\n" + b"x" * 999 + b"\n"
+    for ehlo, large, told in ((EIGHT, False, 1), (EIGHT, True, 1), (SEVEN, False, 0), (SEVEN, True, 0)):
+        with talks({"EHLO": ehlo}) as server:
+            agent = start_agent()
+            agent.deliver(f"[127.0.0.1]:{server.port}", ["b@b.test"], long, large=large)
+            assert sum("3TestQueueId: breaking line > 998 bytes" in line for line in agent.log.lines) == told
+
+
+INNER = b"Subject: \xc3\xa4\n\nx\n"
+PARTS = b"Content-Type: multipart/mixed; boundary=b\n\n--b\n%b--b--\n"
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(
+    ("content", "outcome"),
+    [
+        (INNER, BOUNCED),
+        (PARTS % INNER, BOUNCED),
+        (b"Content-Type: message/rfc822\n\n" + INNER, BOUNCED),
+        (b"X: " + b"x" * 70_000 + b"\n \xe4\n\n", BOUNCED),
+        (b"Subject: x\n\n" + INNER, SENT),
+        (PARTS % b"\n\xc3\xa4\n", SENT),
+    ],
+)
+def test_headers_in_utf8_go_to_servers_with_smtputf8(
+    start_agent: StartAgent, content: bytes, outcome: int, *, large: bool
+) -> None:
+    """Wherever in the message they stand; seen with Postfix 3.7. To who offers it, SMTPUTF8 is said in any case."""
+    with talks({"EHLO": EIGHT}) as without, talks({"EHLO": EIGHT.replace("250 8", "250-SMTPUTF8|250 8")}) as capable:
+        message = Envelope("3TestQueueId", "a@here.test", time.time(), smtputf8=True)
+        agent = start_agent({"smtp_line_length_limit": "0"})
+        results = [
+            agent.deliver(f"[127.0.0.1]:{server.port}", ["b@b.test"], content, envelope=message, large=large).results[0]
+            for server in (without, capable)
+        ]
+        assert [result.outcome for result in results] == [outcome, SENT]
+        assert results[0].dsn == ("2.0.0" if outcome == SENT else "5.6.7")
+        assert any(line.startswith(b"MAIL ") and b" SMTPUTF8" in line for line in capable.heard())
+
+
 def test_envelope_and_header_are_mapped(start_agent: StartAgent) -> None:
     """smtp_generic_maps: the server hears the new addresses, the log and the result have the old ones."""
     main = {"smtp_generic_maps": "inline:{a@here.test=x@far.test, b@here.test=y@far.test}"}

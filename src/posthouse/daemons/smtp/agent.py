@@ -79,12 +79,11 @@ class SmtpAgent(AgentService):
             job.give_up()
             self._finish(job)
             return
-        generic = self._rules.generic
-        if generic is None:
+        if not job.must_prepare:
             self._begin(job, destinations)
             return
 
-        def mapped(outcome: eager.Outcome[None]) -> None:
+        def prepared(outcome: eager.Outcome[None]) -> None:
             if isinstance(outcome.error, TableError):
                 job.refuse("4.3.0", "local data error: addresses cannot be mapped now")
                 self._finish(job)
@@ -92,7 +91,7 @@ class SmtpAgent(AgentService):
                 outcome.result()
                 self._begin(job, destinations)
 
-        eager.start(job.map_addresses(generic), mapped)
+        eager.start(job.prepare(self._loop), prepared)
 
     def _begin(self, job: Job, destinations: list[tuple[Destination, bool]]) -> None:
         """Look for a server."""

@@ -29,6 +29,8 @@ from posthouse.ipc.message import (
     SENT,
     RecipientResult,
 )
+from posthouse.protocol.message.mime import MimeParser
+from posthouse.protocol.message.mime_events import Problem
 from posthouse.protocol.smtp.client import COMMAND_OF, RecipientDone, Stage
 from posthouse.protocol.smtp.client_replies import ServerReply
 from posthouse.protocol.smtp.envelope import Envelope, Recipient
@@ -48,6 +50,7 @@ _NOTIFY: Final = {
     NOTIFY_DELAY: "DELAY",
 }
 PIECE: Final = 1 << 20  # bytes of large content looked at at once
+LOOK: Final = 32 * 1024  # the same, where its structure is looked at
 _NONE: Final[frozenset[str]] = frozenset()
 _BODY: Final = {"7bit": "7BIT", "8bit": "8BITMIME"}
 
@@ -70,6 +73,7 @@ class Job:
         "_addresses",
         "_failure",
         "_lost",
+        "_needs_smtputf8",
         "_options",
         "_results",
         "_rules",
@@ -77,6 +81,7 @@ class Job:
         "_size",
         "_tried",
         "_used",
+        "_was_split",
         "_why",
         "_wire",
         "delivery",
@@ -109,6 +114,7 @@ class Job:
         self.left = delivery.request.recipients  # without result
         self._options = options
         self._rules = rules
+        self._needs_smtputf8 = False
         self._addresses: dict[str, str] = {}  # what generic maps make of them, where that is something else
         self._tried = 0
         self._sending: list[DeliverTo] = []  # of the transaction in progress, by index
@@ -118,6 +124,7 @@ class Job:
         self._used: set[tuple[str, str, int]] = set()  # addresses that had their turn by way of a kept session
         self._size = 0
         self._why = ""
+        self._was_split = False  # `_wire` has lines that were cut
         self._wire: bytes | None = None
 
     # Where to go.
@@ -173,8 +180,19 @@ class Job:
         self.sessions += 1
         self.delivery.connected = time.time()
 
-    async def map_addresses(self, generic: GenericMaps) -> None:
-        """Look up what the envelope's addresses become. Raises TableError."""
+    @property
+    def must_prepare(self) -> bool:
+        """Whether prepare() has anything to do."""
+        return self._rules.generic is not None or self.delivery.request.envelope.smtputf8
+
+    async def prepare(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Find out what takes a table, or a look at all of the content. Raises TableError."""
+        if self._rules.generic is not None:
+            await self._map_addresses(self._rules.generic)
+        if self.delivery.request.envelope.smtputf8:
+            self._needs_smtputf8 = await self._look_for_utf8(Turns(loop))
+
+    async def _map_addresses(self, generic: GenericMaps) -> None:
         request = self.delivery.request
         for address in {request.envelope.sender, *(rcpt.address for rcpt in request.recipients)}:
             mapped = await generic.map(address)
@@ -205,12 +223,16 @@ class Job:
     def wire(self) -> bytes:
         """Give the content as it goes over the wire."""
         if self._wire is None:
-            content, limit = self.delivery.content(), self._options.line_length_limit
-            split = split_long_lines(content, limit)
-            if split is not content:
-                report_split(self.delivery.request.envelope.queue_id, limit)
+            content = self.delivery.content()
+            split = split_long_lines(content, self._options.line_length_limit)
+            self._was_split = split is not content
             self._wire = stuff_content(split)
         return self._wire
+
+    def sent_as_it_is(self) -> None:
+        """Note that wire() went out."""
+        if self._was_split:
+            report_split(self.delivery.request.envelope.queue_id, self._options.line_length_limit)
 
     def envelope(self, features: Features) -> Envelope | None:
         """Make the envelope for a server; None: nobody may have the message from it (results are there)."""
@@ -221,8 +243,7 @@ class Job:
             text = f"message size {size} exceeds size limit {features.size_limit} of server {self._label}"
             self._refused_by_us("5.3.4", text)
             return None
-        needs_utf8 = envelope.smtputf8 and self._needs_smtputf8()
-        if needs_utf8 and not features.smtputf8:
+        if self._needs_smtputf8 and not features.smtputf8:
             self._refused_by_us("5.6.7", f"SMTPUTF8 is required, but was not offered by host {self._label}")
             return None
         mapped = self._addresses
@@ -231,7 +252,7 @@ class Job:
             tuple(_recipient(rcpt, mapped.get(rcpt.address, rcpt.address)) for rcpt in self._sending),
             size,
             self._body(),
-            needs_utf8,
+            envelope.smtputf8,
             envelope.dsn_ret,
             envelope.dsn_envid,
             int(envelope.arrival),
@@ -260,14 +281,20 @@ class Job:
             return self.wire().isascii()
         return all(piece.isascii() for piece in _pieces(descriptor))
 
-    def _needs_smtputf8(self) -> bool:
-        """Whether an address or the header really has UTF-8: most mail of SMTPUTF8 senders is plain."""
+    async def _look_for_utf8(self, turns: Turns) -> bool:
+        """Whether an address or any header has UTF-8: most mail of SMTPUTF8 senders can go to any server."""
         request = self.delivery.request
-        if not request.envelope.sender.isascii() or not all(rcpt.address.isascii() for rcpt in self._sending):
+        if not request.envelope.sender.isascii() or not all(rcpt.address.isascii() for rcpt in request.recipients):
             return True
-        descriptor = self.delivery.descriptor
-        start = self.wire() if descriptor < 0 else next(_pieces(descriptor), b"").replace(b"\n", b"\r\n")
-        return not start[: start.find(b"\r\n\r\n") + 1 or len(start)].isascii()
+        parser, read, offset = MimeParser(self._rules.limits), self.read, 0
+        while data := read(offset, LOOK):
+            offset += len(data)
+            parser.feed(data)
+            if Problem.EIGHT_BIT_HEADER in parser.problems:
+                return True
+            await turns.rest()
+        parser.close()
+        return Problem.EIGHT_BIT_HEADER in parser.problems
 
     # What came of it.
 

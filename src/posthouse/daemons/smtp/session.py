@@ -235,6 +235,7 @@ class Session(Connection):
             self._stream = AsItIs(job.read, job.shaper)
         else:
             self.protocol.send_content(job.wire())
+            job.sent_as_it_is()
             return
         self._send_stream(self._stream)
 
