@@ -105,7 +105,8 @@ def options() -> dict[str, object]:
     names = {recipient for case in CASES for recipient in case.recipients} | {"hold", "drop", "held", "round"}
     files = {"table": table, "at_end": AT_END, "headers": HEADERS, "aliases": ALIASES,
              "known": "".join(f"{name}@dest.test 1\n" for name in sorted(names))}  # fmt: skip
-    transports = [f"{name} unix - - n - - discard" for name in ("scan", "one", "two")]
+    pickup = "pickup unix n - n 60 1 pickup -o content_filter=scan:local"  # the last entry of a name counts
+    transports = [pickup, *(f"{name} unix - - n - - discard" for name in ("scan", "one", "two"))]
     return {"main": main, "master": [*transports, behind], "files": files, "port": other}
 
 
@@ -169,7 +170,7 @@ def run_held(server: Instance) -> None:
     server.command("postsuper", "-r", held["again@s.test"])
     server.command("postqueue", "-f")
     assert deliveries(server, "kept") == ["one 1"]
-    assert deliveries(server, "again") == ["hold main", "one main"]
+    assert deliveries(server, "again") == ["hold local", "one local"]
 
 
 def run_notices(server: Instance) -> None:

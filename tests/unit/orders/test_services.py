@@ -8,6 +8,7 @@ from posthouse.commands.orders.begin import Files
 from posthouse.commands.orders.main import make_orders, parse_configuration
 from posthouse.commands.orders.services import Builder
 from posthouse.config.registry import Registry
+from posthouse.config.wire import parse_settings
 from posthouse.ipc.orders_stream import format_orders
 from posthouse.ipc.orders_wire import Address, Family, Owner, ServiceOrder, read_orders
 from posthouse.util.errors import ConfigError
@@ -46,6 +47,16 @@ def test_internal_services_are_added_once() -> None:
     assert orders["dns/unix"].addresses == (Address(Family.UNIX, path="public/dns"),)
     assert orders["submit/unix"].addresses == (Address(Family.UNIX, path="submit/submit"),)
     assert orders["postlog/unix-dgram"].addresses == (Address(Family.UNIX_DATAGRAM, path="public/postlog"),)
+
+
+def test_local_mail_has_the_settings_of_pickup_by_either_way() -> None:
+    """Its -o lines are for the submit socket too, and qmgr knows its filter; an entry for submit has its own."""
+    master = b"qmgr unix n - n - 1 qmgr\npickup unix n - n 60 1 pickup -o content_filter=scan:$myhostname -o x_y=1\n"
+    for text, wanted in ((b"", "scan:a.example.test"), (b"submit unix n - n - 1 pickup\n", "main:")):
+        orders, _ = _build(master + text, MAIN + b"content_filter = main:\n")
+        assert parse_settings(orders["submit/unix"].settings).text("content_filter") == wanted
+        assert parse_settings(orders["submit/unix"].settings).service_name == "submit"
+        assert parse_settings(orders["qmgr/unix"].settings).text("posthouse_requeue_filter") == "scan:a.example.test"
 
 
 def test_only_what_strangers_reach_is_exposed() -> None:

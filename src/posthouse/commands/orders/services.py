@@ -19,6 +19,7 @@ from posthouse.config.parameters import COMPATIBILITY_LEVEL, DEFAULT_PROCESS_LIM
 from posthouse.config.settings import Settings
 from posthouse.config.wire import format_settings
 from posthouse.ipc.orders_wire import Address, Family, Identity, RunasRule, ServiceOrder
+from posthouse.ipc.origin import CONTENT_FILTER
 from posthouse.ipc.runas_wire import JobKind
 from posthouse.skeleton.daemon import Daemon
 from posthouse.skeleton.rules import REMOTE_TABLES, remote_specs
@@ -28,6 +29,8 @@ MIN_BACKLOG: Final = 511  # Postfix uses the process limit; our processes hold m
 MAX_BACKLOG: Final = 65535
 SUBMIT_PATH: Final = "submit/submit"
 PROCESS_LIMITS: Final = "posthouse_process_limits"  # "smtp=100 local=20 …" among the settings of qmgr
+REQUEUE_FILTER: Final = "posthouse_requeue_filter"  # content_filter of pickup, among the settings of qmgr
+PICKUP: Final = ("pickup", "unix")
 _RUNAS_KINDS: Final = {
     "local": JobKind.MAILBOX | JobKind.COMMAND,
     "virtual": JobKind.MAILBOX,
@@ -74,8 +77,12 @@ class Builder:
     def _all_services(self) -> Iterator[Service]:
         master = self.configuration.master
         services = {service.key: service for service in master.effective()}
+        pickup = services.get(PICKUP)
         for service in parse_master_cf(INTERNAL_MASTER_CF, "built-in master.cf").services:
-            services.setdefault(service.key, service)
+            if service.program == "pickup" and pickup is not None:  # "submit": the same mail by a shorter way
+                services.setdefault(service.key, service._replace(overrides=pickup.overrides, line=pickup.line))
+            else:
+                services.setdefault(service.key, service)
         words = [word.removeprefix("!") for word in split_tokens(self.settings.text("master_service_disable"))]
         signs = [not word.startswith("!") for word in split_tokens(self.settings.text("master_service_disable"))]
         for service in services.values():
@@ -93,6 +100,11 @@ class Builder:
         services = (service for service in self._all_services() if service.type == "unix")
         return " ".join(f"{service.name}={self._limit(service)}" for service in services)
 
+    def _requeue_filter(self) -> str:
+        """Say what qmgr must know: the content filter of mail that postsuper -r sends through cleanup again."""
+        pickup = next((service for service in self._all_services() if service.key == PICKUP), None)
+        return self.configuration.settings("pickup", pickup)[CONTENT_FILTER].strip().replace("$", "$$")
+
     def _remote_tables(self) -> str:
         """Say what proxymap must know: tables that other services name and that it alone can open."""
         found: set[str] = set()
@@ -107,6 +119,7 @@ class Builder:
         settings = self.configuration.settings(service.program, service)
         if program.package == "qmgr":
             settings = settings.overlaid({PROCESS_LIMITS: self._process_limits()})
+            settings = settings.overlaid({REQUEUE_FILTER: self._requeue_filter()})
         if program.package == "proxymap":
             settings = settings.overlaid({REMOTE_TABLES: self._remote_tables()})
         limit = self._limit(service)

@@ -4,7 +4,6 @@ from typing import Final
 
 from posthouse.config.parameter import Integer, NameList, String, Time
 from posthouse.config.parameters import QUEUE_PARAMETERS
-from posthouse.ipc.origin import CONTENT_FILTER
 
 QMGR_MESSAGE_ACTIVE_LIMIT: Final = Integer(
     "qmgr_message_active_limit",
@@ -29,7 +28,6 @@ DEFAULT_FILTER_NEXTHOP: Final = String(
 
 PARAMETERS: Final = (
     DEFAULT_FILTER_NEXTHOP,
-    CONTENT_FILTER,
     QMGR_MESSAGE_ACTIVE_LIMIT,
     TRANSPORT_RETRY_TIME,
     DEFER_TRANSPORTS,

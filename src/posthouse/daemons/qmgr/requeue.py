@@ -4,6 +4,7 @@ The old message is deleted when the new one is durable; a crash between the two 
 """
 
 import asyncio
+from typing import Final
 
 from posthouse.daemons.qmgr.ledger import read_spooled
 from posthouse.ipc.cleanup import CleanupClient
@@ -14,6 +15,8 @@ from posthouse.queue.store import Store
 from posthouse.queue.values import WAITING, Change, StoredMessage
 from posthouse.util import log
 from posthouse.util.errors import TemporaryError
+
+REQUEUE_FILTER: Final = "posthouse_requeue_filter"  # pickup's content_filter: set by the orders from master.cf
 
 
 class Requeuer:

@@ -28,11 +28,10 @@ from posthouse.daemons.qmgr.manager import QueueManager
 from posthouse.daemons.qmgr.message import ActiveMessage
 from posthouse.daemons.qmgr.notices import Notices
 from posthouse.daemons.qmgr.parameters import TRANSPORT_RETRY_TIME
-from posthouse.daemons.qmgr.requeue import Requeuer
+from posthouse.daemons.qmgr.requeue import REQUEUE_FILTER, Requeuer
 from posthouse.daemons.qmgr.scheduler import Scheduler
 from posthouse.ipc import delivery, queue, showq
 from posthouse.ipc.delivery import LateResults, LateTaken, ToResults
-from posthouse.ipc.origin import CONTENT_FILTER
 from posthouse.ipc.own_users import Door, own_uids
 from posthouse.ipc.stream import Channel, Hello, peek_hello, peer_credentials, refuse_descriptors
 from posthouse.queue.reserve import Reserve
@@ -63,7 +62,7 @@ class QmgrService(Service):
         self._resolver = RewriteClient(loop, context.private("rewrite"), sender_matters=by_sender)
         self._manager = QueueManager(loop, settings, self._ledger, self._scheduler, self._resolver, self._notices)
         self._due = DueReader(loop, store.due, lambda: self._manager.room, self._take_stored)
-        self._requeuer = Requeuer(loop, store, context.public("cleanup"), settings[CONTENT_FILTER].strip())
+        self._requeuer = Requeuer(loop, store, context.public("cleanup"), settings.text(REQUEUE_FILTER))
         self._admin = Admin(store, self)
         self._manager.on_room = self._due.scan
         self._manager.on_deferred = self._due.expect
