@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.bench import extras, lookups, paths, table, walls
+from tests.bench import bombs, content, extras, lookups, paths, table, walls
 from tests.bench.disk import Disk
 from tests.support.instance import Instance, Options
 from tests.support.load import SmtpSink
@@ -53,7 +53,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--no-paths", action="store_true", help="measure only that")
     parser.add_argument("--no-walls", action="store_true", help="leave out what confinement costs")
     parser.add_argument("--no-lookups", action="store_true", help="leave out tables")
+    parser.add_argument("--no-content", action="store_true", help="leave out content: cleanup, checks, bombs")
     parser.add_argument("--lookups", action="store_true", help="measure tables, and nothing else")
+    parser.add_argument("--content", action="store_true", help="measure content, and nothing else")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run there")
     return parser.parse_args(argv)
 
@@ -147,6 +149,14 @@ def measure_walls(amount: Amount) -> str:
     return walls.report(load, walls.cost_of_start())
 
 
+def measure_content(servers: Sequence[str], *, quick: bool) -> str:
+    """Measure what content costs in cleanup, and bombs in Posthouse."""
+    found = content.measure(servers, quick=quick)
+    if "posthouse" in servers and os.geteuid() == 0 and shutil.which("strace"):
+        found += f"\n\n{bombs.measure()}"
+    return found
+
+
 def progress(text: str) -> None:
     """Show that something happens, away from the table."""
     print(text, file=sys.stderr, flush=True)
@@ -161,8 +171,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "postfix" in servers and (reason := Postfix.why_not()):
         progress(f"without the measure: {reason}")
         servers = [name for name in servers if name != "postfix"]
-    if args.lookups:
-        print(lookups.measure(args.quick))
+    if args.lookups or args.content:
+        print(lookups.measure(args.quick) if args.lookups else measure_content(servers, quick=args.quick))
         return 0
     runs = {} if args.no_paths else measure_paths(servers, cases(args, amount), args.rounds or amount.rounds)
     figures = {case: {name: table.figure(some) for name, some in by.items()} for case, by in runs.items()}
@@ -176,6 +186,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"\n{measure_walls(amount)}")
     if "postfix" in servers and not args.no_lookups:
         print(f"\n{lookups.measure(args.quick)}")
+    if not args.no_content:
+        print(f"\n{measure_content(servers, quick=args.quick)}")
     if args.json:
         every = {case: {name: [asdict(run) for run in some] for name, some in by.items()} for case, by in runs.items()}
         args.json.write_text(json.dumps({"paths": every, "once": once}, indent=1) + "\n", encoding="utf-8")
