@@ -111,6 +111,12 @@ MESSAGES: Final = (
     f"{HEAD}X-Long: {'x' * 3000}\nX-Long: a{(chr(10) + ' ' + 'y' * 90) * 10}\nTo: joe\n\nb\n",
     f"{HEAD}To: {', '.join(f'user{number}' for number in range(100))}\n\nb\n",
     f"{MULTIPART}--b\nX-Gone : 1\nX-Long: a{(chr(10) + ' ' + 'y' * 90) * 10}\n\nb\n--b--\n",
+    f"{HEAD}\n\n\nwarn\n WARN\nWARN again\n",
+    f"Subject: warn\n folded\n{HEAD}warn\n",
+    f"{MULTIPART}--b\n\nwarn\n--b\nno header\nwarn\n--b\nX-Part: 1\nat once\n--b--\n--b\nwarn\n",
+    MULTIPART.replace("mixed", "digest")
+    + "--b\n\nTo: nested\n\nold\n--b\nContent-Type: text/plain\n\nTo: nested\n--b--\n",
+    f"{MULTIPART}old\n{LONG * 5}old\n--b\nold\n{LONG * 5}old\n--b\nA: b\n\n{LONG * 5}old\n--b--\nold\n{LONG * 5}old\n",
     f"From x y\n>From z\n{HEAD}\nb\n",
     f" warn\n{HEAD}\nb\n",
     f"{HEAD}\nold\n{LONG * 3000}bad\n",  # through a spool file
