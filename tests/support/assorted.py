@@ -81,6 +81,7 @@ class Mail:
         line = f"{self.token} is what this message says, again and again\n".encode()
         body = (line * (self.size // len(line) + 1))[: self.size] + b"\n"
         header = f"From: {SENDER}\nTo: {self.recipient}\nSubject: {self.token}\nX-Token: {self.token}\n"
+        header += f"Message-Id: <{self.token}@client.test>\n"
         return f"{header}X-Sum: {_sum(body)}\n\n".encode() + body
 
     def submission(self) -> bytes:

@@ -37,7 +37,8 @@ _ENDED: Final = re.compile(r"process \S+ pid \d+ (?:exit status|killed by signal
 _NEW: Final = re.compile(r" (\w+): message-id=")
 _PUT_OFF: Final = re.compile(r" (\w+): to=<(?!gone@).*status=(?:deferred|bounced) \((?!unable to create lock file)")
 FULL: Final = os.strerror(errno.EDQUOT)
-_NOTICE: Final = re.compile(r" (\w+): from=<>,")
+_TOKEN: Final = re.compile(r" (\w+): message-id=<(\w+)@client\.test>")
+_TOLD: Final = re.compile(r" (\w+): sender non-delivery notification: (\w+)")
 _NO_ROOM: Final = re.compile(rf" (\w+): to=<author@.*status=bounced .*{FULL}")
 _USUAL: Final = re.compile(r"connect(?:ion)? |=sent|\(queue active\)|: removed$|message-id=|client=|uid=0|to=<gone")
 
@@ -113,6 +114,8 @@ class Matrix:
         self._sent_in: dict[str, str] = {}  # token: run
         self._unreal = False  # the last fault was one that no kernel gives
         self._accounted = 0  # characters of the log
+        self._tokens: dict[str, str] = {}  # of messages, by queue ID
+        self._notices: dict[str, str] = {}  # what each notice is about, by queue ID
 
     # -- what there is to do
 
@@ -345,12 +348,14 @@ class Matrix:
         """Name mail whose notice found a full mailbox: that notice is the end of it, since it has no sender."""
         log = self.server.log()[self._accounted :]
         self._accounted += len(log)
-        notices = set(_NOTICE.findall(log))
-        dropped = sum(queue_id in notices for queue_id in _NO_ROOM.findall(log))
-        gone = sorted(self.load.refused & self.load.ledger.acknowledged - set(self.load.arrived))
-        self.load.ledger.acknowledged.difference_update(gone[:dropped])
-        self.dropped += min(dropped, len(gone))
-        return set(gone[:dropped])
+        self._tokens |= dict(_TOKEN.findall(log))
+        self._notices |= {notice: queue_id for queue_id, notice in _TOLD.findall(log)}
+        about = {self._notices[queue_id] for queue_id in _NO_ROOM.findall(log) if queue_id in self._notices}
+        dropped = {self._tokens[queue_id] for queue_id in about if queue_id in self._tokens} - set(self.load.arrived)
+        dropped &= self.load.ledger.acknowledged
+        self.load.ledger.acknowledged.difference_update(dropped)
+        self.dropped += len(dropped)
+        return dropped
 
     def _drain(self) -> None:
         deadline = time.monotonic() + DRAIN_LIMIT_S
@@ -410,7 +415,8 @@ def _judged(target: Target, fault: Fault, injected: list[Made], answers: Counter
         return found
     if target.name.startswith("governor") and "being drained" in log:
         return found  # it could not look whether somebody meant that, so it does as if (governor/drain.py)
-    disturbed = answers["250"] < answers.total() or _put_off(log) or _ENDED.search(log)
+    ended = _ENDED.search(log) is not None and fault.error != "EINTR"  # Python makes such a call again, and all is well
+    disturbed = answers["250"] < answers.total() or _put_off(log) or ended
     if disturbed and not target.kills and target.name != "postlogd" and fault.words not in log:
         found.append(f"the log does not say {fault.words!r}; answers {dict(answers)}")
     return found
