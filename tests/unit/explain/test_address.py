@@ -119,6 +119,15 @@ def test_copies(mail: Place) -> None:
     ]
 
 
+def test_a_content_filter_comes_first(mail: Place) -> None:
+    """The way that is shown is the second one; what an alias forwards is copied to nobody."""
+    mail.write({**MAIL, "content_filter": "scan:[127.0.0.1]:26", "always_bcc": "all@elsewhere.test"}, **FILES)
+    report = mail.json("address", "team")
+    assert any("content_filter = scan:[127.0.0.1]:26" in note for note in report["notes"])
+    results = [each["result"] for each in report["sections"] if each["name"] == "cleanup"]
+    assert results == ["team@example.test, all@elsewhere.test", "alice@elsewhere.test"]
+
+
 def test_a_mailbox_of_a_hosted_domain(mail: Place) -> None:
     """Class, the item of the list that made it, transport, path and rights."""
     report = mail.json("address", "one@hosted.test")

@@ -30,7 +30,8 @@ from posthouse.daemons.cleanup.outcome import ALIAS_ERROR, WRITE_ERROR, Refusal,
 from posthouse.daemons.qmgr.parameters import DEFER_TRANSPORTS
 from posthouse.daemons.qmgr.routing import plan_round
 from posthouse.ipc.delivery import DeliverTo
-from posthouse.ipc.message import Envelope, Recipient
+from posthouse.ipc.message import INTERNAL_MAIL, Envelope, Recipient
+from posthouse.ipc.origin import CONTENT_FILTER
 from posthouse.ipc.rewrite import CLASS_ALIAS, CLASS_LOCAL, CLASS_RELAY, CLASS_VIRTUAL, Resolved
 from posthouse.protocol.address import split_address
 from posthouse.rewriting.classes import LocalDomains, search_rules
@@ -92,6 +93,9 @@ class AddressExplainer(Explainer):
 
     async def explain(self, situation: Situation, report: Report) -> None:
         """Follow the address."""
+        first = situation.settings("cleanup")[CONTENT_FILTER]
+        if first:
+            report.note(f"content_filter = {first}: mail goes there first, and this is its way when it is back")
         way = Way(situation, report)
         await way.follow(situation.words["argument"][-1], situation.word("sender") or "", 0)
         report.decision = "\n".join(way.ends)
@@ -132,7 +136,8 @@ class Way:
         if depth > MAX_FORWARDS:
             self._report.note(f"{address}: not followed further, after {MAX_FORWARDS} messages that led to messages")
             return
-        envelope = Envelope(QUEUE_ID, await self._sender(sender), time.time())
+        overrides = INTERNAL_MAIL if depth else 0
+        envelope = Envelope(QUEUE_ID, await self._sender(sender), time.time(), overrides=overrides)
         for recipient in await self._recipients(address, envelope, depth):
             await self.deliver(recipient, envelope, depth)
 
