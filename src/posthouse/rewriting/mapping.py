@@ -27,13 +27,19 @@ class ExpansionError(TemporaryError):
 
 
 async def map_address(
-    maps: Maps, address: str, rules: SearchRules, rewrite: Callable[[str], str], *, propagate: bool = True
+    maps: Maps,
+    address: str,
+    rules: SearchRules,
+    rewrite: Callable[[str], str],
+    *,
+    propagate: bool = True,
+    name: str = "map",
 ) -> list[str]:
     """Give the addresses that a table has for `address`; [] when it is not there.
 
     rewrite: what completes a result, usually Rewriter.rewrite. propagate: an extension that was not part of the key is
-    added to each result. "@domain" keeps the local part.
-    Raises TableError.
+    added to each result. "@domain" keeps the local part. name: of the parameter, for messages.
+    Raises TableError: also for a value without any address, which is a mistake and not a "no".
     """
     found = await find_address(maps, address, rules)
     if found is None:
@@ -48,6 +54,9 @@ async def map_address(
         if propagate and extension:
             mapped = quote_address(add_extension(unquote_address(mapped), extension))
         results.append(mapped)
+    if not results:
+        log.warning(f'{name} lookup of {printable(address)} returns non-address result "{printable(value)}"')
+        raise TableError(f"{name}: no address")
     return results
 
 
@@ -56,9 +65,12 @@ async def map_generic(
 ) -> str | None:
     """Map one address once, as smtp_generic_maps does; None: no match. A bare user gets origin. Raises TableError."""
     rules = replace(rules, internal=False)
-    results = await map_address(maps, address, rules, lambda one: with_origin(one, origin), propagate=propagate)
+    name = "smtp_generic_maps"
+    results = await map_address(
+        maps, address, rules, lambda one: with_origin(one, origin), propagate=propagate, name=name
+    )
     if len(results) > 1:
-        log.warning(f"multi-valued smtp_generic_maps result for {printable(address)}")
+        log.warning(f"multi-valued {name} result for {printable(address)}")
     return results[0] if results else None
 
 
@@ -83,7 +95,7 @@ class CanonicalMapping:
         return bool(self._maps)
 
     async def map(self, address: str) -> str:
-        """Map until nothing changes. Raises TableError, ExpansionError."""
+        """Map until nothing changes, or until it has gone on for too long. Raises TableError."""
         if not self._maps:
             return address
         for _ in range(MAX_ROUNDS):
@@ -97,13 +109,14 @@ class CanonicalMapping:
             before, address = address, results[0]
             if fold_key(before, utf8=True) == fold_key(address, utf8=True):
                 return address
-        message = f"unreasonable {self.name} map nesting for {printable(address)} -- message not accepted, "
-        log.warning(message + "try again later")
-        raise ExpansionError(message + "try again later")
+        log.warning(f"unreasonable {self.name} map nesting for {printable(address)} -- {MAX_ROUNDS} rounds are enough")
+        return address
 
     async def _once(self, address: str) -> list[str]:
         try:
-            return await map_address(self._maps, address, self._rules, self._rewrite, propagate=self._propagate)
+            return await map_address(
+                self._maps, address, self._rules, self._rewrite, propagate=self._propagate, name=self.name
+            )
         except TableError:
             log.warning(
                 f"{self.name} map lookup problem for {printable(address)} -- message not accepted, try again later"

@@ -98,7 +98,14 @@ class VirtualAliases:
 
     async def _look_up(self, address: str) -> list[str]:
         try:
-            results = await map_address(self._maps, address, self._rules, self._rewrite, propagate=self._propagate)
+            results = await map_address(
+                self._maps,
+                address,
+                self._rules,
+                self._rewrite,
+                propagate=self._propagate,
+                name=VIRTUAL_ALIAS_MAPS.name,
+            )
         except TableError:
             log.warning(
                 f"virtual_alias_maps map lookup problem for {printable(address)} -- message not accepted, "
