@@ -1,8 +1,11 @@
 """Which delivery requests one round of a message makes."""
 
+import pytest
+
 from posthouse.daemons.qmgr.routing import filtered, plan_round
 from posthouse.ipc.delivery import DeliverTo
 from posthouse.ipc.rewrite import ERROR, FAILED, Resolved
+from tests.support.lookups import logged
 from tests.unit.qmgr.make import outcomes
 
 
@@ -35,6 +38,15 @@ def test_a_filter_takes_all() -> None:
     assert filtered("scan:[h]:26", "d", to_all, "me") == [Resolved(0, "scan", "[h]:26", name) for name in to_all]
     assert [each.nexthop for each in filtered("scan:", "d", to_all, "me")] == ["d", "d"]
     assert [each.nexthop for each in filtered("scan", "", to_all, "me")] == ["x", "me"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../public/cleanup", "a b", "smtp\0", "\u00fc", "a" * 101])
+def test_a_filter_is_a_name(name: str) -> None:
+    """It becomes the path of a socket."""
+    with logged() as lines:
+        (one,) = filtered(f"{name}:x", "", ["a@x"], "me")
+    assert one.flags == FAILED
+    assert lines
 
 
 def test_a_transport_that_takes_one_recipient_has_one_place_for_each() -> None:

@@ -1,16 +1,21 @@
 """From resolved recipients to delivery requests: which entries one round of a message makes.
 
-Pure: it gets resolutions, gives a plan; the scheduler queues it.
+It gets resolutions, gives a plan; the scheduler queues it.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from posthouse.ipc import rewrite
 from posthouse.ipc.delivery import DeliverTo
 from posthouse.ipc.message import DEFERRED, RecipientResult
 from posthouse.ipc.rewrite import Resolved
 from posthouse.protocol.address import join_address, split_address, split_extension
+from posthouse.util import log
+
+_TRANSPORT: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.-]{1,100}", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -59,9 +64,13 @@ def plan_round(
 def filtered(wanted: str, default_nexthop: str, addresses: Iterable[str], myhostname: str) -> list[Resolved]:
     """Send everybody to a content filter, "transport:nexthop", whatever the addresses say (facts B08.12).
 
-    Without a nexthop the default one is taken, and without that the recipient's domain.
+    Without a nexthop the default one is taken, and without that the recipient's domain. What cannot be the name of a
+    transport is none: a table may have made it of a stranger's words, and it becomes the path of a socket.
     """
     transport, _, nexthop = wanted.partition(":")
+    if _TRANSPORT.fullmatch(transport) is None:
+        log.warning(f"content filter {wanted[:100]}: this is no name of a transport")
+        return [Resolved(rewrite.FAILED, "", "", "") for _ in addresses]
     nexthop = nexthop or default_nexthop
     return [
         Resolved(0, transport, nexthop or split_address(address).domain or myhostname, address) for address in addresses
