@@ -210,6 +210,20 @@ def test_dns_is_not_asked(mail: Place) -> None:
     assert report["decision"] == "u@elsewhere.test: goes to the MX hosts of elsewhere.test by smtp"
 
 
+def test_generic_maps_are_shown_where_mail_leaves(mail: Place) -> None:
+    """What the server hears, and the line that says so; a table that cannot be asked defers."""
+    files = {**FILES, "generic": "# outside\nu@elsewhere.test  mapped@far.test\n"}
+    mail.write({**MAIL, "smtp_generic_maps": "texthash:{DIR}/generic"}, **files)
+    (mail.directory / "master.cf").write_text("smtp unix - - n - - smtp\n")
+    step = steps(mail.json("address", "u@elsewhere.test"))["smtp_generic_maps"]
+    assert (step["argument"], step["result"]) == ("u@elsewhere.test", "mapped@far.test")
+    assert step["lookups"][-1]["place"] == {"file": f"{mail.directory}/generic", "line": 2}
+    assert "smtp_generic_maps" not in steps(mail.json("address", "other@elsewhere.test"))
+    mail.write({**MAIL, "smtp_generic_maps": "fail:x"}, **FILES)
+    (mail.directory / "master.cf").write_text("smtp unix - - n - - smtp\n")
+    assert mail.json("address", "u@elsewhere.test")["decision"].startswith("u@elsewhere.test: deferred: 4.3.0")
+
+
 def test_sender_dependent_relay(mail: Place) -> None:
     """The sender is rewritten first, and then decides about the next hop."""
     mail.write({**MAIL, "sender_dependent_relayhost_maps": "inline:{boss@example.test=[127.0.0.9]:26}"}, **FILES)

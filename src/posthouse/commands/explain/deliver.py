@@ -19,6 +19,7 @@ from posthouse.config.parameters import ALIAS_MAPS, QUEUE_DIRECTORY, VIRTUAL_MAI
 from posthouse.daemons.discard.service import deliver as discard
 from posthouse.daemons.error.service import deliver as refuse
 from posthouse.daemons.local import agent as local
+from posthouse.daemons.smtp.content_rules import read_content_rules
 from posthouse.daemons.smtp.destination import Destination, parse_destinations
 from posthouse.daemons.smtp.options import Options, read_options
 from posthouse.daemons.smtp.route import NoRoute, Router, arrange
@@ -37,6 +38,7 @@ from posthouse.net.hosts import HostsFile
 from posthouse.tables.maps import Maps
 from posthouse.tables.open import open_maps
 from posthouse.tables.table import SENSITIVE
+from posthouse.util.errors import TableError
 
 CONTENT: Final = b"Subject: explained\n\n"
 UNAVAILABLE: Final = "deferred: 4.3.0 mail transport unavailable"
@@ -138,12 +140,26 @@ class Deliveries:
             dsn = "4.7.4" if options.why_not else "4.3.5"
             delivery.finish([finish(DEFERRED, dsn, options.why_not or f"bad destination: {nexthop}")])
             return []
+        try:
+            await self._map_addresses(narrator, delivery)
+        except TableError as error:
+            delivery.finish([finish(DEFERRED, "4.3.0", f"addresses cannot be mapped: {error}")])
+            return []
         ends, refused = await self._routes(narrator, destinations, options)
         if refused is not None and not ends:
             delivery.finish([RecipientResult(rcpt.rcpt_id, refused.outcome, refused.dsn, refused.text, "none")])
         else:
             delivery.finish([finish(SENT, "2.0.0", f"goes to {'; else '.join(ends)} by {service.name}")])
         return []
+
+    async def _map_addresses(self, narrator: Narrator, delivery: Delivery) -> None:
+        """Tell what the server would hear in place of the envelope's addresses. Raises TableError."""
+        settings, request = narrator.settings, delivery.request
+        generic = read_content_rules(settings, self._situation.opener(settings)).generic
+        name = "lmtp_generic_maps" if settings.process_name == "lmtp" else "smtp_generic_maps"
+        for address in (request.envelope.sender, request.recipients[0].address):
+            if generic is not None and (mapped := await generic.map(address)) != address:
+                narrator.tell("rewrite", name, mapped, argument=address)
 
     async def _routes(
         self, narrator: Narrator, destinations: Sequence[Destination], options: Options
