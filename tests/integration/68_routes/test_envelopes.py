@@ -32,7 +32,8 @@ MAIN: Final = {
     "sender_bcc_maps": "inline:{{t@t.test=of.sender@s.test}}",
     "recipient_bcc_maps": "inline:{{bcc@far.test=copy}, {@copied.test=copy+d@x.test}}",
     "recipient_canonical_maps": "inline:{{c=cc}, {c+x@far.test=cx}, {d@far.test=@moved.test},"
-    ' {"e f"@far.test="g h"@x.test}, {@new.test=@x.test}, {q@far.test="q"@r.test}, {m@far.test=m1@x.test, m2@x.test}, {n@far.test=N N <n@x.test>},'
+    ' {"e f"@far.test="g h"@x.test}, {@new.test=@x.test}, {q@far.test="q"@r.test},'
+    " {m@far.test=m1@x.test, m2@x.test}, {n@far.test=N N <n@x.test>},"
     " {loop@far.test=loop2@far.test}, {loop2@far.test=loop@far.test}, {@cat.test=one}, {p%z=pz@x.test}}",
     "canonical_maps": "inline:{{cc@example.test=third}, {root=admin+ext}, {@sub.example.test=@example.test}}",
     "virtual_alias_maps": "inline:{{a=aa}, {a@far.test=b@far.test, v@far.test}, {b@far.test=b@far.test, w@far.test},"
