@@ -126,6 +126,7 @@ LOCAL: Final = (
     *(f"{HEAD}Subject: {subject}\n\nbody\n" for subject in ("reject text", "warn", "discard", "prepend", "bcc")),
     f"{HEAD}Subject: \xff\n\n",
     "Received: x\n" * 6 + HEAD + "\n",
+    f"{HEAD}\n{LONG * 2000}{MULTIPART}\n\xff\n",
 )
 WORDS: Final = "bcc|discard|filter|hold|info|pass|prepend|redirect|reject|replace|strip|warning"
 CONTENT: Final = re.compile(rf"cleanup\[\d+\]: (\w+): ((?:{WORDS}): (?:header|body|content|mime-error) .*)")

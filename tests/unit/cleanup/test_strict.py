@@ -113,6 +113,12 @@ CASES: Final = {
         CHARACTERS,
         (f"reject: content bo?dy? {HOW}: 5.7.1 disallowed character",),
     ),
+    "characters-in-a-long-line": Case(
+        HEAD + "\ny\n" + "x" * 40_000 + "\x07\n",
+        {"message_reject_characters": r"\a"},
+        CHARACTERS,
+        (f"reject: content {'x' * 200} {HOW}: 5.7.1 disallowed character",),
+    ),
     "characters-before-the-header-above": Case(
         HEAD + "X: 1\nSubject: ab\x07\n\n",
         {"message_reject_characters": r"\007", "header_checks": rules("/^X/ REJECT")},

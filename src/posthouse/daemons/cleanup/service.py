@@ -66,7 +66,7 @@ from posthouse.util.files import close_done
 
 MANY: Final = 1000  # recipients; fewer fit a record, however long they are
 MAX_RECIPIENTS_SIZE: Final = MAX_FRAME - 1024 * 1024  # octets of all recipients in the record for qmgr
-MAX_BACKLOG: Final = 256 * 1024  # octets of one message that wait to be checked; then its client waits
+MAX_BACKLOG: Final = 128 * 1024  # octets of one message that wait to be checked; then its client waits
 MAX_TRANSACTIONS: Final = 10_000  # open at once on one connection; a client with more is out of its mind
 
 
@@ -343,6 +343,7 @@ class _Client:
         try:
             sender = await self._service.envelopes.sender(envelope.sender, envelope.overrides)
             final = await self._service.envelopes.complete(replace(envelope, sender=sender), transaction.recipients)
+            _check_room(*final)
             _check(await self._service.queue.commit(*final, content), envelope.queue_id)
         except RefusedError as refused:
             transaction.refusal = refused.refusal
@@ -378,8 +379,7 @@ class _Client:
         sender = await service.envelopes.sender(envelope.sender, envelope.overrides)
         envelope = replace(envelope, sender=sender, size=size, message_id=message_id, encoding=encoding)
         envelope, recipients = await service.envelopes.complete(envelope, transaction.recipients)
-        if len(recipients) > MANY and sum(map(_room, recipients)) > MAX_RECIPIENTS_SIZE:
-            raise RefusedError(TOO_MANY_RECIPIENTS)
+        _check_room(envelope, recipients)
         if transaction.spool is None:
             result = await service.queue.commit(envelope, recipients, content)
         else:
@@ -449,6 +449,12 @@ def _find_utf8(envelope: Envelope, content: bytes) -> Envelope:
 
 def _ignore(_: None) -> None:
     """Nothing is to be done at the end."""
+
+
+def _check_room(envelope: Envelope, recipients: list[Recipient]) -> None:
+    """See whether all recipients fit a record. Raises RefusedError."""
+    if len(recipients) > MANY and sum(map(_room, (*recipients, *envelope.expanded))) > MAX_RECIPIENTS_SIZE:
+        raise RefusedError(TOO_MANY_RECIPIENTS)
 
 
 def _room(recipient: Recipient) -> int:
