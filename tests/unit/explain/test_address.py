@@ -85,6 +85,16 @@ def test_each_rule_is_named(mail: Place, address: str, rule: str, result: str) -
     assert steps(mail.json("address", address), "cleanup")[rule]["result"] == result
 
 
+@pytest.mark.parametrize(
+    ("written", "title"),
+    [("<u@a.test>", "u@a.test"), ("A B <u@a.test> (c)", "u@a.test"), ("<@x:u@a.test>", "@x:u@a.test"), ("<>", "<>")],
+)
+def test_an_address_as_it_was_copied(mail: Place, written: str, title: str) -> None:
+    """In angle brackets, with a name."""
+    report = mail.json("address", written)
+    assert report["sections"][0]["title"] == f"cleanup: recipient {title}"
+
+
 def test_virtual_aliases_hop_by_hop(mail: Place) -> None:
     """One address becomes two, each is looked up again, and each has its own way."""
     report = mail.json("address", "both@alias.test")

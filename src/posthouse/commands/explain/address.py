@@ -17,6 +17,7 @@ from posthouse.commands.explain.neighbours import QUEUE_ID
 from posthouse.commands.explain.patterns import matching_pattern
 from posthouse.commands.explain.situation import Narrator, Situation
 from posthouse.commands.explain.words import CLASSES, class_of
+from posthouse.commands.header_recipients import read_addresses
 from posthouse.config.parameter import Parameter
 from posthouse.config.parameters import (
     MYDESTINATION,
@@ -97,8 +98,16 @@ class AddressExplainer(Explainer):
         if first:
             report.note(f"content_filter = {first}: mail goes there first, and this is its way when it is back")
         way = Way(situation, report)
-        await way.follow(situation.words["argument"][-1], situation.word("sender") or "", 0)
+        await way.follow(_address(situation.words["argument"][-1]), _address(situation.word("sender") or ""), 0)
         report.decision = "\n".join(way.ends)
+
+
+def _address(text: str) -> str:
+    """Take an address out of angle brackets, as it may have been copied from a log or a header."""
+    if "<" not in text:
+        return text
+    found = read_addresses(text)
+    return found[0] if len(found) == 1 else "" if text == "<>" else text
 
 
 class Way:
