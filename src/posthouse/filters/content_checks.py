@@ -72,7 +72,7 @@ class ContentChecks:
         """Look a line up. report: is given what is to be logged, see `log_line`. Raises TableError."""
         name = parameter_for(line)
         maps: Maps = getattr(self.tables, name)
-        if not maps or not line.data:
+        if not maps.tables or not line.data:
             return Verdict((line,))
         value = await maps.find(line.data.decode("utf-8", "surrogateescape"))
         if value is None:
