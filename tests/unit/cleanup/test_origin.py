@@ -85,6 +85,15 @@ def test_reports_about_aliases_are_asked_for_once(receiver: MakeReceiver) -> Non
     assert [(each.address[0], each.notify) for each in got] == list(zip("abcd", notify, strict=True))
 
 
+def test_a_report_has_a_bound(receiver: MakeReceiver) -> None:
+    """The envelope goes with each delivery; the aliases are expanded all the same."""
+    system = receiver({"virtual_alias_maps": "regexp:{ {/^u/ d@x.test} }"})
+    many = [Recipient(f"u{number}@x.test", "", "", NOTIFY_SUCCESS) for number in range(1005)]
+    assert hand(system, LOCAL, many).code == 250
+    [(envelope, to, _)] = system.queue.messages
+    assert (len(envelope.expanded), len(to)) == (1000, 1005)
+
+
 @pytest.mark.parametrize(("limit", "copies"), [("0", 1), ("1", 2)])
 def test_doubles_are_found_within_the_limit(receiver: MakeReceiver, limit: str, copies: int) -> None:
     """duplicate_filter_limit = 0 is no limit."""

@@ -5,6 +5,8 @@ Sources: facts B07.01, B07.02, B07.05, B07.07, B07.20, B07.21, B07.23, B07.27; a
 NOTIFY).
 """
 
+from typing import Final
+
 from posthouse.config.parameter import Parameter, Tables
 from posthouse.config.parameters import ENABLE_ORIGINAL_RECIPIENT, PROPAGATE_UNMATCHED_EXTENSIONS, VIRTUAL_ALIAS_MAPS
 from posthouse.config.settings import Settings
@@ -38,6 +40,9 @@ from posthouse.rewriting.virtual_alias import (
 from posthouse.tables.maps import Maps
 from posthouse.tables.open import Opener, open_maps
 from posthouse.tables.search_order import SearchRules, find_address
+from posthouse.util import log
+
+MAX_EXPANDED: Final = 1000  # aliases in one report; the envelope goes with each delivery
 
 
 class EnvelopeEditor:
@@ -114,7 +119,9 @@ class EnvelopeEditor:
             final.redirect(self._rewriter.rewrite(envelope.redirect))
             envelope = replace(envelope, filter="")
         elif final.expanded:
-            envelope = replace(envelope, expanded=tuple(final.expanded))
+            envelope = replace(envelope, expanded=tuple(final.expanded[:MAX_EXPANDED]))
+            if len(final.expanded) > MAX_EXPANDED:
+                log.warning(f"{envelope.queue_id}: {len(final.expanded)} expanded aliases; {MAX_EXPANDED} are reported")
         if envelope.bcc:  # they are recipients now
             envelope = replace(envelope, bcc=())
         if envelope.finds_smtputf8 and not envelope.smtputf8:
