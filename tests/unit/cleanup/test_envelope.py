@@ -59,6 +59,13 @@ def test_failing_alias_table_refuses_for_now(receiver: MakeReceiver) -> None:
     assert said[-1] == "451 4.3.0 Error: queue file write error"
 
 
+def test_a_table_makes_nobody_the_null_sender(receiver: MakeReceiver) -> None:
+    """Only who is our MAILER-DAEMON before tables are asked."""
+    system = receiver({"sender_canonical_maps": "inline:{s@b.test=MAILER-DAEMON@example.test}"})
+    queued(system, "alice@example.test")
+    assert system.queue.messages[-1][0].sender == "MAILER-DAEMON@example.test"
+
+
 def test_canonical_and_completion(receiver: MakeReceiver) -> None:
     """Sender and recipient are completed and mapped; our own MAILER-DAEMON is the null sender."""
     system = receiver(

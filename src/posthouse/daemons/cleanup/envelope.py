@@ -80,8 +80,11 @@ class EnvelopeEditor:
         """Give the final envelope sender. overrides: NO_ADDRESS_MAPPINGS counts. Raises TemporaryError."""
         if not address:
             return ""
-        address = await (self._standard_form if overrides & NO_ADDRESS_MAPPINGS else self._sender)(address)
-        return "" if address.lower() == self._own_daemon else address
+        if address[: len(MAILER_DAEMON)].lower() == MAILER_DAEMON:  # as it was given; what tables make of others counts
+            address = await self._standard_form(address)
+            if address.lower() == self._own_daemon:
+                return ""
+        return await (self._standard_form if overrides & NO_ADDRESS_MAPPINGS else self._sender)(address)
 
     async def recipients(self, envelope: Envelope, given: list[Recipient]) -> list[Recipient]:
         """Give the final recipients. Raises RefusedError, TemporaryError (and so ExpansionError)."""

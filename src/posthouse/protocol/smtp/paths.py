@@ -67,7 +67,7 @@ def parse_path(text: str, *, strict: bool = False, allow_null: bool = False) -> 
     tokens = _without_route(addresses[0].children)
     if not _is_one_address(tokens):
         return None
-    if allow_null and not strict and [(node.kind, node.text) for node in tokens] == [("quoted", "")]:
+    if allow_null and [(node.kind, node.text) for node in tokens] == [("quoted", "")]:
         return ""
     return _check(format_internal(tokens), allows_empty=tokens[0].kind != "op" and not strict)
 

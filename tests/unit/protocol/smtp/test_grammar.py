@@ -58,7 +58,7 @@ def test_null_paths() -> None:
     assert parse_path("< (x) >", allow_null=True) == ""
     assert parse_path("< >", allow_null=True, strict=True) is None
     assert parse_path('<"">', allow_null=True) == ""
-    assert parse_path('<"">', allow_null=True, strict=True) is None
+    assert parse_path('<"">', allow_null=True, strict=True) == ""
     assert parse_path("", allow_null=True) is None
     assert parse_path("(x)", allow_null=True) is None
     assert parse_path('<""@c>', strict=True) is None
