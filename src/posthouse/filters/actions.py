@@ -35,7 +35,7 @@ class Verb(Enum):
     WARN = "warning"
 
 
-LAST: Final = frozenset({Verb.DISCARD, Verb.PASS, Verb.REJECT})  # nothing is looked at after these
+LAST: Final = frozenset({Verb.DISCARD, Verb.PASS, Verb.REDIRECT, Verb.REJECT})  # nothing is looked at after these
 QUIET: Final = frozenset({Verb.DUNNO, Verb.IGNORE})  # not logged
 EDITS: Final = frozenset({Verb.DUNNO, Verb.IGNORE, Verb.INFO, Verb.PREPEND, Verb.REPLACE, Verb.STRIP, Verb.WARN})
 EVERYTHING: Final = frozenset(Verb)

@@ -87,6 +87,13 @@ CASES: Final = {
         {**subject("PASS", "/^X/ REJECT"), "body_checks": BODY},
         log=(f"pass: header Subject: s {HOW}",),
     ),
+    "nothing-after-redirect": Case(
+        HEAD + "Subject: s\nX: 1\n\nbad body\n",
+        {**subject("REDIRECT x@v.test", "/^X/ REJECT"), "body_checks": BODY},
+        log=(f"redirect: header Subject: s {HOW}: x@v.test",),
+        envelope={"redirect": "x@v.test"},
+        recipients=("x@v.test",),
+    ),
     "several": Case(
         HEAD + "Subject: s\nX: 1\nY: 1\nX: 2\n\nb\n",
         subject("FILTER a:b", "/^X/ BCC x@v.test", "/^Y/ FILTER c:d"),
