@@ -16,6 +16,8 @@ twice mapped@example.test
 self@sub.example.test self@sub.example.test
 @mapped.test @far.test
 First.Last "Quoted Result"@other.test
+nobody MAILER-DAEMON@example.test
+nobody2@example.test MAILER-DAEMON
 UPPER lower
 """
 SENDERS: Final = "mapped@example.test sender.mapped@far.test\nroot sender-root@other.test\n@short @sender.test\n"

@@ -7,6 +7,7 @@ has only one has it in main.cf. Mail goes to sinks that keep octets, or into mai
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from tests.support import net
@@ -32,7 +33,7 @@ SHARED: Final[Mapping[str, str]] = {
     "virtual_transport": "smtp:[127.0.0.1]:{sink}",
     "relayhost": "[127.0.0.1]:{sink}",
     "transport_maps": "inline:{ {seven.test = smtp:[127.0.0.1]:{seven}} {local.test = local:} {box.test = virtual:} }",
-    "alias_maps": "texthash:{directory}/etc/aliases",
+    "alias_maps": "texthash:{directory}/etc/people",
     "virtual_mailbox_domains": "box.test",
     "virtual_mailbox_base": "{mail}",
     "virtual_mailbox_maps": "texthash:{directory}/etc/boxes",
@@ -66,17 +67,24 @@ def _files() -> dict[str, str]:
     numbers = range(BOXES)
     boxes = [f"virtual-maildir-{number}@box.test virtual-maildir-{number}/\n" for number in numbers]
     boxes += [f"virtual-mbox-{number}@box.test virtual-mbox-{number}\n" for number in numbers]
-    aliases = [f"local-maildir-{number}: {{mail}}/local-maildir-{number}/\n" for number in numbers]
-    aliases += [f"local-mbox-{number}: {{mail}}/local-mbox-{number}\n" for number in numbers]
-    return {"boxes": "".join(boxes), "aliases": "".join(aliases).replace(": ", " ")}
+    aliases = [f"local-maildir-{number} {{mail}}/local-maildir-{number}/\n" for number in numbers]
+    aliases += [f"local-mbox-{number} {{mail}}/local-mbox-{number}\n" for number in numbers]
+    return {"boxes": "".join(boxes), "people": "".join(aliases)}
 
 
 class Server:
     """One server under comparison, its sinks and its ports."""
 
-    def __init__(self, kind: type[Instance], configurations: Sequence[Configuration]) -> None:
+    def __init__(
+        self,
+        kind: type[Instance],
+        configurations: Sequence[Configuration],
+        files: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """files: tables that configurations name and others bring."""
         self._sinks = ExactSink(), ExactSink(("PIPELINING", "DSN", "SIZE 0"))
         self._configurations = configurations
+        self._tables = files
         self._ports = {one.name: net.free_port() for one in configurations}
         self.instance = kind(self._options())
 
@@ -85,7 +93,7 @@ class Server:
         return text.replace("{sink}", str(full.port)).replace("{seven}", str(seven.port))
 
     def _options(self) -> Options:
-        main, files, services = dict(SHARED), _files(), []
+        main, files, services = dict(SHARED), {**self._tables, **_files()}, list[str]()
         for one in self._configurations:
             files |= one.files
             services += self._services(one)

@@ -166,6 +166,69 @@ IN_TABLES: Final = (
     (b"root@example.test", (b"one@far.test", b"ONE@far.test", b"mapped@example.test", b"two@far.test"), b""),
     (b"twice@example.test", (b"user@far.test", b"mapped@example.test", b"copy@other.test"), b" NOTIFY=FAILURE"),
 )
+ROUTED: Final = (
+    b"<far.test!-dash>",
+    b'<"user%far.test x"@example.test>',
+    b'<"a@b x"@localhost>',
+    b'<"a@b"%far.test@localhost>',
+)
+NOWHERE: Final = (b"<user%far.test@>", b"<far.test!user@>", b'<"a@b"@>')
+CHECKED_FIELDS: Final = (
+    *(
+        b"Subject:",
+        b"X-Folded: a\r\n b",
+        b"X-Long: x",
+        b"X-Wide: x",
+        b"Date: nonsense",
+        b"X-Nul: x",
+        b"Precedence: bulk",
+    ),
+    *(
+        b"List-Id: x",
+        b"Resent-Message-Id: <x>",
+        b"X-Secret: x",
+        b"X-Control: x",
+        b"X-Cr: x",
+        b"Lines: 12",
+        b"Status: RO",
+    ),
+    *(
+        b'From: "quoted" <x>',
+        b"Content-Length: 1",
+        b"Cc: user",
+        b"Precedence: bulk\r\nList-Id: x\r\nLines: 1\r\nX-Nul: x",
+    ),
+    *(
+        b"X-Secret: x\r\nX-Nul: x",
+        b"X-Nul: x\r\nX-Secret: x",
+        b"Precedence: bulk\r\nX-Control: x",
+        b"Lines: 1\r\nLines: 2",
+    ),
+    *(
+        b"Resent-Message-Id: <x>\r\nList-Id: x",
+        b"Content-Type: text/plain",
+        b"Content-Type: multipart/alternative; x=y",
+    ),
+)
+CHECKED_LINES: Final = (
+    *(
+        b"text",
+        b"From x",
+        b">From x",
+        b"cr",
+        b"To: in@body",
+        b"nul",
+        b"=C3=A4=",
+        b"--aa: x",
+        b"end",
+        b"y" * 150,
+        b"a" * 3000,
+    ),
+)
+CHECKED_TREE: Final = (
+    b'Content-Type: multipart/alternative; boundary="b"\r\n\r\ntext\r\n--b\r\nContent-Type: text/plain\r\n\r\ntext\r\n'
+    b"--b\r\nContent-Type: message/rfc822\r\n\r\nX-Number: 3\r\nSubject: x\r\nX-Secret: nested\r\nX-Number: 4\r\n\r\n"
+)
 FIELDS_AT_ONCE: Final = 10
 _DOMAINS: Final = {"virtu": b"box.test", "local": b"local.test"}
 _HEAD: Final = HEAD.replace(b"\r", b"")
@@ -237,6 +300,26 @@ def _boxes(number: int) -> tuple[bytes, ...]:
     return tuple(b"<%b-%d@%b>" % (kind.encode(), number, _DOMAINS[kind[:5]]) for kind in KINDS)
 
 
+def of_checks() -> Iterator[Letter]:
+    """Give messages that rules of header and body checks are about, one rule at a time, and some together."""
+    recipients = (b"<user@far.test>", b"<root@example.test>")
+    for number, field in enumerate(CHECKED_FIELDS):
+        yield Letter(f"checked.{number}", HEAD + field + b"\r\n\r\nbody\r\n", recipients=recipients)
+    for number, line in enumerate(CHECKED_LINES):
+        yield Letter(f"checked.body.{number}", HEAD + b"\r\nfirst\r\n" + line + b"\r\nlast\r\n", recipients=recipients)
+    content = HEAD + CHECKED_TREE + b"".join(line + b"\r\n" for line in CHECKED_LINES if not line.startswith(b"="))
+    yield Letter("checked.tree", content + b"--b--\r\n", recipients=recipients)
+
+
+def of_odd_paths() -> Iterator[Letter]:
+    """Give paths that both read, and not in the same way."""
+    for number, path in enumerate(ROUTED):
+        yield Letter(f"routed.{number}", HEAD + b"\r\nx\r\n", recipients=(path, b"<user@far.test>"))
+        yield Letter(f"routed.sender.{number}", HEAD + b"\r\nx\r\n", path)
+    for number, path in enumerate(NOWHERE):
+        yield Letter(f"nowhere.{number}", HEAD + b"\r\nx\r\n", recipients=(path, b"<user@far.test>"))
+
+
 def submitted() -> list[Letter]:
     """Give the messages that go through sendmail."""
     letters = []
@@ -256,7 +339,9 @@ def of_tables(configuration: str) -> Iterator[Letter]:
 def by_hand(configuration: str) -> list[Letter]:
     """Give the messages that a configuration gets beside those made by chance."""
     if configuration == "local":
-        return [*of_forms(), *of_lists(), *of_names(), *of_mailboxes()]
+        return [*of_forms(), *of_lists(), *of_names(), *of_mailboxes(), *of_odd_paths()]
     if configuration == "no-original":  # into mailboxes that no other message goes to
         return [*of_tables(configuration), Letter("box.last", HEAD + b"\r\nx\r\n", recipients=_boxes(BOXES - 1))]
+    if configuration == "checks":
+        return [*of_tables(configuration), *of_checks()]
     return list(of_tables(configuration))

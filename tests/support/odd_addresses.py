@@ -105,6 +105,7 @@ def some(source: random.Random) -> bytes:
 def path(source: random.Random) -> bytes:
     """Give a path for MAIL or RCPT, with its brackets; mostly one that a server takes."""
     user, domain = source.choice(USERS), source.choice(DOMAINS)
+    plain = user if b"@" not in user and b"%" not in user and b"!" not in user else b"user"
     kind = source.random()
     if kind < 0.7:
         return b"<%b@%b>" % (user, domain)
@@ -115,10 +116,10 @@ def path(source: random.Random) -> bytes:
         b"<@a.test,@b.test:%b@%b>" % (user, domain),
         b"%b@%b" % (user, domain),
         b"<%b@%b@%b>" % (user, domain, domain),
-        b"<%b%%far.test@%b>" % (user.replace(b"@", b""), domain),
-        b"<%b!%b>" % (domain, user),
-        b"<%b@>" % user,
-        b'<"%b x"@%b>' % (user.replace(b'"', b""), domain),
+        b"<%b%%far.test@%b>" % (plain, domain),
+        b"<%b!%b>" % (domain, user.lstrip(b"-")),
+        b"<%b@>" % plain,
+        b'<"%b x"@%b>' % (plain.replace(b'"', b""), domain),
         b"< %b@%b >" % (user, domain),
         b"<%b@%b" % (user, domain),
         b"<(comment)%b@%b>" % (user, domain),
