@@ -1,13 +1,13 @@
 """What content costs in cleanup: processor time of its processes alone, for each message, beside Postfix's.
 
-Text as people send it, not one letter repeated: patterns are slow where they nearly match. Few connections, used
-again; what the clients cost does not matter here.
+Text as people send it, not one letter repeated: patterns are slow where they nearly match. Ten connections of
+smtp-source, used again.
 """
 
 import random
-import socket
 import statistics
-import threading
+import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,12 @@ from typing import Final
 from tests.bench import table
 from tests.support import net
 from tests.support.instance import Instance, Options
+from tests.support.load import LOAD_LIMIT_S
+from tests.support.peers import find_peer, peer_environment
 from tests.support.servers import Postfix, Posthouse
 
 SERVERS: Final[dict[str, type[Instance]]] = {"postfix": Postfix, "posthouse": Posthouse}
-SESSIONS: Final = 4
+SESSIONS: Final = 10
 PATTERNS: Final = 100
 SMALL: Final = 4096  # octets
 LARGE: Final = 10_000_000
@@ -104,34 +106,14 @@ def options(checks: str) -> Options:
 
 
 def send_all(port: int, content: bytes, number: int) -> None:
-    """Send a message so many times. Raises AssertionError: one was not taken."""
-    wire = content.replace(b"\n", b"\r\n") + b".\r\n"
-    refused: list[bytes] = []
-
-    def one_session(count: int) -> None:
-        with socket.create_connection((net.LOOPBACK, port), timeout=300) as sock:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            net.read_reply(sock)
-            for _ in range(count):
-                for part in (
-                    b"HELO c\r\n",
-                    b"MAIL FROM:<a@client.test>\r\n",
-                    b"RCPT TO:<user@far.test>\r\n",
-                    b"DATA\r\n",
-                    wire,
-                ):
-                    sock.sendall(part)
-                    reply = net.read_reply(sock)
-                if not reply.startswith(b"250 "):
-                    refused.append(reply)
-
-    share = [number // SESSIONS + (n < number % SESSIONS) for n in range(SESSIONS)]
-    threads = [threading.Thread(target=one_session, args=(count,)) for count in share]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not refused, refused[0]
+    """Send a message so many times with smtp-source. Raises CalledProcessError: one was not taken."""
+    with tempfile.NamedTemporaryFile(suffix=".eml") as file:
+        file.write(content)
+        file.flush()
+        how_many = ["-d", "-s", str(min(SESSIONS, number)), "-m", str(number), "-F", file.name]
+        whom = ["-f", "sender@client.test", "-t", "user@far.test", "-M", "client.test"]
+        command = [find_peer("smtp-source"), "-4", *how_many, *whom, f"{net.LOOPBACK}:{port}"]
+        subprocess.run(command, env=peer_environment(), check=True, timeout=LOAD_LIMIT_S)
 
 
 def cleanup_ms(instance: Instance) -> float:

@@ -12,7 +12,15 @@ from typing import Final
 from posthouse.daemons.cleanup.header_scan import ROLES, Field, Role
 from posthouse.protocol.address import quote_address
 from posthouse.protocol.message.folding import fold
-from posthouse.protocol.message.tokens import Node, format_external, format_internal, parse_address_list
+from posthouse.protocol.message.tokens import (
+    Node,
+    external_elements,
+    format_external,
+    format_internal,
+    group_tokens,
+    parse_address_list,
+    read_tokens,
+)
 from posthouse.util.turns import Turns
 
 # An address that rewriting to standard form cannot change: no % or ! in the local part, a dot in the domain, none at
@@ -50,28 +58,34 @@ class AddressHeaders:
             return None
         await turns.rest()
         text = content[found.value : found.end].rstrip(b"\n").decode("utf-8", "surrogateescape")
-        nodes = parse_address_list(text, self._token_limit)
+        tokens = read_tokens(text, self._token_limit)
+        await turns.rest()
+        nodes = group_tokens(tokens)
         mapping = self._senders if ROLES[found.name] is Role.SENDER else self._recipients
         changed = False
         for node in nodes:
             if node.kind == "address":
                 await turns.rest()
-                changed |= await _map_address(node, mapping)
+                changed |= await _map_address(node, mapping, turns)
         if not changed:
             return None
-        await turns.rest()
         name = content[found.start : found.value].rstrip(b": \t") + b":"
-        pieces = format_external(nodes, fold=True).encode("utf-8", "surrogateescape").split(b"\n")
+        elements = []
+        for element in external_elements(nodes):
+            elements.append(element)
+            await turns.rest()
+        pieces = ",\n".join(elements).encode("utf-8", "surrogateescape").split(b"\n")
         return fold(name + b" ", pieces) + b"\n"
 
 
-async def _map_address(node: Node, mapping: Mapping) -> bool:
+async def _map_address(node: Node, mapping: Mapping, turns: Turns) -> bool:
     before = format_external(node.children)
     if not before:
         return False
     after = await mapping(before if before.startswith("@") else _external_form(node))
     if after == before:
         return False
+    await turns.rest()
     addresses = [found for found in parse_address_list(after) if found.kind == "address"]
     if len(addresses) != 1:  # a table's answer that is no address stays out of headers
         return False

@@ -53,7 +53,17 @@ class Node:
 
 def parse_address_list(text: str, max_tokens: int | None = None) -> list[Node]:
     """Parse a header's address list; of the text behind the first `max_tokens` tokens nothing is read."""
-    return _Parser(list(_scan(text, max_tokens))).parse()
+    return group_tokens(read_tokens(text, max_tokens))
+
+
+def read_tokens(text: str, max_tokens: int | None = None) -> list[Node]:
+    """Do the first half of `parse_address_list`, for who has other things to do in between."""
+    return list(_scan(text, max_tokens))
+
+
+def group_tokens(tokens: list[Node]) -> list[Node]:
+    """Do the second half."""
+    return _Parser(tokens).parse()
 
 
 def parse_addresses(text: str) -> list[str]:
@@ -73,23 +83,27 @@ def format_external(nodes: Sequence[Node], *, fold: bool = False) -> str:
 
     An element with more than MAX_PHRASE octets beside its address becomes the address alone (see `oversized`).
     """
+    return (",\n" if fold else ", ").join(external_elements(nodes))
+
+
+def external_elements(nodes: Sequence[Node]) -> Iterator[str]:
+    """Give what `format_external` writes, one element of the list after the other, without the commas."""
     if _is_one_address(nodes):
-        return "".join(_join(nodes, external=True, comma=",", phrase=False))
-    comma = ",\n" if fold else ", "
-    parts = []
+        yield "".join(_join(nodes, external=True, comma=",", phrase=False))
+        return
     for element in _elements(nodes):
-        if oversized(element):
-            parts.append(f"<{_external_last_address(element)}>")
-        else:
-            parts.append("".join(_join(element, external=True, comma=comma)))
-    return comma.join(parts)
+        text = "".join(_join(element, external=True, comma=","))
+        yield f"<{_external_last_address(element)}>" if _oversized(element, text) else text
 
 
 def oversized(element: Sequence[Node]) -> bool:
     """Whether the text beside the address of a comma-separated element is too long to be passed on."""
+    return _oversized(element, "".join(_join(element, external=True, comma=",")))
+
+
+def _oversized(element: Sequence[Node], text: str) -> bool:
     if len(element) == 1 and element[0].kind == "address":
         return False
-    text = "".join(_join(element, external=True, comma=","))
     beside = len(text) - len(_external_last_address(element))
     if beside * 4 <= MAX_PHRASE:  # octets are at most four times the characters
         return False
@@ -101,8 +115,9 @@ def oversized_texts(nodes: Sequence[Node]) -> Iterator[str]:
     """Give the whole text (external form) of each element that format_external cuts down to its address."""
     if not _is_one_address(nodes):
         for element in _elements(nodes):
-            if oversized(element):
-                yield "".join(_join(element, external=True, comma=","))
+            text = "".join(_join(element, external=True, comma=","))
+            if _oversized(element, text):
+                yield text
 
 
 def _scan(text: str, max_tokens: int | None) -> Iterator[Node]:
