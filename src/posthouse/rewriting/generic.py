@@ -8,11 +8,20 @@ from typing import Final
 
 from posthouse.protocol.address import quote_address
 from posthouse.protocol.message.folding import fold
-from posthouse.protocol.message.tokens import Node, format_external, format_internal, parse_address_list
+from posthouse.protocol.message.tokens import (
+    Node,
+    external_elements,
+    format_internal,
+    group_tokens,
+    parse_address_list,
+    read_tokens,
+)
 from posthouse.rewriting.mapping import map_generic
 from posthouse.tables.maps import Maps
 from posthouse.tables.search_order import SearchRules
+from posthouse.util.turns import Turns
 
+MAX_TOKENS: Final = 10240  # of one header; header_address_token_limit's default
 # Headers with addresses of senders or recipients in them (facts B07.03).
 ADDRESS_HEADERS: Final = frozenset(
     {
@@ -55,20 +64,32 @@ class GenericMaps:
         found = await map_generic(self._maps, address, self._rules, self._origin, propagate=self._propagate)
         return address if found is None else found
 
-    async def rewrite(self, name: bytes, field: bytes) -> bytes:
+    async def rewrite(self, name: bytes, field: bytes, turns: Turns) -> bytes:
         """Map the addresses in a header. name: lower case; field: with its name, without last line end.
 
-        Raises TableError.
+        Of a header with more than MAX_TOKENS words and marks the rest is lost when it is written anew, as in
+        cleanup(8). Raises TableError.
         """
         if name not in ADDRESS_HEADERS:
             return field
         head, _, value = field.partition(b":")
-        nodes = parse_address_list(value.decode("utf-8", "surrogateescape"))
-        changed = [node for node in nodes if node.kind == "address" and await self._changes(node)]
+        await turns.rest()
+        tokens = read_tokens(value.decode("utf-8", "surrogateescape"), MAX_TOKENS)
+        await turns.rest()
+        nodes = group_tokens(tokens)
+        changed = False
+        for node in nodes:
+            if node.kind == "address":
+                await turns.rest()
+                changed |= await self._changes(node)
         if not changed:
             return field
-        text = format_external(nodes, fold=True).encode("utf-8", "surrogateescape")
-        return fold(head.rstrip(b" \t") + b": ", text.split(b"\n"))
+        elements = []
+        for element in external_elements(nodes):
+            elements.append(element)
+            await turns.rest()
+        pieces = ",\n".join(elements).encode("utf-8", "surrogateescape").split(b"\n")
+        return fold(head.rstrip(b" \t") + b": ", pieces)
 
     async def _changes(self, node: Node) -> bool:
         """Map one address of a header in place; whether it is another one now."""

@@ -3,10 +3,12 @@
 import pytest
 
 from posthouse.daemons.cleanup.header_scan import ROLES, Role
-from posthouse.rewriting.generic import ADDRESS_HEADERS, GenericMaps
+from posthouse.rewriting.generic import ADDRESS_HEADERS, MAX_TOKENS, GenericMaps
 from posthouse.tables.open import open_maps
 from posthouse.tables.search_order import SearchRules
 from posthouse.util.errors import TableError
+from posthouse.util.turns import Turns
+from tests.support.fake_loop import FakeLoop
 from tests.support.lookups import now, opener
 
 
@@ -51,24 +53,45 @@ def test_addresses(address: str, without: str, with_extension: str) -> None:
         (b"cc", b"Cc: " + b"a@h.example," * 8, b"Cc: " + b", ".join([b"x@far.example"] * 4) + b",\n\t"),
     ],
 )
-def test_headers(name: bytes, field: bytes, after: bytes) -> None:
+def test_headers(name: bytes, field: bytes, after: bytes, loop: FakeLoop) -> None:
     """Written anew only where an address is another one; long lists are folded."""
-    assert now(maps(GENERIC).rewrite(name, field)).startswith(after)
-    assert (after == field) == (now(maps(GENERIC).rewrite(name, field)) == field)
+    written = now(maps(GENERIC).rewrite(name, field, Turns(loop)))
+    assert written.startswith(after)
+    assert (after == field) == (written == field)
 
 
-def test_an_answer_that_is_no_address_stays_out_of_headers() -> None:
+def test_an_answer_that_is_no_address_stays_out_of_headers(loop: FakeLoop) -> None:
     """Two addresses in place of one would be another header; none at all is a mistake, and the mail waits."""
     generic = maps("inline:{a@h.example=(comment), {b@h.example = x y}}")
     with pytest.raises(TableError):
-        now(generic.rewrite(b"to", b"To: a@h.example"))
-    assert now(generic.rewrite(b"to", b"To: b@h.example")) == b"To: x@o.example"
+        now(generic.rewrite(b"to", b"To: a@h.example", Turns(loop)))
+    assert now(generic.rewrite(b"to", b"To: b@h.example", Turns(loop))) == b"To: x@o.example"
 
 
-def test_a_table_that_cannot_be_asked() -> None:
+class CountedTurns(Turns):
+    """Turns that count how often work offers to rest."""
+
+    count = 0
+
+    async def rest(self) -> None:
+        """Count."""
+        self.count += 1
+        await super().rest()
+
+
+def test_a_header_of_many_addresses_is_mapped_in_many_turns(loop: FakeLoop) -> None:
+    """Others may go on between any two; what is beyond the limit of tokens is lost, as in cleanup(8)."""
+    turns = CountedTurns(loop)
+    read = MAX_TOKENS // 6  # user, @, host, dot, domain, comma
+    field = b"To: " + b", ".join([b"a@h.example"] * read * 2)
+    assert now(maps(GENERIC).rewrite(b"to", field, turns)).count(b"x@far.example") == read
+    assert turns.count > read
+
+
+def test_a_table_that_cannot_be_asked(loop: FakeLoop) -> None:
     """Mail waits; nobody's internal address goes out."""
     with pytest.raises(TableError):
-        now(maps("fail:x").rewrite(b"to", b"To: a@h.example"))
+        now(maps("fail:x").rewrite(b"to", b"To: a@h.example", Turns(loop)))
 
 
 def test_headers_with_addresses_are_those_that_cleanup_knows() -> None:

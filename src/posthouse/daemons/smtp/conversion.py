@@ -75,7 +75,7 @@ class Conversion:
         for one in lines:
             data = one.data
             if isinstance(one, HeaderField) and one.part is Part.MAIN and self._generic is not None:
-                data = await self._generic.rewrite(one.name, data)
+                data = await self._generic.rewrite(one.name, data, self.turns)
             goes_on = isinstance(one, BodyLine) and not one.complete
             out.append(data if goes_on else data + b"\n")
 
