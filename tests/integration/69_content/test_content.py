@@ -85,6 +85,7 @@ TREE: Final = (
 MESSAGES: Final = (
     *(f"{HEAD}Subject: {subject}\nX-End: 1\n\nbody\n" for subject in SUBJECTS),
     f"{HEAD}Subject: pass\nX-After: 1\n\nbad\n",
+    f"{HEAD}Subject: pass\nX: 1\n\nb\x07\n",
     f"{HEAD}Subject: hold\nX-After: 1\n\n",
     f"{HEAD}Subject: discard\nX-After: \xff\n\nbad\n",
     f"{HEAD}Subject: warn\n folded\n\tx\x01y\n\n",

@@ -131,6 +131,27 @@ CASES: Final = {
         "550 5.7.1 after",
         (f"reject: header X: 1 {HOW}: 5.7.1 after",),
     ),
+    "characters-after-pass": Case(
+        HEAD + "X: 1\nY: 1\n\nb\x07\x0b\nbad\n",
+        {
+            "message_reject_characters": r"\a",
+            "message_strip_characters": r"\v",
+            "header_checks": rules("/^X/ PASS"),
+            "body_checks": rules("/bad/ REJECT"),
+        },
+        log=(f"pass: header X: 1 {HOW}",),
+        queued=HEAD + "X: 1\nY: 1\n\nb\x07\nbad\n",
+    ),
+    "stripped-before-it-is-checked": Case(
+        HEAD + "X: \x0b1\nY: 1\n\nb\x07\n",
+        {
+            "message_reject_characters": r"\a",
+            "message_strip_characters": r"\v",
+            "header_checks": rules("/^X: 1/ REJECT after"),
+        },
+        "550 5.7.1 after",
+        (f"reject: header X: 1 {HOW}: 5.7.1 after",),
+    ),
     "stripped": Case(
         HEAD + "Subject: a\x07b\n\nbo\x0bdy\x00\n\x07\n",
         {"message_strip_characters": r"\a\v\0"},

@@ -66,7 +66,8 @@ class ContentPass:
         self.header = b""  # the message's own, as it goes into the queue
         self._rules, self._editor, self._message, self._origin = rules, editor, message, origin
         self._parser = rules.parser()
-        self._checks = self._refuses = rules.filters(message.envelope)  # lines and characters; what is wrong as such
+        self._filters = rules.filters(message.envelope)
+        self._checks = self._refuses = self._filters  # still; lines and characters, and what is wrong as such
         self._line = b""  # the end of what has come, where it is no whole line; what the log shows of it
         self._header: list[bytes] = []
         self._inserts: list[tuple[int, bytes]] = []  # that checks put before headers, and where
@@ -102,27 +103,30 @@ class ContentPass:
     # --- content ---------------------------------------------------------------------------------------------------
 
     async def _piece(self, data: bytes, turns: Turns) -> None:
-        rules = self._rules
-        if self._checks and rules.rejected is not None:
-            await self._reject_characters(data, rules.rejected, turns)
-        if self._checks and rules.stripped:
-            data = data.translate(None, rules.stripped)
-        if rules.replaces_cr and b"\r" in data:
+        rejected = self._rules.rejected
+        if self._checks and rejected is not None:
+            found = rejected.search(data)
+            start = data.rfind(b"\n", 0, found.start() if found else len(data)) + 1
+            line = data[start : start + SHOWN] if start else (self._line + data)[:SHOWN]
+            if found is not None:
+                await self._pass(data[:start], turns)  # what is before it is looked at first
+                await self._reject_character(line.partition(b"\n")[0])
+                data = data[start:]
+            self._line = line
+        await self._pass(data, turns)
+
+    async def _reject_character(self, line: bytes) -> None:
+        if self._checks:
+            self._told.append((DISALLOWED, f"content {printable(line).decode()}"))
+            await self._log()
+            self._act(DISALLOWED)
+
+    async def _pass(self, data: bytes, turns: Turns) -> None:
+        if self._filters and self._rules.stripped:
+            data = data.translate(None, self._rules.stripped)
+        if self._rules.replaces_cr and b"\r" in data:
             data = data.replace(b"\r", b" ")
         await self._handle(self._parser.feed(data), turns)
-
-    async def _reject_characters(self, data: bytes, rejected: re.Pattern[bytes], turns: Turns) -> None:
-        found = rejected.search(data)
-        start = data.rfind(b"\n", 0, found.start() if found else len(data)) + 1
-        line = data[start:] if start else self._line + data[: SHOWN + found.end() if found else len(data)]
-        if found is None:
-            self._line = line[:SHOWN]
-            return
-        await self._handle(self._parser.feed(data[:start]), turns)  # what is before it is looked at first
-        shown = printable(line.partition(b"\n")[0][:SHOWN]).decode()
-        self._told.append((DISALLOWED, f"content {shown}"))
-        await self._log()
-        self._act(DISALLOWED)
 
     async def _handle(self, events: list[Event], turns: Turns) -> None:
         for event in events:
