@@ -1,6 +1,7 @@
 """LocalAgent: aliases, .forward, mailboxes, commands and unknown users, with the user's child and cleanup faked."""
 
 import os
+import re
 
 import pytest
 
@@ -111,7 +112,9 @@ def test_an_alias_is_forwarded(case: Case) -> None:
     assert addresses == ["joe", "jane@elsewhere"]
     assert (envelope.sender, envelope.arrival, envelope.queue_id) == ("s@x", 5.0, "3FWD")
     assert envelope.overrides == INTERNAL_MAIL  # no second copy by always_bcc, no second check
-    assert case.cleanup.contents == [b"Delivered-To: Team@x\n" + CONTENT]
+    [content] = case.cleanup.contents
+    assert re.match(rb"Received: by \S+ \(Postfix\)\n\tid 3FWD; [^\n]+\nDelivered-To: Team@x\n", content)
+    assert content.endswith(b"\nDelivered-To: Team@x\n" + CONTENT)
 
 
 @pytest.mark.parametrize(("code", "outcome"), [(250, SENT), (451, DEFERRED), (552, BOUNCED)])

@@ -24,7 +24,7 @@ from posthouse.config.parameters_lock import lock_patience
 from posthouse.config.settings import Settings
 from posthouse.daemons.local import parameters
 from posthouse.daemons.local.accounts import Account, find_account
-from posthouse.daemons.local.forward import forward
+from posthouse.daemons.local.forward import Forwarder
 from posthouse.daemons.local.targets import Kind, Target, parse_targets
 from posthouse.delivery.agent import Delivery
 from posthouse.delivery.exits import result_of_command
@@ -34,7 +34,6 @@ from posthouse.ipc.as_user import NOT_FOUND, OK, TRY_LATER, ReadFile, RunCommand
 from posthouse.ipc.cleanup import CleanupClient
 from posthouse.ipc.delivery import DeliverTo
 from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, Envelope, RecipientResult
-from posthouse.ipc.origin import FORWARD, Origin
 from posthouse.ipc.runas_wire import JobKind
 from posthouse.protocol.address import quote_local_part, split_address, split_extension, unquote_address
 from posthouse.tables.maps import Maps
@@ -88,9 +87,8 @@ class LocalAgent:
         self._settings = settings
         self._tables = tables
         self._users = users
-        self._cleanup = cleanup
+        self._forwarder = Forwarder(cleanup, settings)
         self._own_uid = own_uid
-        self._origin = Origin.of_internal_mail(settings, FORWARD)
         self._delimiters = settings[RECIPIENT_DELIMITER]
         self._owner_special = settings[OWNER_REQUEST_SPECIAL]
         self._home_mailbox = settings[parameters.HOME_MAILBOX]
@@ -265,7 +263,7 @@ class LocalAgent:
             if source.owner is not None and len(unique) > MAX_USER_ADDRESSES:
                 text = f"{source.owner.name} forwards to more than {MAX_USER_ADDRESSES} addresses"
                 return combine(rcpt, [*results, RecipientResult(rcpt.rcpt_id, BOUNCED, "5.5.3", text, RELAY)])
-            results.append(await forward(self._cleanup, delivery, rcpt, source.sender, unique, self._origin))
+            results.append(await self._forwarder.forward(delivery, rcpt, source.sender, unique))
         return combine(rcpt, results)
 
     async def _special(self, delivery: Delivery, rcpt: DeliverTo, target: Target, source: Source) -> RecipientResult:
@@ -353,7 +351,7 @@ class LocalAgent:
             values = {name: value.replace("$", "_") for name, value in values.items()}
             address = self._settings.overlaid(values).expand(self._luser_relay)
             sender = delivery.request.envelope.sender
-            return await forward(self._cleanup, delivery, rcpt, sender, [address], self._origin)
+            return await self._forwarder.forward(delivery, rcpt, sender, [address])
         return _unknown_user(rcpt, person.user)
 
 

@@ -1,48 +1,62 @@
 """Forwarding: a new message through cleanup(8), so that each address it goes to has its own record in the queue.
 
-"Delivered-To:" is added so that a message that comes round again is recognised (facts B11.18, B15.06).
+"Received:" is added so that hops are counted, "Delivered-To:" so that a message that comes round again is recognised
+(facts B11.18, B15.06).
 """
 
+import time
 from collections.abc import Sequence
 
+from posthouse.config.parameters import MAIL_NAME, MYHOSTNAME
+from posthouse.config.settings import Settings
 from posthouse.delivery.agent import Delivery
 from posthouse.ipc.cleanup import CleanupClient, Done
 from posthouse.ipc.delivery import DeliverTo
 from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, Envelope, Recipient, RecipientResult
-from posthouse.ipc.origin import Origin
+from posthouse.ipc.origin import FORWARD, Origin
+from posthouse.protocol.message.date import format_date
+from posthouse.protocol.message.received import Server, format_received_internal
+from posthouse.util.clock import local_zone
 from posthouse.util.errors import TemporaryError
 
 
-async def forward(
-    cleanup: CleanupClient,
-    delivery: Delivery,
-    rcpt: DeliverTo,
-    sender: str,
-    addresses: Sequence[str],
-    origin: Origin,
-) -> RecipientResult:
-    """Send the message on to addresses; the result for the recipient. Never raises."""
-    old = delivery.request.envelope
-    try:
-        queue_id = await cleanup.new_queue_id()
-        envelope = Envelope(
-            queue_id=queue_id,
-            sender=sender,
-            arrival=old.arrival,
-            encoding=old.encoding,
-            smtputf8=old.smtputf8,
-            dsn_ret=old.dsn_ret,
-            dsn_envid=old.dsn_envid,
-            client=old.client,
-        )
-        original = rcpt.original or rcpt.address
-        recipients = [Recipient(address, original, notify=rcpt.notify) for address in addresses]
-        transaction = cleanup.begin(origin.mark(envelope), recipients)
-    except TemporaryError as error:
-        return RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.0", str(error), "local")
-    delivered_to = f"Delivered-To: {rcpt.address}\n".encode("utf-8", "surrogateescape")
-    transaction.content(delivered_to + delivery.content())
-    return _result(rcpt, await transaction.end(), queue_id)
+class Forwarder:
+    """One for the life of a process."""
+
+    def __init__(self, cleanup: CleanupClient, settings: Settings) -> None:
+        self._cleanup = cleanup
+        self._origin = Origin.of_internal_mail(settings, FORWARD)
+        self._server = Server(settings[MYHOSTNAME], settings[MAIL_NAME])
+
+    async def forward(
+        self, delivery: Delivery, rcpt: DeliverTo, sender: str, addresses: Sequence[str]
+    ) -> RecipientResult:
+        """Send the message on to addresses; the result for the recipient. Never raises."""
+        old = delivery.request.envelope
+        try:
+            queue_id = await self._cleanup.new_queue_id()
+            envelope = Envelope(
+                queue_id=queue_id,
+                sender=sender,
+                arrival=old.arrival,
+                encoding=old.encoding,
+                smtputf8=old.smtputf8,
+                dsn_ret=old.dsn_ret,
+                dsn_envid=old.dsn_envid,
+                client=old.client,
+            )
+            original = rcpt.original or rcpt.address
+            recipients = [Recipient(address, original, notify=rcpt.notify) for address in addresses]
+            transaction = self._cleanup.begin(self._origin.mark(envelope), recipients)
+        except TemporaryError as error:
+            return RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.0", str(error), "local")
+        transaction.content(self._trace_headers(queue_id, rcpt.address) + delivery.content())
+        return _result(rcpt, await transaction.end(), queue_id)
+
+    def _trace_headers(self, queue_id: str, address: str) -> bytes:
+        now = int(time.time())
+        received = format_received_internal(self._server, queue_id, format_date(now, *local_zone(now)))
+        return received + f"Delivered-To: {address}\n".encode("utf-8", "surrogateescape")
 
 
 def _result(rcpt: DeliverTo, done: Done, queue_id: str) -> RecipientResult:
