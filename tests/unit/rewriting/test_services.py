@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from posthouse.daemons.proxymap.daemon import DAEMON as PROXYMAP
+from posthouse.daemons.trivial_rewrite import service as service_module
 from posthouse.daemons.trivial_rewrite.daemon import DAEMON as TRIVIAL_REWRITE
 from posthouse.ipc.rewrite import CLASS_DEFAULT, CLASS_LOCAL, FAILED, Resolved, Rewrite, RewriteResult
 from posthouse.rewriting import client as client_module
@@ -52,6 +53,31 @@ def test_a_batch_is_answered_in_order(make: Make) -> None:
     assert answers[0] == Resolved(CLASS_DEFAULT, "smtp", "far.test", "a@far.test")
     assert answers[1] == Resolved(CLASS_LOCAL, "local", "mx.example.test", "b@example.test")
     client.close()
+
+
+def test_a_batch_that_takes_long_leaves_others_their_turn(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of addresses full of routes come first; somebody who asks for one address is answered before them."""
+    monkeypatch.setattr(service_module, "SLICE_S", 0.0)
+    system = make()
+    answered: list[str] = []
+
+    async def both() -> None:
+        loop = system.loop
+        many, one = _client(system), _client(system)
+        await one.resolve("warm@far.test")
+        batch = [f"u{number}" + "%example.test" * 30 for number in range(400)]
+        first = loop.create_task(many.resolve_many("s@far.test", batch))
+        first.add_done_callback(lambda _: answered.append("many"))
+        await _pause(system)
+        second = loop.create_task(one.resolve("a@far.test"))
+        second.add_done_callback(lambda _: answered.append("one"))
+        await first
+        await second
+        many.close()
+        one.close()
+
+    system.run(both())
+    assert answered == ["one", "many"]
 
 
 def test_answers_are_remembered(make: Make) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from posthouse.config.parameters import IPC_TIMEOUT, PROXYMAP_SERVICE_NAME
-from posthouse.ipc.rewrite import SERVER, Resolve, ResolveResult, Rewrite, RewriteResult, ToRewrite
+from posthouse.ipc.rewrite import SERVER, Resolve, Resolved, ResolveResult, Rewrite, RewriteResult, ToRewrite
 from posthouse.ipc.stream import Channel
 from posthouse.rewriting.resolve import Resolver
 from posthouse.skeleton.daemon import Context, Service
@@ -16,6 +16,7 @@ from posthouse.util import eager, log
 from posthouse.util.errors import ConfigError, TemporaryError
 
 POLL_S: Final = 1.0  # seconds between two looks at the tables
+SLICE_S: Final = 0.01  # seconds of one request's work, then others have a turn: a batch of odd addresses takes long
 
 
 class RewriteService(Service):
@@ -70,8 +71,19 @@ class RewriteService(Service):
     async def _resolve(self, record: Resolve) -> ResolveResult:
         generation = self._generation()  # before the lookups: a change in between must not hide behind its number
         resolve, sender, kind = self._resolver.resolve, record.sender, record.kind
-        resolved = [await resolve(address, sender, kind) for address in record.addresses]
+        resolved, until = list[Resolved](), self._now() + SLICE_S
+        for address in record.addresses:
+            resolved.append(await resolve(address, sender, kind))
+            if self._now() > until:
+                await self._turn()
+                until = self._now() + SLICE_S
         return ResolveResult(record.id, generation, resolved)
+
+    async def _turn(self) -> None:
+        """Let the event loop serve the others."""
+        turn = self._context.loop.create_future()
+        self._context.loop.call_soon(turn.set_result, None)
+        await turn
 
     def _answered(
         self, channel: Channel[ToRewrite], outcome: "eager.Outcome[RewriteResult] | eager.Outcome[ResolveResult]"
