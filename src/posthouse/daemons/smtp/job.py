@@ -187,14 +187,16 @@ class Job:
 
     async def prepare(self, loop: asyncio.AbstractEventLoop) -> None:
         """Find out what takes a table, or a look at all of the content. Raises TableError."""
+        turns = Turns(loop)
         if self._rules.generic is not None:
-            await self._map_addresses(self._rules.generic)
+            await self._map_addresses(self._rules.generic, turns)
         if self.delivery.request.envelope.smtputf8:
-            self._needs_smtputf8 = await self._look_for_utf8(Turns(loop))
+            self._needs_smtputf8 = await self._look_for_utf8(turns)
 
-    async def _map_addresses(self, generic: GenericMaps) -> None:
+    async def _map_addresses(self, generic: GenericMaps, turns: Turns) -> None:
         request = self.delivery.request
         for address in {request.envelope.sender, *(rcpt.address for rcpt in request.recipients)}:
+            await turns.rest()
             mapped = await generic.map(address)
             if mapped != address:
                 self._addresses[address] = mapped
