@@ -210,12 +210,27 @@ def test_parameters_go_only_to_servers_that_offer_them() -> None:
     session = ready()
     session.send_envelope(envelope)
     assert session.bytes_to_send() == (
-        b"MAIL FROM:<s@c.example> SIZE=10 BODY=8BITMIME SMTPUTF8 ENVID=e+3D1 RET=HDRS\r\n"
+        b"MAIL FROM:<s@c.example> SIZE=10 BODY=8BITMIME ENVID=e+3D1 RET=HDRS SMTPUTF8\r\n"
         b"RCPT TO:<a@x> ORCPT=rfc822;a+2Bb@x NOTIFY=SUCCESS,FAILURE\r\nDATA\r\n"
     )
     session = ready(PLAIN)
     session.send_envelope(envelope)
     assert session.bytes_to_send() == b"MAIL FROM:<s@c.example>\r\n"
+
+
+@pytest.mark.parametrize(
+    ("orcpt", "wire"),
+    [
+        ("utf-8;jürgen+x@bücher.test", rb"utf-8;j\x{FC}rgen\x{2B}x@b\x{FC}cher.test"),
+        ("utf-8;\udcff@x", b"rfc822;+FF@x"),
+        ("rfc822;jürgen@x", b"rfc822;j+C3+BCrgen@x"),
+    ],
+)
+def test_original_recipients_beyond_ascii(orcpt: str, wire: bytes) -> None:
+    """Each type in its own escapes (RFC 6533 3)."""
+    session = ready()
+    session.send_envelope(Envelope("s@c", (Recipient("b@x", orcpt=orcpt),)))
+    assert b" ORCPT=" + wire + b"\r\n" in session.bytes_to_send()
 
 
 def test_addresses_cannot_carry_commands() -> None:
