@@ -99,7 +99,8 @@ def _without_half_brackets(delivery: Delivery) -> Delivery:
 
 
 def _is_eight_bit(letter: Letter) -> bool:
-    return not letter.content.isascii() and b"BODY=" not in letter.mail_options
+    """Whether something in it, or in the Received: that is made of it, is 8-bit and not announced."""
+    return not b"".join((letter.content, *letter.recipients)).isascii() and b"BODY=" not in letter.mail_options
 
 
 def _always(_: Letter) -> bool:
@@ -118,13 +119,18 @@ DIFFERENCES: Final = (
     Difference("order of the recipients", _always, _each(_without_order)),
     Difference(
         "recipients in `ORCPT` and `Received:`",
-        lambda letter: not all(map(_PLAIN_PATH.fullmatch, letter.recipients)),
+        lambda letter: not letter.name.startswith("utf8.") and not all(map(_PLAIN_PATH.fullmatch, letter.recipients)),
         _each(_without_original),
     ),
     Difference("order of the recipients", lambda letter: b"List-Id:" in letter.content, _each(_without_redirected)),
     Difference("`BODY=8BITMIME`", _is_eight_bit, _each(_without_body)),
     Difference(
-        "CRs before a line end", lambda letter: b"\r\r\n" in letter.content, _each(_replaced(rb" *\r\n", b"\r\n"))
+        "original recipients beyond ASCII", lambda letter: letter.name.startswith("utf8."), _each(_without_original)
+    ),
+    Difference(
+        "CRs before a line end",
+        lambda letter: b"\r\r\n" in letter.content + b"\r\n",
+        _each(_replaced(rb"(?: *|=20)\r\n", b"\r\n")),
     ),
     Difference(
         "names with `.`, `%` or `!`",

@@ -1,9 +1,10 @@
 """Messages written by hand for the comparison with Postfix: one form after the other, and what chance seldom makes."""
 
+import random
 from collections.abc import Iterator
 from typing import Final
 
-from tests.support import odd_addresses
+from tests.support import odd_addresses, odd_messages
 from tests.support.exact_client import Letter
 from tests.support.message_servers import BOXES, KINDS
 from tests.support.odd_messages import BODIES
@@ -229,6 +230,26 @@ CHECKED_TREE: Final = (
     b'Content-Type: multipart/alternative; boundary="b"\r\n\r\ntext\r\n--b\r\nContent-Type: text/plain\r\n\r\ntext\r\n'
     b"--b\r\nContent-Type: message/rfc822\r\n\r\nX-Number: 3\r\nSubject: x\r\nX-Secret: nested\r\nX-Number: 4\r\n\r\n"
 )
+SEVEN: Final = 24
+_TO_SEVEN: Final = (b"<user@seven.test>",)
+_EIGHT_BIT: Final = b"Content-Transfer-Encoding: 8bit\r\n"
+_UTF8: Final = b"j\xc3\xbcrgen@b\xc3\xbccher.test"
+_OFFERED: Final = b" SMTPUTF8 BODY=8BITMIME"
+BEYOND_ASCII: Final = (
+    (b"<%b>" % _UTF8, (b"<user@far.test>",), _OFFERED, b"To: user"),
+    (b"<a@b.test>", (b"<%b>" % _UTF8,), _OFFERED, b"To: %b" % _UTF8),
+    (
+        b"<a@b.test>",
+        (b"<user@b\xc3\xbccher.test>", b"<j\xc3\xbcrgen>"),
+        _OFFERED,
+        b"To: j\xc3\xbcrgen, \xc3\xa4 <x@b\xc3\xbc>",
+    ),
+    (b"<a@b.test>", (b"<user@b\xc3\xbccher.test>", b"<j\xc3\xbcrgen@example.test>"), b"", b"To: user"),
+    (b"<j\xc3\xbcrgen>", (b"<user@far.test>",), b"", b"To: user"),
+    (b"<a@b.test>", (b"<user@far.test>",), _OFFERED, b"Subject: \xc3\xa4"),
+    (b"<a@b.test>", (b"<user@seven.test>",), _OFFERED, b"Subject: a"),
+    (b"<a@xn--bcher-kva.test>", (b"<\xff@far.test>", b'<"\xc3\xa4 b"@far.test>'), _OFFERED, b"To: \xff"),
+)
 FIELDS_AT_ONCE: Final = 10
 _DOMAINS: Final = {"virtu": b"box.test", "local": b"local.test"}
 _HEAD: Final = HEAD.replace(b"\r", b"")
@@ -320,6 +341,29 @@ def of_odd_paths() -> Iterator[Letter]:
         yield Letter(f"nowhere.{number}", HEAD + b"\r\nx\r\n", recipients=(path, b"<user@far.test>"))
 
 
+def of_seven() -> Iterator[Letter]:
+    """Give messages for a server that takes 7-bit only: what has a type is converted."""
+    for number in range(SEVEN):
+        name = f"seven.{number}"
+        source = random.Random(name)
+        content = odd_messages.mime_tree(source) if number % 2 else odd_messages.mime_lines(source)
+        if number % 4 == 1:
+            content = content.replace(b"Content-Type: text/plain", _EIGHT_BIT + b"Content-Type: text/plain")
+        yield Letter(name, content, recipients=_TO_SEVEN, mail_options=b"" if number % 3 else b" BODY=8BITMIME")
+    for number, body in enumerate(BODIES):
+        head = HEAD + b"MIME-Version: 1.0\r\n"
+        typed = head + b"Content-Type: text/plain; charset=utf-8\r\n" + _EIGHT_BIT + b"\r\n"
+        yield Letter(f"seven.typed.{number}", typed + body, recipients=_TO_SEVEN, mail_options=b" BODY=8BITMIME")
+        yield Letter(f"seven.plain.{number}", head + b"\r\n" + body, recipients=_TO_SEVEN)
+
+
+def of_utf8() -> Iterator[Letter]:
+    """Give messages with addresses beyond ASCII."""
+    for number, (sender, recipients, options, field) in enumerate(BEYOND_ASCII):
+        content = b"From: a@b.test\r\n" + field + b"\r\n\r\nx\r\n"
+        yield Letter(f"utf8.{number}", content, sender, recipients, options)
+
+
 def submitted() -> list[Letter]:
     """Give the messages that go through sendmail."""
     letters = []
@@ -339,7 +383,7 @@ def of_tables(configuration: str) -> Iterator[Letter]:
 def by_hand(configuration: str) -> list[Letter]:
     """Give the messages that a configuration gets beside those made by chance."""
     if configuration == "local":
-        return [*of_forms(), *of_lists(), *of_names(), *of_mailboxes(), *of_odd_paths()]
+        return [*of_forms(), *of_lists(), *of_names(), *of_mailboxes(), *of_odd_paths(), *of_seven(), *of_utf8()]
     if configuration == "no-original":  # into mailboxes that no other message goes to
         return [*of_tables(configuration), Letter("box.last", HEAD + b"\r\nx\r\n", recipients=_boxes(BOXES - 1))]
     if configuration == "checks":
