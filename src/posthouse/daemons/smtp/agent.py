@@ -79,7 +79,7 @@ class SmtpAgent(AgentService):
             job.give_up()
             self._finish(job)
             return
-        if not job.must_prepare:
+        if not job.mail.must_prepare:
             self._begin(job, destinations)
             return
 
@@ -91,7 +91,7 @@ class SmtpAgent(AgentService):
                 outcome.result()
                 self._begin(job, destinations)
 
-        eager.start(job.prepare(self._loop), prepared)
+        eager.start(job.mail.prepare(self._loop), prepared)
 
     def _begin(self, job: Job, destinations: list[tuple[Destination, bool]]) -> None:
         """Look for a server."""

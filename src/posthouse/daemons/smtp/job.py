@@ -4,55 +4,31 @@ Decides what a reply means for a recipient: sent, bounced, deferred, or kept for
 kept while there is another server to try. Sources: RFC 3463; facts B10.05 to B10.07, B10.20; postconf(5).
 """
 
-import asyncio
-import os
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from posthouse.daemons.smtp.content import split_long_lines
 from posthouse.daemons.smtp.content_rules import ContentRules
-from posthouse.daemons.smtp.conversion import Conversion, may_be_converted
 from posthouse.daemons.smtp.destination import Destination
+from posthouse.daemons.smtp.mail import OutgoingMail
 from posthouse.daemons.smtp.options import Options
-from posthouse.daemons.smtp.outgoing import Read, Shaper, reader_of, report_split
 from posthouse.daemons.smtp.route import Endpoint, NoRoute
 from posthouse.delivery.agent import Delivery
 from posthouse.ipc.delivery import DeliverTo
 from posthouse.ipc.message import (
     BOUNCED,
     DEFERRED,
-    NOTIFY_DELAY,
-    NOTIFY_FAILURE,
-    NOTIFY_NEVER,
-    NOTIFY_SUCCESS,
     SENT,
     RecipientResult,
 )
-from posthouse.protocol.message.mime import MimeParser
-from posthouse.protocol.message.mime_events import Problem
 from posthouse.protocol.smtp.client import COMMAND_OF, RecipientDone, Stage
 from posthouse.protocol.smtp.client_replies import ServerReply
-from posthouse.protocol.smtp.envelope import Envelope, Recipient
+from posthouse.protocol.smtp.envelope import Envelope
 from posthouse.protocol.smtp.features import Features
-from posthouse.protocol.smtp.stuffing import stuff_content
-from posthouse.rewriting.generic import GenericMaps
 from posthouse.util import log
-from posthouse.util.turns import Turns
 
 if TYPE_CHECKING:
     from posthouse.daemons.smtp.session import Session, Trouble
-
-_NOTIFY: Final = {
-    NOTIFY_NEVER: "NEVER",
-    NOTIFY_SUCCESS: "SUCCESS",
-    NOTIFY_FAILURE: "FAILURE",
-    NOTIFY_DELAY: "DELAY",
-}
-PIECE: Final = 1 << 20  # bytes of large content looked at at once
-LOOK: Final = 32 * 1024  # the same, where its structure is looked at
-_NONE: Final[frozenset[str]] = frozenset()
-_BODY: Final = {"7bit": "7BIT", "8bit": "8BITMIME"}
 
 
 class Failure(NamedTuple):
@@ -70,20 +46,14 @@ class Job:
     """See the module's docstring."""
 
     __slots__ = (
-        "_addresses",
         "_failure",
         "_lost",
-        "_needs_smtputf8",
         "_options",
         "_results",
-        "_rules",
         "_sending",
-        "_size",
         "_tried",
         "_used",
-        "_was_split",
         "_why",
-        "_wire",
         "delivery",
         "destinations",
         "endpoint",
@@ -91,6 +61,7 @@ class Job:
         "fresh_only",
         "is_fallback",
         "left",
+        "mail",
         "nexthop",
         "sessions",
     )
@@ -104,6 +75,7 @@ class Job:
     ) -> None:
         """destinations: where to go, in order; True with those of smtp_fallback_relay."""
         self.delivery = delivery
+        self.mail = OutgoingMail(delivery, rules, options.line_length_limit)
         self.nexthop = delivery.request.nexthop
         self.destinations: Iterator[tuple[Destination, bool]] = iter(destinations)
         self.endpoints: list[Endpoint] = []  # of the present destination, not tried yet
@@ -113,19 +85,13 @@ class Job:
         self.sessions = 0
         self.left = delivery.request.recipients  # without result
         self._options = options
-        self._rules = rules
-        self._needs_smtputf8 = False
-        self._addresses: dict[str, str] = {}  # what generic maps make of them, where that is something else
         self._tried = 0
         self._sending: list[DeliverTo] = []  # of the transaction in progress, by index
         self._lost: list[DeliverTo] = []  # no reply came for these
         self._results: list[RecipientResult] = []
         self._failure = Failure(DEFERRED, "4.3.0", "no server could be tried")
         self._used: set[tuple[str, str, int]] = set()  # addresses that had their turn by way of a kept session
-        self._size = 0
         self._why = ""
-        self._was_split = False  # `_wire` has lines that were cut
-        self._wire: bytes | None = None
 
     # Where to go.
 
@@ -180,123 +146,19 @@ class Job:
         self.sessions += 1
         self.delivery.connected = time.time()
 
-    @property
-    def must_prepare(self) -> bool:
-        """Whether prepare() has anything to do."""
-        return self._rules.generic is not None or self.delivery.request.envelope.smtputf8
-
-    async def prepare(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Find out what takes a table, or a look at all of the content. Raises TableError."""
-        turns = Turns(loop)
-        if self._rules.generic is not None:
-            await self._map_addresses(self._rules.generic, turns)
-        if self.delivery.request.envelope.smtputf8:
-            self._needs_smtputf8 = await self._look_for_utf8(turns)
-
-    async def _map_addresses(self, generic: GenericMaps, turns: Turns) -> None:
-        request = self.delivery.request
-        for address in {request.envelope.sender, *(rcpt.address for rcpt in request.recipients)}:
-            await turns.rest()
-            mapped = await generic.map(address)
-            if mapped != address:
-                self._addresses[address] = mapped
-
-    def conversion(self, features: Features, loop: asyncio.AbstractEventLoop) -> Conversion | None:
-        """Make what converts the content for a server; None: it goes as it is."""
-        rules, envelope = self._rules, self.delivery.request.envelope
-        downgrade = rules.must_downgrade(features, envelope.encoding)
-        if not rules.always:
-            if not downgrade:
-                return None
-            if self.delivery.descriptor < 0 and not may_be_converted(self.delivery.content()):
-                return None
-        return Conversion(rules, Turns(loop), envelope.queue_id, downgrade=downgrade)
-
-    @property
-    def read(self) -> Read:
-        """What reads the content; not after finish()."""
-        return reader_of(self.delivery.descriptor, self.delivery.content)
-
-    @property
-    def shaper(self) -> Shaper:
-        """What brings content that comes in pieces into the form of the wire."""
-        return Shaper(self.delivery.request.envelope.queue_id, self._options.line_length_limit)
-
-    def wire(self) -> bytes:
-        """Give the content as it goes over the wire."""
-        if self._wire is None:
-            content = self.delivery.content()
-            split = split_long_lines(content, self._options.line_length_limit)
-            self._was_split = split is not content
-            self._wire = stuff_content(split)
-        return self._wire
-
-    def sent_as_it_is(self) -> None:
-        """Note that wire() went out."""
-        if self._was_split:
-            report_split(self.delivery.request.envelope.queue_id, self._options.line_length_limit)
-
     def envelope(self, features: Features) -> Envelope | None:
         """Make the envelope for a server; None: nobody may have the message from it (results are there)."""
-        envelope = self.delivery.request.envelope
+        mail = self.mail
         self._sending, self.left, self._lost = self.left, [], []
-        size = self._measure()
+        size = mail.size()
         if 0 < features.size_limit < size:
             text = f"message size {size} exceeds size limit {features.size_limit} of server {self._label}"
             self._refused_by_us("5.3.4", text)
             return None
-        if self._needs_smtputf8 and not features.smtputf8:
+        if mail.needs_smtputf8 and not features.smtputf8:
             self._refused_by_us("5.6.7", f"SMTPUTF8 is required, but was not offered by host {self._label}")
             return None
-        mapped = self._addresses
-        return Envelope(
-            mapped.get(envelope.sender, envelope.sender) if mapped else envelope.sender,
-            tuple(_recipient(rcpt, mapped.get(rcpt.address, rcpt.address)) for rcpt in self._sending),
-            size,
-            self._body(),
-            envelope.smtputf8,
-            envelope.dsn_ret,
-            envelope.dsn_envid,
-            int(envelope.arrival),
-        )
-
-    def _measure(self) -> int:
-        """Count the octets that go over the wire."""
-        if not self._size:
-            descriptor = self.delivery.descriptor
-            if descriptor < 0:
-                self._size = len(self.wire())
-            else:
-                self._size = sum(len(piece) + piece.count(b"\n") for piece in _pieces(descriptor))
-        return self._size
-
-    def _body(self) -> str:
-        """Say what BODY says: what is known of the content, else what a look at it shows (RFC 6152 3)."""
-        encoding = self.delivery.request.envelope.encoding
-        if encoding:
-            return _BODY.get(encoding, "")
-        return "" if self._is_ascii() else "8BITMIME"
-
-    def _is_ascii(self) -> bool:
-        descriptor = self.delivery.descriptor
-        if descriptor < 0:
-            return self.wire().isascii()
-        return all(piece.isascii() for piece in _pieces(descriptor))
-
-    async def _look_for_utf8(self, turns: Turns) -> bool:
-        """Whether an address or any header has UTF-8: most mail of SMTPUTF8 senders can go to any server."""
-        request = self.delivery.request
-        if not request.envelope.sender.isascii() or not all(rcpt.address.isascii() for rcpt in request.recipients):
-            return True
-        parser, read, offset = MimeParser(self._rules.limits), self.read, 0
-        while data := read(offset, LOOK):
-            offset += len(data)
-            parser.feed(data)
-            if Problem.EIGHT_BIT_HEADER in parser.problems:
-                return True
-            await turns.rest()
-        parser.close()
-        return Problem.EIGHT_BIT_HEADER in parser.problems
+        return mail.envelope(self._sending, size)
 
     # What came of it.
 
@@ -403,14 +265,6 @@ class Job:
         )
 
 
-def _pieces(descriptor: int) -> Iterator[bytes]:
-    """Read large content, a piece at a time."""
-    offset = 0
-    while piece := os.pread(descriptor, PIECE, offset):
-        offset += len(piece)
-        yield piece
-
-
 def _outcome(dsn: str) -> int:
     return BOUNCED if dsn[0] == "5" else DEFERRED
 
@@ -423,16 +277,3 @@ def _status_of(reply: ServerReply, *, soft: bool) -> tuple[bool, str]:
     if reply.code < 400:
         return True, "4.5.0"
     return soft, ("4" if soft else "5") + (reply.status[1:] or ".0.0")
-
-
-def _recipient(rcpt: DeliverTo, address: str) -> Recipient:
-    """Make the RCPT command's values (RFC 3461 4; 5.2.1: an ORCPT of ours where the sender gave none).
-
-    address: as the server is to hear it.
-    """
-    notify = frozenset(name for bit, name in _NOTIFY.items() if rcpt.notify & bit) if rcpt.notify else _NONE
-    orcpt = rcpt.dsn_orcpt
-    if not orcpt:
-        original = rcpt.original or rcpt.address
-        orcpt = f"{'rfc822' if original.isascii() else 'utf-8'};{original}"
-    return Recipient(address, notify, orcpt)

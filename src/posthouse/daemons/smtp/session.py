@@ -228,14 +228,15 @@ class Session(Connection):
     def _on_send_content(self, event: ClientEvent) -> None:
         job = self.job
         assert job is not None
-        conversion = job.conversion(self.protocol.features, self.loop)
+        mail = job.mail
+        conversion = mail.conversion(self.protocol.features, self.loop)
         if conversion is not None:
-            self._stream = Converted(job.read, conversion, job.shaper, self.drained)
-        elif job.delivery.descriptor >= 0:
-            self._stream = AsItIs(job.read, job.shaper)
+            self._stream = Converted(mail.read, conversion, mail.shaper, self.drained)
+        elif mail.is_large:
+            self._stream = AsItIs(mail.read, mail.shaper)
         else:
-            self.protocol.send_content(job.wire())
-            job.sent_as_it_is()
+            self.protocol.send_content(mail.wire())
+            mail.sent_as_it_is()
             return
         self._send_stream(self._stream)
 
