@@ -83,9 +83,9 @@ def cost(server: Posthouse, name: str, trace: Path) -> Cost:
         found.memory_mb.append(min(memory for _, memory in runs))
     content = bombs.BOMBS[name](sizes[-1])
     turns = []
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS + 1):
         with traced(server, trace):
-            found.reply = bombs.send(server.port, content, "user@far.test", piece=piece).decode().strip()
+            found.reply = bombs.send(server.port, content, "user@far.test", piece=piece).decode().partition("\r")[0]
         turns.append(longest_turn(trace))
     found.turn_ms = min(turns)
     print(row(name, found), file=sys.stderr, flush=True)
