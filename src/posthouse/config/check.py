@@ -61,6 +61,7 @@ CHECKS: Final[tuple[Callable[[Context], Iterator[Finding]], ...]] = (
     contents.check_loops,
     contents.check_root,
     answers.check_answers,
+    answers.check_content_answers,
     effect.check_readers,
     effect.check_overrides,
     effect.check_relay_limits,

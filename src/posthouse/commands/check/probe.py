@@ -8,6 +8,7 @@ more than MAX_ENTRIES are given: a check takes a moment, whatever the tables are
 import os
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final, NamedTuple
 
 from posthouse.config.checks.context import Entry
@@ -16,13 +17,14 @@ from posthouse.config.lists import split_name_value, split_tokens
 from posthouse.config.settings import Settings
 from posthouse.rewriting.alias_source import alias_entries
 from posthouse.tables.open import Opener
+from posthouse.tables.pattern_source import KINDS as PATTERNS
+from posthouse.tables.pattern_source import pattern_entries
 from posthouse.tables.source import decode, entries
 from posthouse.util.errors import ConfigError
 from posthouse.util.log import LOG
 
 MAX_BYTES: Final = 512 * 1024  # of a table's text
 MAX_ENTRIES: Final = 5000
-_PATTERNS: Final = ("cidr", "pcre", "regexp")
 _AT_LINE: Final = re.compile(r"(?:warning: )?(?:\S+ map [^,]*, )?line ([0-9]+): (.*)", re.ASCII | re.DOTALL)
 
 
@@ -42,7 +44,7 @@ class TableProbe:
         return self._content(kind, name, aliases=aliases).problems
 
     def entries(self, kind: str, name: str, *, aliases: bool) -> Iterable[Entry]:
-        """Give the entries of a table whose text can be read."""
+        """Give the entries of a table whose text can be read; a pattern counts as the key."""
         return self._content(kind, name, aliases=aliases).entries
 
     def _content(self, kind: str, name: str, *, aliases: bool) -> _Content:
@@ -53,8 +55,10 @@ class TableProbe:
 
 
 def _read(kind: str, name: str, *, aliases: bool) -> _Content:
-    if kind in _PATTERNS:
-        return _Content([], _pattern_problems(kind, name))
+    if kind in PATTERNS:
+        written = pattern_entries(kind, _text(name)) if name.startswith("/") else ()
+        rules = [Entry(*rule) for rule in islice(written, MAX_ENTRIES)]
+        return _Content(rules, _pattern_problems(kind, name))
     if kind == "inline":
         return _Content(_inline_entries(name), [])
     if not name.startswith("/") or not (kind == "texthash" or kind in INDEX_SUFFIXES):
@@ -64,7 +68,7 @@ def _read(kind: str, name: str, *, aliases: bool) -> _Content:
     reports: list[str] = []
     text = _text(name)
     reader = alias_entries(text, reports.append) if aliases else entries(text, reports.append)
-    found = [Entry(*entry) for entry, _ in zip(reader, range(MAX_ENTRIES), strict=False)]
+    found = [Entry(*entry) for entry in islice(reader, MAX_ENTRIES)]
     return _Content(found, _with_lines(reports))
 
 
