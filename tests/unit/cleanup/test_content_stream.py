@@ -11,8 +11,9 @@ from typing import Final
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from posthouse.daemons.cleanup.client import MAX_BACKLOG
 from posthouse.daemons.cleanup.content_pass import ContentPass
-from posthouse.daemons.cleanup.service import MAX_BACKLOG, CleanupService
+from posthouse.daemons.cleanup.service import CleanupService
 from posthouse.daemons.cleanup.transaction import Transaction
 from posthouse.ipc.cleanup import CleanupClient, Done
 from posthouse.ipc.message import NO_HEADER_BODY_CHECKS, ClientInfo, Envelope, Recipient
