@@ -55,12 +55,13 @@ class PcreEngine:
         self._pattern = pattern
         own = _VERBS.match(pattern)
         self._verbs = own[0] if own else b""
+        limits = self._limits(SHORT_STEPS)
         try:
-            pcre2.compile(pattern, self._options, jit=False)
+            plain = pcre2.compile(limits + pattern, self._options, jit=False)
         except pcre2.PatternError as error:
             why = str(error).partition("; ")[2] or str(error)
-            raise ValueError(f"error in regex at offset {max(error.pos - added, 0)}: {why}") from None
-        plain = self._compile(pattern[len(self._verbs) :], SHORT_STEPS)
+            place = max(error.pos - added - len(limits), 0)
+            raise ValueError(f"error in regex at offset {place}: {why}") from None
         self._search_short: Callable[[bytes], pcre2.Match | None] = plain.search
         self._search = plain.search if _WHOLE.search(pattern, len(self._verbs)) else None  # None: not made yet
         self.groups: int = plain.groups
@@ -92,28 +93,29 @@ class PcreEngine:
         end = b"\n\\E)" if self._options & EXTENDED else b"\\E)"  # neither a comment nor a \Q hides the bracket
         pattern = rb"(*NO_AUTO_POSSESS)\A(?s:.)*?\K(?:" + self._pattern[len(self._verbs) :] + end
         try:
-            search: Callable[[bytes], pcre2.Match | None] = self._compile(pattern, STEPS).search
+            compiled = pcre2.compile(self._verbs + self._limits(STEPS) + pattern, self._options, jit=False)
         except pcre2.PatternError:  # it bears nothing around it
             return self._search_short
+        search: Callable[[bytes], pcre2.Match | None] = compiled.search
         return search
 
-    def _compile(self, pattern: bytes, steps: int) -> "pcre2.Pattern":
-        """Compile a pattern behind its verbs, with limits unless it says its own."""
-        verbs = self._verbs
-        if b"LIMIT_HEAP" not in verbs:
-            verbs += b"(*LIMIT_HEAP=%d)" % HEAP
-        if b"LIMIT_MATCH" not in verbs:
-            verbs += b"(*LIMIT_MATCH=%d)" % steps
-        return pcre2.compile(verbs + pattern, self._options, jit=False)
+    def _limits(self, steps: int) -> bytes:
+        """Write the limits that the pattern does not set itself; they may stand before and behind its own verbs."""
+        heap = b"" if b"LIMIT_HEAP" in self._verbs else b"(*LIMIT_HEAP=%d)" % HEAP
+        return heap if b"LIMIT_MATCH" in self._verbs else heap + b"(*LIMIT_MATCH=%d)" % steps
 
 
 class EitherEngine:
-    """A regular pattern: compiled by RE2, and by PCRE2 for texts that RE2 might read in another way."""
+    """A regular pattern: run by RE2, and by PCRE2 for texts that RE2 might read in another way.
 
-    def __init__(self, linear: LinearEngine, perl: PcreEngine, *, utf8: bool) -> None:
+    RE2 compiles it when it is tried first: of many patterns, most never are (pattern_filter.py).
+    """
+
+    def __init__(self, regular: bytes, perl: PcreEngine, *, utf8: bool) -> None:
         self.words = perl.words
         self.groups = perl.groups
-        self._linear = linear
+        self._regular = regular
+        self._linear: LinearEngine | PcreEngine | None = None
         self._perl = perl
         self._utf8 = utf8
 
@@ -129,6 +131,8 @@ class EitherEngine:
         """Choose: at the text's end, "$" and "^" have their own ideas of a line end; characters may be many octets."""
         if text[-1:] == b"\n" or (self._utf8 and not text.isascii()):
             return self._perl
+        if self._linear is None:
+            self._linear = linear_engine(self._regular) or self._perl
         return self._linear
 
 
@@ -149,19 +153,19 @@ class Pcre(PatternTable):
         words = None if options & EXTENDED else words_of(octets)
         added = edited.find(octets) if octets in edited else 0
         perl = PcreEngine(edited, options, where=self.where, added=added, words=words)
-        linear = None if options & EXTENDED else _linear(octets, options, flags)
-        return perl if linear is None else EitherEngine(linear, perl, utf8=self.flags.utf8)
+        regular = None if options & EXTENDED else _regular(octets, options, flags)
+        return perl if regular is None else EitherEngine(regular, perl, utf8=self.flags.utf8)
 
 
-def _linear(pattern: bytes, options: int, flags: str) -> LinearEngine | None:
-    """Compile a pattern by RE2, if it is regular."""
+def _regular(pattern: bytes, options: int, flags: str) -> bytes | None:
+    """Write a pattern with its flags for RE2, if it is regular."""
     text = as_regular(pattern)
     if text is None:
         return None
     letters = zip((CASELESS, DOT_ALL, MULTI_LINE), (b"i", b"s", b"m"), strict=True)
     mode = b"".join([letter for option, letter in letters if options & option])
     text = _with_flags(text, flags, is_extended=False)
-    return linear_engine(b"(?%b)%b" % (mode, text) if mode else text)
+    return b"(?%b)%b" % (mode, text) if mode else text
 
 
 def _with_flags(pattern: bytes, flags: str, *, is_extended: bool) -> bytes:

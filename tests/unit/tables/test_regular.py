@@ -55,8 +55,8 @@ def _both(pattern: bytes, options: int) -> tuple[EitherEngine, PcreEngine] | Non
     if regular is None:
         return None
     mode = (b"i" if options & CASELESS else b"") + (b"s" if options & DOT_ALL else b"")
-    linear = linear_engine(b"(?%b)%b" % (mode, regular) if mode else regular)
-    return None if linear is None else (EitherEngine(linear, perl, utf8=False), perl)
+    text = b"(?%b)%b" % (mode, regular) if mode else regular
+    return None if linear_engine(text) is None else (EitherEngine(text, perl, utf8=False), perl)
 
 
 @settings(max_examples=200, deadline=None)
