@@ -76,8 +76,9 @@ def test_canonical_and_completion(receiver: MakeReceiver) -> None:
     )
     assert [(one.address, one.original) for one in queued(system, "bob")] == [("alice@example.test", "bob")]
     assert system.queue.messages[0][0].sender == "t@c.test"
-    talk(system, START[0], "MAIL FROM:<mailer-daemon>", "RCPT TO:<alice>", "DATA", ".")
-    assert system.queue.messages[1][0].sender == ""
+    for number, daemon in enumerate(("mailer-daemon", "EXAMPLE.TEST!Mailer-Daemon"), 1):
+        talk(system, START[0], f"MAIL FROM:<{daemon}>", "RCPT TO:<alice>", "DATA", ".")
+        assert system.queue.messages[number][0].sender == ""
 
 
 def test_blind_copies(receiver: MakeReceiver) -> None:

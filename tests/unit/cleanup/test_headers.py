@@ -61,6 +61,7 @@ def test_missing_headers_are_added(receiver: MakeReceiver, given: str, expected:
         ('To: "a@b"@c.test, "a@b"@c', 'To: "a@b"@c.test, "a@b"@c'),
         ('To: "open <joe@c.test>', 'To: "open <joe@c.test>"@example.test'),
         ("To:user", "To: user@example.test"),
+        ("To: u%c.test., c.test.!u, u., .u", 'To: u@c.test, u@c.test, "u."@example.test, ".u"@example.test'),
         ("To:user,", "To: user@example.test, "),
         ("To:user,x@y.test", "To: user@example.test, x@y.test"),
         ("To:x@y.test,  z@y.test", "To:x@y.test,  z@y.test"),

@@ -80,7 +80,7 @@ class EnvelopeEditor:
         """Give the final envelope sender. overrides: NO_ADDRESS_MAPPINGS counts. Raises TemporaryError."""
         if not address:
             return ""
-        if address[: len(MAILER_DAEMON)].lower() == MAILER_DAEMON:  # as it was given; what tables make of others counts
+        if MAILER_DAEMON in address.lower():  # as it was given; what tables make of others counts
             address = await self._standard_form(address)
             if address.lower() == self._own_daemon:
                 return ""

@@ -82,7 +82,7 @@ async def _map_address(node: Node, mapping: Mapping, turns: Turns) -> bool:
     before = format_external(node.children)
     if not before:
         return False
-    after = await mapping(before if before.startswith("@") else _external_form(node))
+    after = await mapping(_external_form(node, before))
     if after == before:
         return False
     await turns.rest()
@@ -93,10 +93,12 @@ async def _map_address(node: Node, mapping: Mapping, turns: Turns) -> bool:
     return True
 
 
-def _external_form(node: Node) -> str:
-    """Write an address with the quotes it needs, and no others.
+def _external_form(node: Node, text: str) -> str:
+    """Write an address with the quotes that its local part needs, and no others. text: it as it stands.
 
-    Not for a route (@one,@two:user@domain): that is no local part to be quoted; rewriting takes it off.
+    A route (@one,@two:user@domain) is no local part to be quoted, nor is what has no domain: rewriting looks for
+    routes in it, takes them off, and quotes.
     """
-    has_domain = any(child.kind == "op" and child.text == "@" for child in node.children)
-    return quote_address(format_internal(node.children), bare_local_part=not has_domain)
+    if text.startswith("@") or not any(child.kind == "op" and child.text == "@" for child in node.children):
+        return text
+    return quote_address(format_internal(node.children))
