@@ -59,7 +59,7 @@ def _without_order(delivery: Delivery) -> Delivery:
 
 def _without_original(delivery: Delivery) -> Delivery:
     recipients = tuple(_ORCPT.sub(b"", recipient) for recipient in delivery.recipients)
-    recipients = tuple(dict.fromkeys(recipients))  # doubles that were spelt in two ways
+    recipients = tuple(sorted({rcpt.lower() for rcpt in recipients}))  # no doubles that are spelt in two ways
     return replace(delivery, recipients=recipients, content=_FOR.sub(b"\r\n\tfor X; DATE", delivery.content))
 
 

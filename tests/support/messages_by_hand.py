@@ -77,6 +77,7 @@ LISTS: Final = (
     b"user%a%b",
     b"a!user%b",
     b"user%a@short",
+    b"user%far.test., far.test.!user",
     b"a!user@short",
     b".",
     b".user",
