@@ -28,6 +28,7 @@ GOVERNOR_S: Final = 1.5
 BACK_LIMIT_S: Final = 20
 DRAIN_LIMIT_S: Final = 90
 LOOK_S: Final = 0.1
+LOG_S: Final = 2.0
 SPIN_S: Final = 2.0
 SPIN_SHARE: Final = 0.5  # of one processor, for that long, with nothing to do
 FAULT_S: Final = 1.0  # for how long what is started anew meets the fault again and again
@@ -174,6 +175,8 @@ class Matrix:
         mark, generation = len(self.server.log()), self._generation()
         calls, answers = self._traced(name, target, fault, sets, self._pids(target.attach))
         spinning = self._spinning()
+        if answers["250"] < answers.total():  # the log may be a moment late, and its daemon may be on its way back
+            _within(LOG_S, lambda: fault.words in self.server.log()[mark:])
         log = self.server.log()[mark:]
         injected = [call for call in calls if call.injected]
         self._unreal = not all(call.is_real for call in injected)
