@@ -22,8 +22,10 @@ def alias_entries(text: str, report: Report) -> Iterator[Entry]:
             report(f"line {number}: need name:value pair")
         elif find_last(name, "@") >= 0 or find_last(name, "%") >= 0:
             report(f"line {number}: name must be local")
+        elif not (written := _format(value)):  # a backslash that quotes nothing
+            report(f"line {number}: need name:value pair")
         else:
-            yield Entry(number, internal(name), _format(value))
+            yield Entry(number, internal(name), written)
 
 
 def _format(tokens: list[Token]) -> str:

@@ -248,5 +248,6 @@ def test_a_large_message_is_refused_at_its_end(receiver: MakeReceiver) -> None:
     sent(system, b"")
     while service_of(system).clients:  # it is still busy with what has come
         system.system.run(asyncio.sleep(0.01))
+    system.system.run(asyncio.sleep(0.05))  # the other end sees that it is closed
     assert len(system.queue.dropped) == 2
     assert system.queue.messages == []

@@ -27,6 +27,7 @@ from posthouse.config.registry import Registry
 from posthouse.config.rows import check_setting, row_of
 from posthouse.config.settings import Settings
 from posthouse.config.webhook import Webhook
+from posthouse.ipc.origin import Words
 from posthouse.util.errors import ConfigError
 
 BUILT = commands_registry.registry()
@@ -171,7 +172,7 @@ def test_built_rows_agree_with_the_catalog(row: Parameter[object]) -> None:
 # The class in the catalog may say less than the row: text that is a list, a number of another width.
 _WIDER: dict[type, tuple[type, ...]] = {
     Enum: (String,), Integer: (Size,), NameList: (String,), Patterns: (String,), Webhook: (String,),
-    String: (type(row_of("compatibility_level")),),
+    String: (type(row_of("compatibility_level")),), Words: (NameList,),
 }  # fmt: skip
 
 

@@ -136,7 +136,7 @@ def test_names_and_help_are_as_the_format_wants_them(family: object) -> None:
 
 def test_the_librarys_own_collectors_are_not_made() -> None:
     """They would read /proc when the warm image imports this daemon as root."""
-    code = "import sys, posthouse.daemons.metrics.daemon; print(*sorted(m for m in sys.modules if 'prometheus' in m))"
+    code = "import sys, posthouse.daemons.metrics.service; print(*sorted(m for m in sys.modules if 'prometheus' in m))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "prometheus_client.exposition" in done.stdout.split()
     assert "collector" not in done.stdout

@@ -66,6 +66,7 @@ def test_aliases() -> None:
     [
         ("root", "need name:value pair"),
         ("root:", "need name:value pair"),
+        ("root:\\", "need name:value pair"),
         (": value", "need name:value pair"),
         ("a, b: c", "need name:value pair"),
         ("user@host: c", "name must be local"),
