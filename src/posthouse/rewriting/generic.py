@@ -7,15 +7,8 @@ tables stays as it is. Sources: generic(5), postconf(5): propagate_unmatched_ext
 from typing import Final
 
 from posthouse.protocol.address import quote_address
-from posthouse.protocol.message.folding import fold
-from posthouse.protocol.message.tokens import (
-    Node,
-    external_elements,
-    format_internal,
-    group_tokens,
-    parse_address_list,
-    read_tokens,
-)
+from posthouse.protocol.message.tokens import Node, format_internal
+from posthouse.rewriting.header import map_header, put_address
 from posthouse.rewriting.mapping import map_generic
 from posthouse.tables.maps import Maps
 from posthouse.tables.search_order import SearchRules
@@ -73,31 +66,12 @@ class GenericMaps:
         if name not in ADDRESS_HEADERS:
             return field
         head, _, value = field.partition(b":")
-        await turns.rest()
-        tokens = read_tokens(value.decode("utf-8", "surrogateescape"), MAX_TOKENS)
-        await turns.rest()
-        nodes = group_tokens(tokens)
-        changed = False
-        for node in nodes:
-            if node.kind == "address":
-                await turns.rest()
-                changed |= await self._changes(node)
-        if not changed:
-            return field
-        elements = []
-        for element in external_elements(nodes):
-            elements.append(element)
-            await turns.rest()
-        pieces = ",\n".join(elements).encode("utf-8", "surrogateescape").split(b"\n")
-        return fold(head.rstrip(b" \t") + b": ", pieces)
+        mapped = await map_header(head.rstrip(b" \t"), value, MAX_TOKENS, self._changes, turns)
+        return field if mapped is None else mapped
 
     async def _changes(self, node: Node) -> bool:
         """Map one address of a header in place; whether it is another one now."""
         has_domain = any(child.kind == "op" and child.text == "@" for child in node.children)
         before = quote_address(format_internal(node.children), bare_local_part=not has_domain)
         after = await self.map(before)
-        addresses = [found for found in parse_address_list(after) if found.kind == "address"]
-        if after == before or len(addresses) != 1:  # a table's answer that is no address stays out of headers
-            return False
-        node.children = addresses[0].children
-        return True
+        return after != before and put_address(node, after)

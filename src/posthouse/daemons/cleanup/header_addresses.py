@@ -7,20 +7,13 @@ addresses changed, so that everybody else's formatting survives. Source: facts B
 
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from posthouse.daemons.cleanup.header_scan import ROLES, Field, Role
 from posthouse.protocol.address import quote_address
-from posthouse.protocol.message.folding import fold
-from posthouse.protocol.message.tokens import (
-    Node,
-    external_elements,
-    format_external,
-    format_internal,
-    group_tokens,
-    parse_address_list,
-    read_tokens,
-)
+from posthouse.protocol.message.tokens import Node, format_external, format_internal
+from posthouse.rewriting.header import map_header, put_address
 from posthouse.util.turns import Turns
 
 # An address that rewriting to standard form cannot change: no % or ! in the local part, a dot in the domain, none at
@@ -56,29 +49,14 @@ class AddressHeaders:
         """Give the header as it must be now, or None when it stays as it is."""
         if not self._has_tables and _COMPLETE.fullmatch(content, found.value, found.end) is not None:
             return None
-        await turns.rest()
-        text = content[found.value : found.end].rstrip(b"\n").decode("utf-8", "surrogateescape")
-        tokens = read_tokens(text, self._token_limit)
-        await turns.rest()
-        nodes = group_tokens(tokens)
         mapping = self._senders if ROLES[found.name] is Role.SENDER else self._recipients
-        changed = False
-        for node in nodes:
-            if node.kind == "address":
-                await turns.rest()
-                changed |= await _map_address(node, mapping, turns)
-        if not changed:
-            return None
-        name = content[found.start : found.value].rstrip(b": \t") + b":"
-        elements = []
-        for element in external_elements(nodes):
-            elements.append(element)
-            await turns.rest()
-        pieces = ",\n".join(elements).encode("utf-8", "surrogateescape").split(b"\n")
-        return fold(name + b" ", pieces) + b"\n"
+        name = content[found.start : found.value].rstrip(b": \t")
+        value = content[found.value : found.end].rstrip(b"\n")
+        mapped = await map_header(name, value, self._token_limit, partial(_map_address, mapping, turns), turns)
+        return None if mapped is None else mapped + b"\n"
 
 
-async def _map_address(node: Node, mapping: Mapping, turns: Turns) -> bool:
+async def _map_address(mapping: Mapping, turns: Turns, node: Node) -> bool:
     before = format_external(node.children)
     if not before:
         return False
@@ -86,11 +64,7 @@ async def _map_address(node: Node, mapping: Mapping, turns: Turns) -> bool:
     if after == before:
         return False
     await turns.rest()
-    addresses = [found for found in parse_address_list(after) if found.kind == "address"]
-    if len(addresses) != 1:  # a table's answer that is no address stays out of headers
-        return False
-    node.children = addresses[0].children
-    return True
+    return put_address(node, after)
 
 
 def _external_form(node: Node, text: str) -> str:
