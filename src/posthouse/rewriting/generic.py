@@ -8,36 +8,14 @@ from typing import Final
 
 from posthouse.protocol.address import quote_address
 from posthouse.protocol.message.tokens import Node, format_internal
-from posthouse.rewriting.header import map_header, put_address
+from posthouse.rewriting.header import RECIPIENT_HEADERS, SENDER_HEADERS, map_header, put_address
 from posthouse.rewriting.mapping import map_generic
 from posthouse.tables.maps import Maps
 from posthouse.tables.search_order import SearchRules
 from posthouse.util.turns import Turns
 
 MAX_TOKENS: Final = 10240  # of one header; header_address_token_limit's default
-# Headers with addresses of senders or recipients in them (facts B07.03).
-ADDRESS_HEADERS: Final = frozenset(
-    {
-        b"apparently-to",
-        b"bcc",
-        b"cc",
-        b"disposition-notification-to",
-        b"errors-to",
-        b"from",
-        b"mail-followup-to",
-        b"reply-to",
-        b"resent-bcc",
-        b"resent-cc",
-        b"resent-from",
-        b"resent-reply-to",
-        b"resent-sender",
-        b"resent-to",
-        b"return-path",
-        b"return-receipt-to",
-        b"sender",
-        b"to",
-    }
-)
+ADDRESS_HEADERS: Final = SENDER_HEADERS | RECIPIENT_HEADERS
 
 
 class GenericMaps:

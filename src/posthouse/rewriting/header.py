@@ -5,6 +5,7 @@ gone through with turns for others in between. Sources: RFC 5322 3.4; facts B07.
 """
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from posthouse.protocol.message.folding import fold
 from posthouse.protocol.message.tokens import (
@@ -16,6 +17,12 @@ from posthouse.protocol.message.tokens import (
 )
 from posthouse.util.turns import Turns
 
+# Headers whose addresses are mapped, as addresses of senders or of recipients; lower case.
+SENDER_HEADERS: Final = frozenset(
+    b"disposition-notification-to errors-to from mail-followup-to reply-to resent-from resent-sender return-path "
+    b"return-receipt-to sender".split()
+)
+RECIPIENT_HEADERS: Final = frozenset(b"apparently-to bcc cc resent-bcc resent-cc resent-reply-to resent-to to".split())
 MapNode = Callable[[Node], Awaitable[bool]]  # maps one address in place; whether it is another one now
 
 

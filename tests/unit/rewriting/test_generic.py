@@ -2,8 +2,7 @@
 
 import pytest
 
-from posthouse.daemons.cleanup.header_scan import ROLES, Role
-from posthouse.rewriting.generic import ADDRESS_HEADERS, MAX_TOKENS, GenericMaps
+from posthouse.rewriting.generic import MAX_TOKENS, GenericMaps
 from posthouse.tables.open import open_maps
 from posthouse.tables.search_order import SearchRules
 from posthouse.util.errors import TableError
@@ -92,8 +91,3 @@ def test_a_table_that_cannot_be_asked(loop: FakeLoop) -> None:
     """Mail waits; nobody's internal address goes out."""
     with pytest.raises(TableError):
         now(maps("fail:x").rewrite(b"to", b"To: a@h.example", Turns(loop)))
-
-
-def test_headers_with_addresses_are_those_that_cleanup_knows() -> None:
-    """What comes in rewritten goes out mapped."""
-    assert {name for name, role in ROLES.items() if role in (Role.SENDER, Role.RECIPIENT)} == ADDRESS_HEADERS

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
+from posthouse.rewriting.header import RECIPIENT_HEADERS, SENDER_HEADERS
+
 # field-name = 1*ftext (RFC 5322 2.2), blanks before the colon as RFC 822 had them; only the first line. No expression
 # takes the others: a repeated group takes memory for each repetition, and a possessive one is wrong before Python
 # 3.11.5 (it takes half of a line without line end).
@@ -31,30 +33,14 @@ class Role(Enum):
 
 
 ROLES: Final[dict[bytes, Role]] = {
-    b"apparently-to": Role.RECIPIENT,
-    b"bcc": Role.RECIPIENT,
-    b"cc": Role.RECIPIENT,
+    **dict.fromkeys(SENDER_HEADERS, Role.SENDER),
+    **dict.fromkeys(RECIPIENT_HEADERS, Role.RECIPIENT),
     b"content-transfer-encoding": Role.ENCODING,
     b"date": Role.DATE,
-    b"disposition-notification-to": Role.SENDER,
-    b"errors-to": Role.SENDER,
-    b"from": Role.SENDER,
-    b"mail-followup-to": Role.SENDER,
     b"message-id": Role.MESSAGE_ID,
     b"received": Role.RECEIVED,
-    b"reply-to": Role.SENDER,
-    b"resent-bcc": Role.RECIPIENT,
-    b"resent-cc": Role.RECIPIENT,
     b"resent-date": Role.DATE,
-    b"resent-from": Role.SENDER,
     b"resent-message-id": Role.MESSAGE_ID,
-    b"resent-reply-to": Role.RECIPIENT,
-    b"resent-sender": Role.SENDER,
-    b"resent-to": Role.RECIPIENT,
-    b"return-path": Role.SENDER,
-    b"return-receipt-to": Role.SENDER,
-    b"sender": Role.SENDER,
-    b"to": Role.RECIPIENT,
 }
 RESENT: Final = b"resent-"
 
