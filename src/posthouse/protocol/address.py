@@ -106,7 +106,7 @@ def split_extension(
     Never split: the system's own names, a local part that would become empty and, where "-" is a delimiter,
     owner-LIST and LIST-request.
     """
-    end = next((at for at, character in enumerate(local_part) if character in delimiters), 0) if delimiters else 0
+    end = min((at for each in delimiters if (at := local_part.find(each)) >= 0), default=0)
     if end == 0 or _is_special(local_part.lower(), delimiters, double_bounce, owner_request_special):
         return Extension(local_part, None)
     return Extension(local_part[:end], local_part[end + 1 :], local_part[end])

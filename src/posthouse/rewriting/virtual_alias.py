@@ -4,6 +4,7 @@ An address that stands in its own expansion stays and is not looked up again. Li
 filling the queue; what is beyond them is never delivered in part. Sources: virtual(5); facts B07.05.
 """
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,7 +17,9 @@ from posthouse.tables.search_order import SearchRules
 from posthouse.tables.table import fold_key, printable
 from posthouse.util import log
 from posthouse.util.errors import TableError
+from posthouse.util.turns import Turns
 
+MANY: Final = 100  # results; with more, other work has its turns in between
 VIRTUAL_ALIAS_RECURSION_LIMIT: Final = Integer(
     "virtual_alias_recursion_limit", "1000", doc="How deeply virtual aliases may be nested.", minimum=1
 )
@@ -79,7 +82,11 @@ class VirtualAliases:
         self_mapped: set[str] = set()
         final: dict[str, str] = {}
         found = 1
+        turns: Turns | None = None
         while waiting:
+            if found > MANY:
+                turns = turns or Turns(asyncio.get_running_loop())
+                await turns.rest()
             current, depth = waiting.pop()
             key = fold_key(current, utf8=True)
             results = [] if key in self_mapped else await self._look_up(current)

@@ -1,5 +1,7 @@
 """Canonical mapping, masquerading, virtual aliases: results, loops, limits."""
 
+import asyncio
+
 import pytest
 
 from posthouse.config.settings import Settings
@@ -10,6 +12,7 @@ from posthouse.tables.maps import Maps
 from posthouse.tables.matchlist import MatchList
 from posthouse.tables.open import open_maps
 from posthouse.tables.search_order import SearchRules
+from posthouse.util import turns
 from posthouse.util.errors import TableError
 from tests.support.lookups import logged, now, opener
 
@@ -197,3 +200,21 @@ def test_a_growing_circle_ends() -> None:
     """a → a+x → a+x+x …: stopped by the length or the depth."""
     with logged(), pytest.raises(ExpansionError):
         now(_aliases("regexp:{{/^(.*)@v/ $1x@v.example}}").expand("a@v.example"))
+
+
+def test_a_long_expansion_leaves_others_their_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An alias of 900 people: the loop comes round between them."""
+    monkeypatch.setattr(turns, "TURN_S", 0.0)
+    people = ",".join(f"u{number}@r.example" for number in range(900))
+    aliases = _aliases(f"inline:{{{{all@v.example={people}}}}}")
+
+    async def expand() -> tuple[int, int]:
+        rounds, expanding = 0, asyncio.ensure_future(aliases.expand("all@v.example"))
+        while not expanding.done():
+            rounds += 1
+            await asyncio.sleep(0)
+        return rounds, len(expanding.result())
+
+    rounds, expanded = asyncio.run(expand())
+    assert expanded == 900
+    assert rounds > 700
