@@ -106,7 +106,7 @@ class Intake:
         """Make a message whose content has come durable, or note why it is refused."""
         try:
             await self._store(transaction)
-            if transaction.is_returned:
+            if transaction.is_returned and transaction.refusal is not TOO_MANY_RECIPIENTS:  # these fit no message
                 await self._return(transaction)
         finally:
             self.drop(transaction)
