@@ -132,13 +132,15 @@ class HeaderEditor:
             if section.received >= self._hop_limit:
                 log.warning(f"{envelope.queue_id}: message rejected: hopcount exceeded")
                 raise RefusedError(TOO_MANY_HOPS)
-            editing.apply(await self._edits(content, section, rewriter, turns), section.end)
+            if section.addresses or section.dropped or section.blanks or section.oversized or inserts:
+                editing.apply(await self._edits(content, section, rewriter, turns), section.end)
             if not more:
                 break
             section.next_piece()
             await turns.rest()
         adds = self._always_add or rewriter is not None
-        author = await self._author(section, envelope) if adds else ""
+        has_author = (b"resent-from" if section.resent else b"from") in section.names
+        author = "" if has_author or not adds else await self._author(envelope)
         added, message_id = self._missing(content, section, envelope, author, adds=adds)
         if section.end < len(content) and content[section.end] != _LF:
             added += self.separator
@@ -162,10 +164,8 @@ class HeaderEditor:
         edits += [(field.start, field.end, self._cut(content[field.start : field.end])) for field in section.oversized]
         return edits
 
-    async def _author(self, section: HeaderSection, envelope: Envelope) -> str:
-        """Give what the missing From: or Resent-From: says; "" when it is there."""
-        if (b"resent-from" if section.resent else b"from") in section.names:
-            return ""
+    async def _author(self, envelope: Envelope) -> str:
+        """Give what the missing From: or Resent-From: says."""
         sender = await self._sender(envelope.sender, envelope.overrides)
         return format_mailbox(envelope.full_name, sender) if sender else MAILER_DAEMON
 

@@ -17,6 +17,7 @@ from posthouse.rewriting.header import RECIPIENT_HEADERS, SENDER_HEADERS
 _FIELD: Final = re.compile(rb"([!-9;-~]++)[ \t]*+:[^\n]*+\n")
 _UNFOLDED: Final = re.compile(rb"\n(?![ \t])")
 _BLANKS: Final = (b" ", b"\t")
+_FOLDS: Final = b" \t"  # begins a continuation line
 PIECE: Final = 16 * 1024  # octets of headers that are looked at in one go
 
 
@@ -89,11 +90,11 @@ class HeaderScanner:
     def scan(self, content: bytes, section: HeaderSection) -> bool:
         """Look at the headers of the next piece, each of them once; False: there are no more, else there may be."""
         roles, limit, match_field = self._roles, self._size_limit, _FIELD.match
-        position = section.end
+        position, size = section.end, len(content)
         stop = position + PIECE
         while (match := match_field(content, position)) is not None:
             end, name_end = match.end(), match.end(1)
-            if content.startswith(_BLANKS, end):
+            if end < size and content[end] in _FOLDS:
                 end = _end_of_folds(content, end)
             name = match[1].lower()
             if content[name_end] != 58:  # blanks before the colon: RFC 822 had them, RFC 5322 4.5 makes them obsolete
