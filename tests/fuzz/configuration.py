@@ -33,7 +33,7 @@ from posthouse.config.usage import find_usage
 from posthouse.util.errors import ConfigError
 from tests.fuzz import root
 from tests.fuzz.mutate import damaged
-from tests.fuzz.records import Target
+from tests.fuzz.records import Target, targets_of
 
 INPUTS: Final = 1_000_000
 PIECES: Final = (
@@ -174,11 +174,7 @@ def targets() -> Sequence[Target]:
         check_lists,
         check_values,
     )
-    return [
-        Target(f"{check.__name__.removeprefix('check_')} {make.__name__}", make, check, 1)
-        for check in checks
-        for make in (pieces, damaged_seed)
-    ]
+    return targets_of(checks, (pieces, damaged_seed))
 
 
 def main(argv: list[str] | None = None) -> int:

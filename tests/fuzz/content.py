@@ -9,7 +9,7 @@ Blocks, seeds and the limit on time are those of tests/fuzz/root.py.
 import quopri
 import random
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from posthouse.protocol.message.mime import ALL_LINES, MimeParser
@@ -26,7 +26,7 @@ from posthouse.protocol.message.mime_events import (
 from posthouse.protocol.message.mime_header import parse_content_type, parse_encoding
 from tests.fuzz import root
 from tests.fuzz.mutate import damaged
-from tests.fuzz.records import Target
+from tests.fuzz.records import Target, targets_of
 from tests.support.mime_messages import Tree, content_type, lines
 
 INPUTS: Final = 1_000_000
@@ -105,13 +105,7 @@ def check_values(data: bytes) -> None:
 
 def targets() -> Sequence[Target]:
     """Give all targets, each with messages in any order and with damaged ones."""
-    checks: tuple[Callable[[bytes], None], ...] = (check_mime, check_conversion)
-    makers = (damaged_tree, damaged_lines)
-    parsers = [
-        Target(f"{check.__name__.removeprefix('check_')} {make.__name__}", make, check, 1)
-        for check in checks
-        for make in makers
-    ]
+    parsers = targets_of((check_mime, check_conversion), (damaged_tree, damaged_lines))
     return [*parsers, Target("values", lambda source: damaged(source, (content_type(source)[13:],)), check_values, 4)]
 
 

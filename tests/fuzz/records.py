@@ -35,6 +35,17 @@ class Target(NamedTuple):
     weight: int  # how many of all inputs are its
 
 
+def targets_of(
+    checks: Sequence[Callable[[bytes], None]], makers: Sequence[Callable[[random.Random], bytes]]
+) -> list[Target]:
+    """Make a target of each check with each maker; the check's name is check_NAME."""
+    return [
+        Target(f"{check.__name__.removeprefix('check_')} {make.__name__}", make, check, 1)
+        for check in checks
+        for make in makers
+    ]
+
+
 def record_target(name: str, layout: Layout[Any], values: Sequence[object], limits: Callable[[Any], bool]) -> Target:
     """Make the target of one kind of record; limits: whether a value may come out."""
     seeds, fields = [layout.pack(value) for value in values], Fields(layout)

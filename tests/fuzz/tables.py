@@ -32,7 +32,7 @@ from posthouse.tables.table import DEFAULT_FLAGS
 from posthouse.util.errors import ConfigError, TableError
 from tests.fuzz import root
 from tests.fuzz.mutate import damaged
-from tests.fuzz.records import Target
+from tests.fuzz.records import Target, targets_of
 from tests.support.lookups import logged, now
 from tests.support.pieces import read_in_pieces
 
@@ -201,11 +201,7 @@ def targets() -> Sequence[Target]:
         check_ldap_texts,
         check_files,
     )
-    return [
-        Target(f"{check.__name__.removeprefix('check_')} {make.__name__}", make, check, 1)
-        for check in checks
-        for make in (pieces, damaged_seed)
-    ]
+    return targets_of(checks, (pieces, damaged_seed))
 
 
 def main(argv: list[str] | None = None) -> int:

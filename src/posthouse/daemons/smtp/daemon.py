@@ -20,43 +20,13 @@ See also: qmgr(8), dns(8), bounce(8), lmtp(8); generic(5), header_checks(5).
 
 from typing import Final
 
-from posthouse.config.parameters import (
-    INET_INTERFACES,
-    INET_PROTOCOLS,
-    IPC_TIMEOUT,
-    MYDESTINATION,
-    MYHOSTNAME,
-    MYORIGIN,
-    OWNER_REQUEST_SPECIAL,
-    PROPAGATE_UNMATCHED_EXTENSIONS,
-    PROXY_INTERFACES,
-    PROXYMAP_SERVICE_NAME,
-    RECIPIENT_DELIMITER,
-    RELAYHOST,
-    SMTPUTF8_ENABLE,
-)
 from posthouse.daemons.smtp.parameters import PARAMETERS
 from posthouse.skeleton.daemon import Daemon, Later, Privileges
 
 DAEMON: Final = Daemon(
     name="smtp",
     start=Later("posthouse.daemons.smtp.agent", "start"),
-    parameters=(
-        *PARAMETERS,
-        INET_INTERFACES,
-        INET_PROTOCOLS,
-        IPC_TIMEOUT,
-        MYDESTINATION,
-        MYHOSTNAME,
-        MYORIGIN,
-        OWNER_REQUEST_SPECIAL,
-        PROPAGATE_UNMATCHED_EXTENSIONS,
-        PROXY_INTERFACES,
-        PROXYMAP_SERVICE_NAME,
-        RECIPIENT_DELIMITER,
-        RELAYHOST,
-        SMTPUTF8_ENABLE,
-    ),
+    parameters=PARAMETERS,
     talks_to=("dns", "qmgr", "proxymap"),
     privileges=Privileges(
         user="$network_owner",
