@@ -20,8 +20,11 @@ from posthouse.protocol.address import split_address
 from posthouse.protocol.smtp import replies
 from posthouse.protocol.smtp.content import BareNewline
 from posthouse.protocol.smtp.events import (
+    Bdat,
     Content,
     Data,
+    EndOfChunk,
+    EndOfChunks,
     EndOfContent,
     Event,
     Helo,
@@ -37,7 +40,8 @@ from posthouse.protocol.smtp.events import (
 )
 from posthouse.protocol.smtp.grammar import Syntax
 from posthouse.protocol.smtp.replies import Reply
-from posthouse.protocol.smtp.server import ServerSession, ServerSettings, State
+from posthouse.protocol.smtp.server import ServerSession, ServerSettings
+from posthouse.protocol.smtp.states import State
 
 SIZE_LIMIT = 1_000_000
 RECIPIENT_LIMIT = 5
@@ -151,6 +155,8 @@ class SessionServer:
                 hostname="mx.example.test",
                 helo_required="helo_required" in self.options,
                 vrfy="disable_vrfy" not in self.options,
+                chunking="no_chunking" not in self.options,
+                skip_limit=SIZE_LIMIT * 10,
                 bare_newline=BareNewline(mode),
                 forbid_pipelining="allow_pipelining" not in self.options,
                 noop=frozenset({"XNOP"}),
@@ -162,6 +168,7 @@ class SessionServer:
             )
         )
         self._recipients = 0
+        self._too_large = False  # the chunk under way
         self._content: list[bytes] = []
         self._lines: list[bytes] = []
         self._greet = "early" not in self.options
@@ -215,6 +222,8 @@ class SessionServer:
             return event.reply
         if isinstance(event, Rcpt):
             return self._decide_rcpt(event)
+        if isinstance(event, Bdat | EndOfChunk):
+            return self._decide_chunk(event)
         if isinstance(event, EndOfContent):
             return self._decide_message(event)
         if isinstance(event, Mail):
@@ -224,7 +233,7 @@ class SessionServer:
                 return Reply(552, "5.3.4", "Message size exceeds fixed limit")
         if isinstance(event, Helo) and event.verb == "EHLO":
             return Reply.of_lines(
-                250, ("mx.example.test", "PIPELINING", f"SIZE {SIZE_LIMIT}", "8BITMIME", "DSN", "SMTPUTF8")
+                250, ("mx.example.test", "PIPELINING", f"SIZE {SIZE_LIMIT}", "8BITMIME", "DSN", "SMTPUTF8", "CHUNKING")
             )
         if isinstance(event, Vrfy):
             return Reply(252, "2.0.0", event.argument)
@@ -241,15 +250,27 @@ class SessionServer:
         self._recipients += 1
         return replies.RECIPIENT_OK
 
+    def _decide_chunk(self, event: Bdat | EndOfChunk) -> Reply:
+        if isinstance(event, Bdat):
+            self._too_large = event.before + event.size > SIZE_LIMIT
+            return replies.START_CHUNK
+        if self._too_large:
+            return replies.CHUNK_TOO_LARGE
+        return Reply(550, "5.5.2", "bare <LF> received") if event.bare_lf else replies.chunk_accepted(event.size)
+
     def _decide_message(self, event: EndOfContent) -> Reply:
+        chunked = isinstance(event, EndOfChunks)
+        if chunked and self._too_large:
+            return replies.CHUNK_TOO_LARGE
         if event.bare_lf and self.session.settings.bare_newline is BareNewline.REJECT:
-            return Reply(550, "5.5.2", "mx.example.test Error: bare <LF> received", closes=True)
+            return Reply(550, "5.5.2", "mx.example.test Error: bare <LF> received", closes=not chunked)
         if event.size_bytes > SIZE_LIMIT:
             return Reply(552, "5.3.4", "Error: message file too big")
         content = b"".join(self._content)
         assert len(content) + content.count(b"\n") == event.size_bytes
         self.accepted.append(content)
-        return Reply(250, "2.0.0", f"Ok: queued as {len(self.accepted)}")
+        size = f"{event.size_bytes} bytes " if chunked else ""
+        return Reply(250, "2.0.0", f"Ok: {size}queued as {len(self.accepted)}")
 
 
 _PLAIN = {
@@ -259,5 +280,5 @@ _PLAIN = {
     Rset: replies.OK,
     Noop: replies.OK,
     Quit: replies.BYE,
-    Help: Reply(214, "2.0.0", "Commands: DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET VRFY"),
+    Help: Reply(214, "2.0.0", "Commands: BDAT DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET VRFY"),
 }

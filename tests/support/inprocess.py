@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from posthouse.config.settings import Settings
-from posthouse.ipc.stream import replace
+from posthouse.ipc.record import replace
 from posthouse.skeleton.daemon import UNLIMITED, Context, Daemon, Service
 from posthouse.skeleton.lifetime import Lifetime
 from posthouse.util import log

@@ -28,8 +28,9 @@ from posthouse.ipc.as_user import (
     WriteMailbox,
     WriteMaildir,
 )
+from posthouse.ipc.record import Hello
 from posthouse.ipc.runas_wire import JobKind
-from posthouse.ipc.stream import MAX_FRAME, Hello, encode_frame
+from posthouse.ipc.stream import MAX_FRAME, encode_frame
 from posthouse.util.process import enter_domain
 
 READ_SIZE: Final = 256 * 1024
@@ -57,7 +58,7 @@ class Jobs:
     def __init__(self, sock: socket.socket, kind: JobKind) -> None:
         self._socket = sock
         self._kind = kind
-        self._buffer = bytearray()
+        self._buffer = b""
         self._descriptors: list[int] = []
         self._greeted = False
 
@@ -75,19 +76,21 @@ class Jobs:
 
     def _take_jobs(self) -> list[tuple[ToChild, int]]:
         jobs: list[tuple[ToChild, int]] = []
-        while len(self._buffer) >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(self._buffer)
+        received, done = self._buffer, 0
+        while len(received) - done >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(received, done)
             assert length <= MAX_FRAME, "the agent sent a frame beyond the limit"
-            if len(self._buffer) < _LENGTH.size + length:
+            start, end = done + _LENGTH.size, done + _LENGTH.size + length
+            if len(received) < end:
                 break
-            frame = bytes(self._buffer[_LENGTH.size : _LENGTH.size + length])
-            del self._buffer[: _LENGTH.size + length]
+            done = end
             if not self._greeted:
                 self._greeted = True
                 continue
-            job = CHILD.decode(memoryview(frame))
+            job = CHILD.decode(received[start:end])
             wants = not isinstance(job, ReadFile) and job.with_descriptor
             jobs.append((job, self._descriptors.pop(0) if wants else -1))
+        self._buffer = received[done:]
         return jobs
 
     def _work(self, jobs: list[tuple[ToChild, int]]) -> list[Finished]:

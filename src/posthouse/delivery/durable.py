@@ -16,6 +16,8 @@ from typing import Final
 from posthouse.util.files import sync_directory
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
+if hasattr(_LIBC, "sync_file_range"):
+    _LIBC.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 _START: Final = 2  # SYNC_FILE_RANGE_WRITE
 _COMPLETE: Final = 7  # SYNC_FILE_RANGE_WAIT_BEFORE | WRITE | WAIT_AFTER
 _DEVICE, _SEPARATOR = 2, "-"  # of a line of mountinfo: field with major:minor; what ends the optional fields
@@ -37,7 +39,8 @@ def write_out(descriptors: Sequence[int], *, ordered: bool) -> list[OSError | No
     """Bring the contents of files to the disk, durably unless `ordered`; return what failed, by position."""
     if not ordered:
         return [_attempt(os.fsync, descriptor) for descriptor in descriptors]
-    failed = [_attempt(_range, descriptor, _START) for descriptor in descriptors]
+    several = len(descriptors) > 1  # one alone is written and waited for in one call
+    failed = [_attempt(_range, descriptor, _START) if several else None for descriptor in descriptors]
     for number in reversed(range(len(descriptors))):  # when the last is written, most are: so there is one wait
         failed[number] = failed[number] or _attempt(_range, descriptors[number], _COMPLETE)
     return failed
@@ -65,7 +68,7 @@ def _attempt(action: Callable[..., None], *arguments: object) -> OSError | None:
 
 
 def _range(descriptor: int, flags: int) -> None:
-    if _LIBC.sync_file_range(descriptor, ctypes.c_int64(0), ctypes.c_int64(0), ctypes.c_uint(flags)) != 0:
+    if _LIBC.sync_file_range(descriptor, 0, 0, flags) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 

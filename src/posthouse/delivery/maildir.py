@@ -4,8 +4,7 @@ import contextlib
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from posthouse.delivery import durable
 from posthouse.util.files import close_done, sync_directory
@@ -14,8 +13,7 @@ _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOE
 _sequence = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A message in tmp/, complete but perhaps not durable yet."""
 
     directory: str  # the Maildir
@@ -28,7 +26,7 @@ class Draft:
 
 def write(directory: str, host: str, head: bytes, content: bytes) -> Draft:
     """Write a file into tmp/; `deliver` makes it mail. Raises OSError."""
-    temporary = os.path.join(directory, "tmp", _temporary_name(host))
+    temporary = "/".join((directory, "tmp", _temporary_name(host)))
     try:
         descriptor = os.open(temporary, _FLAGS, 0o600)
     except FileNotFoundError:

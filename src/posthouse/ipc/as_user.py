@@ -6,7 +6,8 @@ its shape. Large content comes as a descriptor with the record. Both ends' recor
 
 from typing import Final
 
-from posthouse.ipc.stream import Protocol, Request
+from posthouse.ipc.record import Request
+from posthouse.ipc.stream import Protocol
 
 NAME: Final = "as_user"
 VERSION: Final = 1

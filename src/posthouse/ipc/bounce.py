@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 
 from posthouse.ipc.message import Envelope, RecipientResult
-from posthouse.ipc.stream import Protocol, Request
+from posthouse.ipc.record import Request
+from posthouse.ipc.stream import Protocol
 
 NAME: Final = "bounce"
 VERSION: Final = 1

@@ -17,8 +17,9 @@ from functools import partial
 from typing import Final
 
 from posthouse.ipc.message import Envelope, Recipient
-from posthouse.ipc.stream import Channel, Client, Protocol, Request
-from posthouse.protocol.queue_id import format_long_id
+from posthouse.ipc.record import Request
+from posthouse.ipc.stream import Channel, Client, Protocol
+from posthouse.protocol.queue_id import format_long_id, format_short_id
 from posthouse.util.errors import TemporaryError
 
 NAME: Final = "cleanup"
@@ -74,10 +75,11 @@ class Amend(Request, frozen=True, tag=7):
 
 
 class Leased(Request, frozen=True, tag=11):
-    """Numbers first … first+count-1 are this connection's."""
+    """Numbers first … first+count-1 are this connection's. short: queue IDs of the short form are made of them."""
 
     first: int
     count: int
+    short: bool = False
 
 
 class Done(Request, frozen=True, tag=12):
@@ -160,6 +162,7 @@ class CleanupClient:
         self._number = 0
         self._transactions: dict[int, Transaction] = {}
         self._numbers: list[int] = []  # leased, the next one last
+        self._short = False  # what cleanup says of queue IDs
         self._lease_waits: list[asyncio.Future[None]] = []
         self._lease_asked = False
         self._lease_timer: asyncio.TimerHandle | None = None
@@ -175,8 +178,8 @@ class CleanupClient:
         number = self._numbers.pop()
         if len(self._numbers) == LEASE // 4:
             self._ask_lease()
-        nanoseconds = time.time_ns()
-        return format_long_id(nanoseconds // 1_000_000_000, nanoseconds // 1000 % 1_000_000, number)
+        seconds, microseconds = divmod(time.time_ns() // 1000, 1_000_000)
+        return format_short_id(microseconds, number) if self._short else format_long_id(seconds, microseconds, number)
 
     def begin(self, envelope: Envelope, recipients: Sequence[Recipient]) -> Transaction:
         """Open a transaction for envelope.queue_id (from new_queue_id). Raises TemporaryError: cleanup is away."""
@@ -258,6 +261,7 @@ class CleanupClient:
                 transaction.done.set_result(record)
         elif isinstance(record, Leased):
             self._lease_ended()
+            self._short = record.short
             self._numbers = [*range(record.first + record.count - 1, record.first - 1, -1), *self._numbers]
             waits, self._lease_waits = self._lease_waits, []
             for waiter in waits:

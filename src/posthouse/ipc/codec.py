@@ -42,14 +42,17 @@ class Decoder(Generic[R]):
     def decode(self, octets: bytes | memoryview) -> R:
         """Read one record. Raises RecordError."""
         try:
-            if octets and octets[0] == ESCAPED:
-                return self._decode_escaped(octets)
             return self._decode(octets)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if octets and octets[0] == ESCAPED:  # which the first attempt cannot have got past
+                return self._decode_escaped(octets)
             raise RecordError(str(error)) from error
 
     def _decode_escaped(self, octets: bytes | memoryview) -> R:
-        record: R = msgspec.convert(_unescaped(_decode_plain(octets[1:])), self._wanted, strict=True)
+        try:
+            record: R = msgspec.convert(_unescaped(_decode_plain(octets[1:])), self._wanted, strict=True)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise RecordError(str(error)) from error
         return record
 
 

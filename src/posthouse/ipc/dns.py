@@ -4,7 +4,8 @@ from typing import Final
 
 import msgspec
 
-from posthouse.ipc.stream import Protocol, Request
+from posthouse.ipc.record import Request
+from posthouse.ipc.stream import Protocol
 
 NAME: Final = "dns"
 VERSION: Final = 1

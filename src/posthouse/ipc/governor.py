@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from posthouse.ipc.stream import Protocol, Record, Request
+from posthouse.ipc.record import Record, Request
+from posthouse.ipc.stream import Protocol
 
 NAME: Final = "governor"
 VERSION: Final = 1

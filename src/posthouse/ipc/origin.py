@@ -19,7 +19,7 @@ from posthouse.ipc.message import (
     NO_MILTERS,
     Envelope,
 )
-from posthouse.ipc.stream import replace
+from posthouse.ipc.record import replace
 
 NO_UNKNOWN_RECIPIENT_CHECKS: Final = "no_unknown_recipient_checks"  # smtpd(8) does that one itself
 _OVERRIDES: Final = {

@@ -6,7 +6,8 @@ processes share.
 
 from typing import Final
 
-from posthouse.ipc.stream import Protocol, Request
+from posthouse.ipc.record import Request
+from posthouse.ipc.stream import Protocol
 
 NAME: Final = "proxymap"
 VERSION: Final = 2

@@ -9,7 +9,8 @@ and Commit names the spool number in place of content.
 from typing import Final
 
 from posthouse.ipc.message import Envelope, Recipient
-from posthouse.ipc.stream import Protocol, Request
+from posthouse.ipc.record import Request
+from posthouse.ipc.stream import Protocol
 
 NAME: Final = "queue"
 VERSION: Final = 1

@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from posthouse.ipc.stream import Protocol, Request
+from posthouse.ipc.record import Request
+from posthouse.ipc.stream import Protocol
 
 NAME: Final = "rewrite"
 VERSION: Final = 1

@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from posthouse.ipc.message import Envelope
-from posthouse.ipc.stream import Protocol, Request
+from posthouse.ipc.record import Request
+from posthouse.ipc.stream import Protocol
 
 NAME: Final = "showq"
 VERSION: Final = 1

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 import msgspec
 
 from posthouse.ipc.codec import Decoder, RecordError, encode
+from posthouse.ipc.record import Hello, PeerCredentials, Request
 from posthouse.util import log
 from posthouse.util.connection import Connection
 from posthouse.util.errors import TemporaryError
@@ -27,27 +28,11 @@ MAX_DESCRIPTORS: Final = 32  # that came and were not taken; more than the recor
 MAX_HELLO: Final = 256  # bytes of the first frame; who says more speaks something else
 MAX_FRAME: Final = 16 * 1024 * 1024 - 1  # bytes; the first octet of a length is always 0 (qmgr tells triggers by it)
 MAX_LOST: Final = 8  # connections with the same request
-RECONNECT_S: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)  # waits between attempts; the last one repeats
+# Waits between attempts; the last one repeats.
+RECONNECT_S: Final[tuple[float, ...]] = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 SO_PASSRIGHTS: Final = 83  # asm-generic/socket.h; Python 3.11 has no name for it
 _LENGTH: Final = struct.Struct(">I")
 _CREDENTIALS: Final = struct.Struct("3i")
-
-
-class Record(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=True):
-    """Base of all records; each subclass names its tag."""
-
-
-class Hello(msgspec.Struct, array_like=True, frozen=True, gc=False, tag="hello"):
-    """The first frame each way."""
-
-    protocol: str
-    version: int
-
-
-class Request(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Base of a numbered request, and of its reply."""
-
-    id: int
 
 
 R = TypeVar("R")
@@ -75,16 +60,7 @@ class Protocol(Generic[R]):
         self.decode: Callable[[bytes | memoryview], R] = Decoder[R](receives).decode
 
 
-replace: Final = msgspec.structs.replace  # a copy of a record with other values; nobody else need know msgspec
 _decode_hello: Final = Decoder[Hello](Hello).decode
-
-
-class PeerCredentials(msgspec.Struct, frozen=True):
-    """Who is at the other end of a UNIX socket, as the kernel says (SO_PEERCRED)."""
-
-    pid: int
-    uid: int
-    gid: int
 
 
 def peer_credentials(sock: socket.socket) -> PeerCredentials:
@@ -126,8 +102,8 @@ def peek_hello(sock: socket.socket) -> Hello | bytes:
 class Channel(Connection, Generic[R]):
     """One end of a stream of records. `on_record` gets each; `on_close` is called once at the end."""
 
-    takes_descriptors: ClassVar[bool] = True  # type: ignore[misc]
-    high_water = 4 * 1024 * 1024
+    takes_descriptors: ClassVar[bool] = True
+    high_water: ClassVar[int] = 4 * 1024 * 1024
 
     def __init__(
         self,
@@ -171,10 +147,10 @@ class Channel(Connection, Generic[R]):
     def send_with_next(self, record: msgspec.Struct) -> None:
         """Send a record that nobody waits for: it travels with the next one, and wakes nobody for itself."""
         frame = encode(record)
-        assert len(frame) <= MAX_FRAME, "a record beyond the frame limit"
-        self._out.append(_LENGTH.pack(len(frame)))
-        self._out.append(frame)
-        self._out_size += len(frame)
+        size = len(frame)
+        assert size <= MAX_FRAME, "a record beyond the frame limit"
+        self._out += (_LENGTH.pack(size), frame)
+        self._out_size += size
 
     def send_with_descriptor(self, record: msgspec.Struct, descriptor: int) -> None:
         """Send a record that says it has a descriptor, and the descriptor; the caller closes its own copy."""
@@ -209,34 +185,36 @@ class Channel(Connection, Generic[R]):
             used = self._frames(data)
             if used < len(data):
                 self._partial += data[used:]
+        self.heed_error()
 
     def _frames(self, data: memoryview) -> int:
-        position, end = 0, len(data)
+        position, end, decode = 0, len(data), self._protocol.decode
         while end - position >= _LENGTH.size and not self.closed:
             (length,) = _LENGTH.unpack_from(data, position)
             if length > (self._protocol.max_frame if self._greeted else MAX_HELLO):
                 self._refuse(f"a frame of {length} bytes")
                 break
-            if end - position - _LENGTH.size < length:
+            start = position + _LENGTH.size
+            if end - start < length:
                 break
-            position += _LENGTH.size
-            self._frame(data[position : position + length])
-            position += length
+            position = start + length
+            try:
+                if self._greeted:
+                    record = decode(data[start:position])
+                else:
+                    self._take_hello(data[start:position])
+                    continue
+            except RecordError as error:
+                self._refuse(f"a record that does not decode: {error}")
+                break
+            self._on_record(self, record)
         return position
 
-    def _frame(self, frame: memoryview) -> None:
-        try:
-            if not self._greeted:
-                hello = _decode_hello(frame)
-                if (hello.protocol, hello.version) != (self._protocol.name, self._protocol.version):
-                    self._refuse(f"protocol {hello.protocol} version {hello.version}")
-                self._greeted = True
-                return
-            record = self._protocol.decode(frame)
-        except RecordError as error:
-            self._refuse(f"a record that does not decode: {error}")
-            return
-        self._on_record(self, record)
+    def _take_hello(self, frame: memoryview) -> None:
+        hello = _decode_hello(frame)
+        if (hello.protocol, hello.version) != (self._protocol.name, self._protocol.version):
+            self._refuse(f"protocol {hello.protocol} version {hello.version}")
+        self._greeted = True
 
     def _refuse(self, what: str) -> None:
         log.warning(f"{self._protocol.name} protocol: the other end sent {what}; connection closed")

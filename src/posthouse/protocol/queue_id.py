@@ -6,7 +6,6 @@ Source: facts B03.02 and B03.03 (mail_queue.h).
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 # No vowels, so that no ID spells a word; digits first, so that equal-length IDs sort by time.
@@ -21,29 +20,14 @@ _LONG: Final = re.compile(
     re.ASCII,
 )
 _SHORT: Final = re.compile(r"([0-9A-F]{5})([0-9A-F]{1,16})", re.ASCII)
-_VALUES: Final = {character: value for value, character in enumerate(ALPHABET)}
 _PAIRS: Final = tuple(a + b for a in ALPHABET for b in ALPHABET)
-
-
-@dataclass(frozen=True, slots=True)
-class QueueId:
-    """What a queue ID says. Short IDs do not tell the second (None)."""
-
-    text: str
-    seconds: int | None  # since the epoch
-    microseconds: int
-    number: int
-
-    @property
-    def is_long(self) -> bool:
-        """Whether this is a long ID (enable_long_queue_ids)."""
-        return self.seconds is not None
+_PAIRS_51: Final = tuple(a + b for a in ALPHABET[:-1] for b in ALPHABET[:-1])
 
 
 def format_long_id(sec: int, usec: int, number: int) -> str:
     """Make the long queue ID of a message that arrived at `sec`.`usec`."""
     high, low = divmod(usec, 52 * 52)
-    return f"{format_seconds(sec)}{_PAIRS[high]}{_PAIRS[low]}z{encode_number(number, 51)}"
+    return f"{format_seconds(sec)}{_PAIRS[high]}{_PAIRS[low]}z{write_number(number, short=False)}"
 
 
 def format_short_id(usec: int, number: int) -> str:
@@ -60,13 +44,21 @@ def format_seconds(sec: int) -> str:
     return encode_number(sec, 52).rjust(SECONDS_WIDTH, "0")
 
 
-def parse_queue_id(text: str) -> QueueId | None:
-    """Recognise a queue ID of either form; None: it is neither."""
-    if (match := _LONG.fullmatch(text)) is not None:
-        return QueueId(text, _decode(match[1], 52), _decode(match[2], 52), _decode(match[3], 51))
-    if (match := _SHORT.fullmatch(text)) is not None:
-        return QueueId(text, None, int(match[1], 16), int(match[2], 16))
-    return None
+def number_text(queue_id: str, *, short: bool) -> str | None:
+    """Give the number of an ID as it is written there; None: this is no ID of that form."""
+    match = (_SHORT if short else _LONG).fullmatch(queue_id)
+    return match[match.lastindex or 0] if match is not None else None
+
+
+def write_number(number: int, *, short: bool) -> str:
+    """Write a number as IDs of one form end with it."""
+    if short:
+        return f"{number:X}"
+    text = ""
+    while number >= 2601:
+        number, low = divmod(number, 2601)
+        text = _PAIRS_51[low] + text
+    return (_PAIRS_51[number] if number >= 51 else ALPHABET[number]) + text
 
 
 def encode_number(value: int, base: int) -> str:
@@ -77,10 +69,3 @@ def encode_number(value: int, base: int) -> str:
         digits.append(ALPHABET[digit])
     digits.append(ALPHABET[value])
     return "".join(reversed(digits))
-
-
-def _decode(text: str, base: int) -> int:
-    value = 0
-    for character in text:
-        value = value * base + _VALUES[character]
-    return value

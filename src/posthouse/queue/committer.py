@@ -49,8 +49,8 @@ class Committer:
         self._handed: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         if sys.getswitchinterval() > SWITCH_INTERVAL_S:
             sys.setswitchinterval(SWITCH_INTERVAL_S)
-        self._thread = threading.Thread(target=self._run, name="store", daemon=True)
-        self._thread.start()
+        self._worker = threading.Thread(target=self._run, name="store", daemon=True)
+        self._worker.start()
 
     def on_failure(self, failed: Callable[[StoreFailedError], None]) -> None:
         """Have `failed` called once when the store fails for good."""

@@ -231,11 +231,11 @@ class Reporter:
     def __init__(self, report: Callable[[str], None], loop: asyncio.AbstractEventLoop) -> None:
         self._report = report
         self._loop = loop
-        self._thread = threading.get_ident()
+        self._worker = threading.get_ident()
 
     def __call__(self, text: str) -> None:
         """Report a sentence."""
-        if threading.get_ident() == self._thread:
+        if threading.get_ident() == self._worker:
             self._report(text)
             return
         with suppress(RuntimeError):  # the loop was closed: nobody is there to be told

@@ -16,7 +16,8 @@ from typing import Final
 from posthouse.governor.drain import Drain
 from posthouse.governor.measures import parse_pss
 from posthouse.ipc.governor import CLIENT, FromGovernor, Report, State, Subscribe
-from posthouse.ipc.stream import Channel, replace
+from posthouse.ipc.record import replace
+from posthouse.ipc.stream import Channel
 from posthouse.util.files import close_done
 
 GOVERNOR: Final = "governor"  # the service

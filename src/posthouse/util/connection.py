@@ -10,7 +10,7 @@ import asyncio
 import socket
 import traceback
 from collections.abc import Callable, Coroutine
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from posthouse.util import eager, log
 
@@ -21,12 +21,13 @@ DESCRIPTOR_WAIT_S: Final = 10.0  # how long sending a descriptor may wait for th
 T = TypeVar("T")
 
 _BUFFER: Final = memoryview(bytearray(READ_SIZE))
+_ROOM: Final = socket.CMSG_SPACE(4 * MAX_DESCRIPTORS)
 
 
 class _Bugs:
     """Who is told of a bug in a session: the skeleton, which retires the process after its other sessions."""
 
-    report: Callable[[BaseException], None] = staticmethod(lambda _error: None)
+    report: ClassVar[Callable[[BaseException], None]] = staticmethod(lambda _error: None)
 
 
 def set_bug_handler(report: Callable[[BaseException], None]) -> None:
@@ -51,11 +52,11 @@ class TurnWriter:
             self._loop.call_soon(self._write_all)
         self._waiting[connection] = self._waiting.get(connection, b"") + data
 
-    def write_now(self, connection: "Connection") -> None:
-        """Write what waits for one connection; it is about to be closed."""
+    def write_last(self, connection: "Connection") -> None:
+        """Write what waits for one connection, which the caller closes next: both travel in one packet (MSG_MORE)."""
         if (data := self._waiting.get(connection)) is not None:
             self._waiting[connection] = b""
-            connection.write(data)
+            connection.write(data, socket.MSG_MORE)
 
     def _write_all(self) -> None:
         waiting, self._waiting = self._waiting, {}
@@ -69,8 +70,8 @@ class TurnWriter:
 class Connection:
     """Subclasses say what happens: data_received, eof_received, connection_lost, timed_out, drained."""
 
-    high_water: int = 1024 * 1024  # bytes unsent beyond which `congested` is True
-    takes_descriptors: bool = False
+    high_water: ClassVar[int] = 1024 * 1024  # bytes unsent beyond which `congested` is True
+    takes_descriptors: ClassVar[bool] = False
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -85,6 +86,7 @@ class Connection:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
         self._reading = self._writing = False
+        self._broken = False  # the socket has an error; what it still holds is read
         self.resume_reading()
 
     # What a subclass fills in.
@@ -142,7 +144,7 @@ class Connection:
         running.wait(waits_for)
         return running
 
-    def _take(self, then: Callable[[T], None], value: T) -> None:
+    def _take(self, then: Callable[[T], object], value: T) -> None:
         try:
             then(value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a session's end, not the process's
@@ -153,8 +155,8 @@ class Connection:
         """Whether the other side reads too slowly."""
         return self._unsent_size > self.high_water
 
-    def write(self, data: bytes) -> None:
-        """Send, now or as soon as the socket takes it."""
+    def write(self, data: bytes, flags: int = 0) -> None:
+        """Send, now or as soon as the socket takes it. flags: of send(2)."""
         if self.closed or self._closing or not data:
             return
         if self._unsent:
@@ -162,7 +164,7 @@ class Connection:
             self._unsent_size += len(data)
             return
         try:
-            sent = self.socket.send(data)
+            sent = self.socket.send(data, flags)
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError as error:
@@ -241,6 +243,19 @@ class Connection:
             self._reading = True
             self.loop.add_reader(self._fileno, self._on_readable)
 
+    def heed_error(self) -> None:
+        """Read on if the socket has failed: for who has taken bytes, and waits for more without writing.
+
+        libuv watches a socket no longer that has an error, even if there are bytes in it, or an end, to be read.
+        """
+        if not self.closed and (self._broken or self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
+            self._broken = True
+            self.loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not self.closed and not self._closing:
+            self._on_readable()
+
     # Driven by the loop.
 
     def _on_readable(self) -> None:
@@ -263,8 +278,7 @@ class Connection:
     def _receive(self) -> int:
         if not self.takes_descriptors:
             return self.socket.recv_into(_BUFFER)
-        room = socket.CMSG_SPACE(4 * MAX_DESCRIPTORS)
-        size, ancillary, _flags, _address = self.socket.recvmsg_into([_BUFFER], room, socket.MSG_CMSG_CLOEXEC)
+        size, ancillary, _flags, _address = self.socket.recvmsg_into([_BUFFER], _ROOM, socket.MSG_CMSG_CLOEXEC)
         if ancillary:
             received = array.array("i")
             for level, kind, payload in ancillary:

@@ -6,6 +6,7 @@ Source: postconf(5), delay_logging_resolution_limit; facts of delays= in the vec
 from typing import Final
 
 _MICROSECONDS: Final = 6  # digits after the point that are kept at all
+_HUNDREDTHS: Final = tuple(f"{n / 100:.2f}".rstrip("0").rstrip(".") for n in range(100))  # "0", "0.01" ... "0.99"
 
 
 def format_delay(seconds: float, digits: int = 2, decimals: int = 2) -> str:
@@ -13,6 +14,8 @@ def format_delay(seconds: float, digits: int = 2, decimals: int = 2) -> str:
 
     Digits before the point are never dropped: 111 stays 111. What is below zero (a clock that was set) is 0.
     """
+    if 0.0 <= seconds < 0.99 and digits == decimals == 2:  # nearly every delay there is
+        return _HUNDREDTHS[(round(seconds * 10**_MICROSECONDS) + 5000) // 10000]
     count = round(max(seconds, 0.0) * 10**_MICROSECONDS)
     dropped = max(len(str(count)) - digits, _MICROSECONDS - decimals, 0)
     unit = 10 ** min(dropped, _MICROSECONDS)

@@ -15,8 +15,9 @@ import pytest
 from posthouse.delivery import as_user
 from posthouse.ipc.as_user import AGENT, NAME, OK, VERSION, Finished, RunCommand
 from posthouse.ipc.orders_wire import RunasRule
+from posthouse.ipc.record import Hello
 from posthouse.ipc.runas_wire import ANSWER, JOB, LIMITS, RULE, Job, JobKind, Limits
-from posthouse.ipc.stream import Hello, encode_frame
+from posthouse.ipc.stream import encode_frame
 from posthouse.ipc.warm_wire import send_record
 from tests.support.runas import DENIED, GROUP, USER, Runas
 

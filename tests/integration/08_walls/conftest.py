@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from posthouse.ipc import showq
-from posthouse.ipc.stream import Hello, encode_frame
+from posthouse.ipc.record import Hello
+from posthouse.ipc.stream import encode_frame
 from tests.conftest import Start
 from tests.support.attacker import Person, Walls, talk
 from tests.support.instance import Instance, kill_quietly

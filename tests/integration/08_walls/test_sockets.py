@@ -15,8 +15,9 @@ import pytest
 
 from posthouse.ipc import bounce, cleanup, delivery, proxymap, queue, rewrite, showq
 from posthouse.ipc.message import ClientInfo, Envelope, Recipient
+from posthouse.ipc.record import Hello, Request
 from posthouse.ipc.showq import Count, Fetch, Flush, ListPage, Steer
-from posthouse.ipc.stream import Hello, Request, encode_frame
+from posthouse.ipc.stream import encode_frame
 from tests.support import net
 from tests.support.attacker import DESCRIPTORS, KEPT, Acting, Person, Walls, act, connect, talk
 from tests.support.instance import Instance

@@ -15,7 +15,7 @@ from posthouse.daemons.cleanup.header_scan import PIECE, HeaderEnd, HeaderScanne
 from posthouse.daemons.cleanup.outcome import RefusedError
 from posthouse.daemons.cleanup.service import CleanupService
 from posthouse.ipc.message import ClientInfo, Envelope
-from posthouse.ipc.stream import replace
+from posthouse.ipc.record import replace
 from posthouse.util import turns
 from tests.support import bombs
 from tests.support.receiver import MakeReceiver

@@ -1,9 +1,15 @@
 """What cleanup does to envelopes, and how it takes and passes on messages."""
 
 import asyncio
+import contextlib
+import re
+import socket
 
-from posthouse.ipc.cleanup import CleanupClient
+from posthouse.daemons.cleanup.leases import BLOCK, MAX_LENT, LentNumbers
+from posthouse.ipc.cleanup import CLIENT, CleanupClient, Lease
 from posthouse.ipc.message import NOTIFY_NEVER, Envelope, Recipient
+from posthouse.ipc.stream import encode_frame
+from posthouse.protocol.queue_id import format_long_id, format_short_id, number_text
 from tests.support.inprocess import Client
 from tests.support.receiver import MakeReceiver, Receiver, talk
 
@@ -142,6 +148,41 @@ def test_queue_id_of_somebody_else_is_refused(receiver: MakeReceiver) -> None:
 
     assert system.system.run(try_ids()) == [451, 250, 451]
     assert system.queue.messages[0][2].endswith(b"\n\nc\n")
+
+
+def test_numbers_are_lent_to_who_uses_them(receiver: MakeReceiver) -> None:
+    """A client that asks for ever is cut off; one number is good for one message, of the form that was agreed on."""
+    lent = LentNumbers(short=False)
+    for first in range(0, MAX_LENT, BLOCK):
+        lent.lend(first)
+    before = lent.is_full
+    assert lent.use(format_long_id(1, 2, MAX_LENT - 1))
+    assert not lent.use(format_long_id(3, 4, MAX_LENT - 1))
+    assert not lent.use(format_short_id(1, 1))
+    lent.lend(MAX_LENT)
+    assert (before, lent.is_full) == (False, True)
+    system = receiver()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(f"{system.system.directory}/public/cleanup")
+        sock.setblocking(False)
+        sock.send(encode_frame(CLIENT.hello) + encode_frame(Lease(0, 64)) * (MAX_LENT // BLOCK + 2))
+        system.system.run(_read_all(system.system.loop, sock))
+    assert "a client leases queue IDs and uses none" in system.system.log.lines[-1]
+
+
+async def _read_all(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+    with contextlib.suppress(ConnectionResetError):
+        while await loop.sock_recv(sock, 65536):
+            pass
+
+
+def test_short_queue_ids_where_main_cf_says_so(receiver: MakeReceiver) -> None:
+    """enable_long_queue_ids = no, said outright: hexadecimal; the check of numbers knows both forms."""
+    system = receiver({"enable_long_queue_ids": "no"})
+    said = talk(system, *START, "RCPT TO:<alice@example.test>", "DATA", "a: b\r\n\r\nc\r\n.")
+    found = re.fullmatch(r"250 2\.0\.0 Ok: queued as ([0-9A-F]{6,})", said[-1])
+    assert found is not None, said
+    assert number_text(found[1], short=True) is not None
 
 
 def test_message_is_answered_250_when_qmgr_died_after_the_commit(receiver: MakeReceiver) -> None:

@@ -18,7 +18,7 @@ from posthouse.ipc.message import (
     Recipient,
 )
 from posthouse.ipc.origin import BOUNCE, NOTIFY, RECEIVE_OVERRIDE_OPTIONS, SENDMAIL, SMTPD, Origin
-from posthouse.ipc.stream import replace
+from posthouse.ipc.record import replace
 from tests.support.receiver import MakeReceiver, Receiver
 
 ALIASES = {"virtual_alias_maps": "inline:{ {team@x.test = a@x.test, b@x.test} {one@x.test = c@x.test} }"}

@@ -15,8 +15,8 @@ from posthouse.commands.postqueue import format_json, format_message, format_tot
 from posthouse.commands.queue_client import QueueUnavailableError, RefusedError
 from posthouse.ipc import showq
 from posthouse.ipc.message import ClientInfo, Envelope
+from posthouse.ipc.record import replace
 from posthouse.ipc.showq import Fetch, Fetched, Flush, Listed, ListedRecipient, Steer, Steered, ToShowq
-from posthouse.ipc.stream import replace
 
 ARRIVAL = 1795389150.0  # Sun Nov 22 23:12:30 2026 UTC
 FIRST = "connect to 127.0.0.1[127.0.0.1]:1: Connection refused"

@@ -27,8 +27,9 @@ from posthouse.ipc.as_user import (
     WriteMailbox,
     WriteMaildir,
 )
+from posthouse.ipc.record import Hello
 from posthouse.ipc.runas_wire import JobKind
-from posthouse.ipc.stream import Hello, encode_frame
+from posthouse.ipc.stream import encode_frame
 
 FROM = b"From s@x Mon Nov  6 12:00:00 2023\n"
 

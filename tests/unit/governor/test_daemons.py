@@ -19,7 +19,8 @@ from posthouse.daemons.smtpd.scarcity import NO_SPACE, TOO_LARGE_NOW, Scarcity
 from posthouse.ipc.governor import CLIENT, Ask, Picture, Report, State
 from posthouse.ipc.message import Envelope
 from posthouse.ipc.queue import SPOOL_FROM
-from posthouse.ipc.stream import Client, replace
+from posthouse.ipc.record import replace
+from posthouse.ipc.stream import Client
 from posthouse.queue.reserve import Reserve
 from posthouse.skeleton.daemon import Context
 from posthouse.skeleton.resources import UNKNOWN, OwnMemory, Resources, Subscription, open_descriptors

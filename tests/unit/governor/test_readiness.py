@@ -7,7 +7,7 @@ import pytest
 from posthouse.governor.readiness import why_refused
 from posthouse.governor.steps import Step
 from posthouse.ipc.governor import Picture
-from posthouse.ipc.stream import replace
+from posthouse.ipc.record import replace
 
 WELL: Final = Picture(1, 0, 0.0, [], [], {"queue_free": 2_000_000.0, "queue_refusal": 1_500_000.0, "draining": 0.0}, [])
 

@@ -26,7 +26,7 @@ from posthouse.ipc.cleanup import (
 )
 from posthouse.ipc.message import Envelope, Recipient
 from posthouse.ipc.stream import Channel
-from posthouse.protocol.queue_id import parse_queue_id
+from posthouse.protocol.queue_id import number_text
 from posthouse.util import eager
 from posthouse.util.errors import TemporaryError
 from tests.support.fake_loop import FakeLoop
@@ -131,7 +131,7 @@ def test_queue_ids_are_leased_many_at_a_time(case: Case) -> None:
     """They are long, all different, and the next lease is asked for before the last number is taken."""
     found = [case.queue_id() for _ in range(2 * LEASE)]
     assert len(set(found)) == 2 * LEASE
-    assert all(parse_queue_id(each) for each in found)
+    assert all(number_text(each, short=False) for each in found)
     assert 2 <= sum(isinstance(record, Lease) for record in case.cleanup.records) <= 3
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from posthouse.ipc.record import Hello, Request, replace
 from posthouse.ipc.stream import (
     MAX_DESCRIPTORS,
     MAX_FRAME,
@@ -18,15 +19,13 @@ from posthouse.ipc.stream import (
     MAX_LOST,
     Channel,
     Client,
-    Hello,
     Protocol,
-    Request,
     encode_frame,
     peek_hello,
     peer_credentials,
-    replace,
 )
 from posthouse.util.errors import TemporaryError
+from posthouse.util.loop import new_event_loop
 from tests.support.fake_loop import FakeLoop
 from tests.support.lookups import logged
 
@@ -169,6 +168,21 @@ def test_nothing_is_handed_on_after_an_abort(wire: Wire) -> None:
     wire.feed(HELLO + encode_frame(Ask(1, "a")) + encode_frame(Ask(2, "b")))
     assert records == []
     assert end.closed == 1
+
+
+def test_a_peer_that_dies_behind_its_last_record_is_gone() -> None:
+    """It has not read all of ours: an error, after which libuv looks at the socket no more."""
+    loop = new_event_loop()
+    ours, peer = socket.socketpair()
+    records: list[Ask] = []
+    lost = loop.create_future()
+    Channel(loop, ours, SERVER, lambda _, record: records.append(record), lost.set_result)
+    loop.run_until_complete(asyncio.sleep(0))  # our greeting is on its way, and stays unread
+    peer.sendall(HELLO + encode_frame(Ask(1, "last words")))
+    peer.close()
+    loop.run_until_complete(asyncio.wait_for(lost, 10))
+    assert records == [Ask(1, "last words")]
+    loop.close()
 
 
 def test_text_that_is_not_utf8_travels(wire: Wire) -> None:

@@ -8,7 +8,7 @@ import pytest
 from posthouse.config.settings import Settings
 from posthouse.ipc import own_users
 from posthouse.ipc.own_users import Door, own_uids
-from posthouse.ipc.stream import PeerCredentials
+from posthouse.ipc.record import PeerCredentials
 from posthouse.ipc.user_limit import UserLimit
 from tests.support.lookups import logged
 

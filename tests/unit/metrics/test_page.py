@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_cla
 from posthouse.daemons.metrics.families import COUNTER, FAMILIES, VERSION
 from posthouse.daemons.metrics.page import format_page
 from posthouse.ipc.governor import ConditionState, Picture, ServiceState
-from posthouse.ipc.stream import replace
+from posthouse.ipc.record import replace
 
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 CLASSIC: Final = "text/plain; version=0.0.4; charset=utf-8"

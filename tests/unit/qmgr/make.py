@@ -6,7 +6,7 @@ from posthouse.daemons.qmgr.destinations import Transport, TransportLimits
 from posthouse.daemons.qmgr.message import ActiveMessage
 from posthouse.ipc.delivery import DeliverTo
 from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, Envelope, RecipientResult
-from posthouse.ipc.stream import replace
+from posthouse.ipc.record import replace
 
 ARRIVAL = 1_700_000_000.0
 

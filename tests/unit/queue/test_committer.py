@@ -244,7 +244,7 @@ def test_bug_in_the_engine_fails_the_store(loop: asyncio.AbstractEventLoop) -> N
     wait(loop, answer)
     assert "bug" in str(answer.result())
     loop.run_until_complete(committer.close())
-    committer._thread.join()  # its traceback is this test's
+    committer._worker.join()  # its traceback is this test's
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -260,7 +260,7 @@ def test_bug_in_a_request_fails_the_store_too(loop: asyncio.AbstractEventLoop) -
     wait(loop, answer)
     assert isinstance(answer.result(), StoreFailedError)
     loop.run_until_complete(committer.close())
-    committer._thread.join()
+    committer._worker.join()
 
 
 def test_cancelled_request_is_not_resolved_twice(loop: asyncio.AbstractEventLoop) -> None:

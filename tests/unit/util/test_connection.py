@@ -323,13 +323,13 @@ def test_writes_of_a_turn_leave_together_at_its_end(loop: FakeLoop) -> None:
     for each in pairs:
         with pytest.raises(BlockingIOError):
             each.peer.recv(100)
-    writer.write_now(pairs[1].ours)
+    writer.write_last(pairs[1].ours)
     assert pairs[1].peer.recv(100) == b"one "
     writer.add(pairs[1].ours, b"more")
     loop.run_ready()
     assert pairs[0].peer.recv(100) == b"one two"
     assert pairs[1].peer.recv(100) == b"more"
-    writer.write_now(pairs[0].ours)  # nothing waits
+    writer.write_last(pairs[0].ours)  # nothing waits
     for each in pairs:
         each.ours.abort()
         each.peer.close()

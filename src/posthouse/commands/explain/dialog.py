@@ -40,7 +40,7 @@ class Dialog:
             if isinstance(event, Refused):
                 reply = event.reply
             else:
-                _, handler = HANDLERS[type(event)]
+                handler = HANDLERS[type(event)][-1]
                 answer = handler(self.conversation, event)
                 reply = await answer if isawaitable(answer) else answer
             self._session.reply(reply)

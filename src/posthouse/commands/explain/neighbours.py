@@ -16,8 +16,8 @@ from posthouse.daemons.smtpd.client import Client
 from posthouse.ipc.cleanup import CleanupClient, Done, Transaction
 from posthouse.ipc.dns import OK, Answer, DnsRecord, PeerNameAnswer
 from posthouse.ipc.message import Envelope, Recipient
+from posthouse.ipc.record import Request
 from posthouse.ipc.rewrite import Resolved
-from posthouse.ipc.stream import Request
 from posthouse.net.dns import Found
 from posthouse.net.dns import Resolver as Asker
 from posthouse.net.dns_client import DnsClient

@@ -25,7 +25,8 @@ from posthouse.ipc.cleanup import (
     ToCleanup,
     WasCommitted,
 )
-from posthouse.ipc.stream import Channel, Request
+from posthouse.ipc.record import Request
+from posthouse.ipc.stream import Channel
 from posthouse.skeleton.daemon import Context
 from posthouse.util import log
 from posthouse.util.errors import TemporaryError
@@ -45,6 +46,7 @@ class Cleanup(Protocol):
     size_limit: int
     replace_cr: bool
     is_full: bool
+    short_ids: bool
     finishing: int
     clients: "set[Client]"
 
@@ -57,7 +59,7 @@ class Client:
 
     def __init__(self, service: "Cleanup", sock: socket.socket) -> None:
         self._service = service
-        self._numbers = LentNumbers()
+        self._numbers = LentNumbers(short=service.short_ids)
         self._open: dict[int, Transaction] = {}
         self._pauses: set[object] = set()  # why nothing is read
         self._channel: Channel[ToCleanup] = Channel(service.context.loop, sock, SERVER, self._on_record, self._on_close)
@@ -144,10 +146,14 @@ class Client:
         except TemporaryError as error:
             log.warning(f"no queue ID numbers from qmgr: {error}")
             return None  # the client's own time limit speaks
+        if self._numbers.is_full:
+            log.warning("cleanup protocol: a client leases queue IDs and uses none; connection closed")
+            self._channel.abort()
+            return None
         self._numbers.lend(first)
         if pool.low:
             self._channel.run(pool.refill(), _ignore)
-        return Leased(number, first, BLOCK)
+        return Leased(number, first, BLOCK, self._service.short_ids)
 
     async def _was_committed(self, record: WasCommitted) -> Committed | None:
         try:

@@ -18,7 +18,7 @@ from posthouse.daemons.cleanup.outcome import WRITE_ERROR, Refusal, RefusedError
 from posthouse.filters.actions import LAST, Action, Verb
 from posthouse.filters.content_checks import Line, Prepended, log_line, parameter_for
 from posthouse.ipc.message import Envelope
-from posthouse.ipc.stream import replace
+from posthouse.ipc.record import replace
 from posthouse.protocol.message.mime_events import (
     BodyChunk,
     BodyLine,

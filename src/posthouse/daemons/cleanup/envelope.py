@@ -27,7 +27,7 @@ from posthouse.ipc.message import (
     Envelope,
     Recipient,
 )
-from posthouse.ipc.stream import replace
+from posthouse.ipc.record import replace
 from posthouse.protocol.address import MAILER_DAEMON
 from posthouse.rewriting.local import Rewriter
 from posthouse.rewriting.virtual_alias import (
@@ -99,9 +99,13 @@ class EnvelopeEditor:
         maps = not envelope.overrides & NO_ADDRESS_MAPPINGS
         copies = not (envelope.internal or envelope.overrides & NO_COPIES)
         mapping = self._recipient if maps else self._standard_form
+        expands = maps and bool(self._aliases)
         for recipient in given:
             address = await mapping(recipient.address)
-            await self._add(final, recipient, address, maps=maps)
+            if expands:
+                await self._expand(final, recipient, address)
+            else:
+                final.add(recipient, address, recipient.notify)
             if self._recipient_bcc and copies:
                 await self._copy_by(RECIPIENT_BCC_MAPS, self._recipient_bcc, address, final)
         if not final.list:
@@ -146,12 +150,13 @@ class EnvelopeEditor:
     async def _copy(self, final: "_Recipients", address: str, mapping: Mapping, *, maps: bool) -> None:
         """Add somebody who gets a copy, and about whom nobody is told."""
         address = await mapping(address)
-        await self._add(final, Recipient(address, "", "", NOTIFY_NEVER), address, maps=maps)
+        recipient = Recipient(address, "", "", NOTIFY_NEVER)
+        if maps and self._aliases:
+            await self._expand(final, recipient, address)
+        else:
+            final.add(recipient, address, NOTIFY_NEVER)
 
-    async def _add(self, final: "_Recipients", given: Recipient, address: str, *, maps: bool) -> None:
-        if not (self._aliases and maps):
-            final.add(given, address, given.notify)
-            return
+    async def _expand(self, final: "_Recipients", given: Recipient, address: str) -> None:
         results = await self._aliases.expand(address)
         notify = given.notify
         if notify & NOTIFY_SUCCESS and results != [address]:
@@ -164,7 +169,7 @@ class EnvelopeEditor:
 
 def is_utf8(text: str) -> bool:
     """Whether a text needs SMTPUTF8: it has characters beyond ASCII, and all of them are UTF-8."""
-    return not text.isascii() and not any("\udc80" <= character <= "\udcff" for character in text)
+    return not text.isascii() and not any(0xDC80 <= ord(character) <= 0xDCFF for character in text)
 
 
 def header_is_utf8(content: bytes) -> bool:

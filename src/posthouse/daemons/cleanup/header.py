@@ -123,32 +123,41 @@ class HeaderEditor:
         inserts: what is put before the headers that begin there, and is not looked at.
         """
         section = HeaderSection()
-        editing = _Editing(content, inserts)
+        editing: _Editing | None = None  # most headers stay as they are
+        turns: Turns | None = None
         context = "local" if envelope.client.rewrite_context == "local" else "remote"
         rewriter = self._addresses[context, envelope.overrides & NO_ADDRESS_MAPPINGS]
-        turns = Turns(asyncio.get_running_loop())
         while True:
             more = self._scanner.scan(content, section)
             if section.received >= self._hop_limit:
                 log.warning(f"{envelope.queue_id}: message rejected: hopcount exceeded")
                 raise RefusedError(TOO_MANY_HOPS)
-            if section.addresses or section.dropped or section.blanks or section.oversized or inserts:
+            if section.addresses:
+                section.addresses = [] if rewriter is None else rewriter.incomplete(content, section.addresses)
+            if section.addresses or section.dropped or section.blanks or section.oversized or inserts or more:
+                editing = editing or _Editing(content, inserts)
+                turns = turns or Turns(asyncio.get_running_loop())
                 editing.apply(await self._edits(content, section, rewriter, turns), section.end)
             if not more:
                 break
             section.next_piece()
-            await turns.rest()
+            if turns is not None:
+                await turns.rest()
         adds = self._always_add or rewriter is not None
         has_author = (b"resent-from" if section.resent else b"from") in section.names
         author = "" if has_author or not adds else await self._author(envelope)
         added, message_id = self._missing(content, section, envelope, author, adds=adds)
         if section.end < len(content) and content[section.end] != _LF:
             added += self.separator
-        editing.apply([(section.end, section.end, added)] if added else [], len(content))
+        if editing is not None:
+            editing.apply([(section.end, section.end, added)] if added else [], len(content))
+            edited = editing.result()
+        else:
+            edited = b"".join((content[: section.end], added, content[section.end :])) if added else content
         encoding = envelope.encoding
         if encoding != "8bit" and self._detect_encoding and _says_eight_bit(content, section):
             encoding = "8bit"
-        return Edited(editing.result(), message_id, encoding)
+        return Edited(edited, message_id, encoding)
 
     async def _edits(
         self, content: bytes, section: HeaderSection, rewriter: AddressHeaders | None, turns: Turns
@@ -175,7 +184,7 @@ class HeaderEditor:
         """Make the headers that are missing, and log the message ID."""
         names = section.names
         resent, prefix = (RESENT, "Resent-") if section.resent else (b"", "")
-        lines = []
+        lines: list[str] = []
         if section.message_id is not None:
             message_id = _value(content, section.message_id).decode("utf-8", "surrogateescape")
         else:
@@ -196,7 +205,8 @@ class HeaderEditor:
             queue_id=envelope.queue_id,
             message_id=message_id,
         )
-        return "".join(lines).encode("utf-8", "surrogateescape"), "" if message_id == "<>" else message_id
+        added = "".join(lines).encode("utf-8", "surrogateescape") if lines else b""
+        return added, "" if message_id == "<>" else message_id
 
     def _cut(self, field: bytes) -> bytes:
         """Keep a header within its limit; with its last line end."""

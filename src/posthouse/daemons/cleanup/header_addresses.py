@@ -45,10 +45,14 @@ class AddressHeaders:
         self._has_tables = has_tables
         self._token_limit = token_limit
 
+    def incomplete(self, content: bytes, headers: list[Field]) -> list[Field]:
+        """Give the headers that have to be read; the others stay as they are."""
+        if self._has_tables:
+            return headers
+        return [found for found in headers if _COMPLETE.fullmatch(content, found.value, found.end) is None]
+
     async def rewrite(self, content: bytes, found: Field, turns: Turns) -> bytes | None:
         """Give the header as it must be now, or None when it stays as it is."""
-        if not self._has_tables and _COMPLETE.fullmatch(content, found.value, found.end) is not None:
-            return None
         mapping = self._senders if ROLES[found.name] is Role.SENDER else self._recipients
         name = content[found.start : found.value].rstrip(b": \t")
         value = content[found.value : found.end].rstrip(b"\n")

@@ -14,10 +14,10 @@ from posthouse.rewriting.header import RECIPIENT_HEADERS, SENDER_HEADERS
 # field-name = 1*ftext (RFC 5322 2.2), blanks before the colon as RFC 822 had them; only the first line. No expression
 # takes the others: a repeated group takes memory for each repetition, and a possessive one is wrong before Python
 # 3.11.5 (it takes half of a line without line end).
-_FIELD: Final = re.compile(rb"([!-9;-~]++)[ \t]*+:[^\n]*+\n")
+# Groups behind the name are there where something is unusual: blanks before the colon, a continuation line.
+_FIELD: Final = re.compile(rb"([!-9;-~]++)([ \t]++)?:[^\n]*+\n(?:(?=([ \t]))|)")
 _UNFOLDED: Final = re.compile(rb"\n(?![ \t])")
 _BLANKS: Final = (b" ", b"\t")
-_FOLDS: Final = b" \t"  # begins a continuation line
 PIECE: Final = 16 * 1024  # octets of headers that are looked at in one go
 
 
@@ -30,7 +30,7 @@ class Role(Enum):
     DATE = auto()
     MESSAGE_ID = auto()
     ENCODING = auto()
-    OTHER = auto()
+    DROPPED = auto()  # of message_drop_headers
 
 
 ROLES: Final[dict[bytes, Role]] = {
@@ -83,27 +83,31 @@ class HeaderScanner:
     """Scans by the settings of one process."""
 
     def __init__(self, drop: tuple[str, ...], size_limit: int) -> None:
-        self._drop = frozenset(name.lower().encode() for name in drop)
+        dropped = dict.fromkeys((name.lower().encode() for name in drop), Role.DROPPED)
+        self._roles = {**ROLES, **dropped}
+        if self._roles.get(b"received") is Role.DROPPED:
+            self._roles[b"received"] = Role.RECEIVED  # its number is what ends loops
         self._size_limit = size_limit
-        self._roles = {**dict.fromkeys(self._drop, Role.OTHER), **ROLES}
 
     def scan(self, content: bytes, section: HeaderSection) -> bool:
         """Look at the headers of the next piece, each of them once; False: there are no more, else there may be."""
         roles, limit, match_field = self._roles, self._size_limit, _FIELD.match
-        position, size = section.end, len(content)
+        position = section.end
         stop = position + PIECE
         while (match := match_field(content, position)) is not None:
-            end, name_end = match.end(), match.end(1)
-            if end < size and content[end] in _FOLDS:
-                end = _end_of_folds(content, end)
-            name = match[1].lower()
-            if content[name_end] != 58:  # blanks before the colon: RFC 822 had them, RFC 5322 4.5 makes them obsolete
-                section.blanks.append((name_end, content.index(b":", name_end), b""))
+            end, colon, name = match.end(), match.end(1), match[1].lower()
+            if match.lastindex != 1:
+                if match[3] is not None:
+                    end = _end_of_folds(content, end)
+                if match[2] is not None:  # RFC 822 had blanks before the colon, RFC 5322 4.5 makes them obsolete
+                    colon = match.end(2)
+                    section.blanks.append((match.start(2), colon, b""))
             role = roles.get(name)
-            if role is Role.RECEIVED:
-                section.received += 1
-            elif role is not None:
-                self._note(section, role, Field(name, position, end, content.index(b":", name_end) + 1))
+            if role is not None:
+                if role is Role.RECEIVED:
+                    section.received += 1
+                else:
+                    _note(section, role, name, (position, end, colon + 1))
             if end - position > limit:
                 section.oversized.append(Field(name, position, end, 0))
             position = end
@@ -113,19 +117,19 @@ class HeaderScanner:
         section.end = position
         return False
 
-    def _note(self, section: HeaderSection, role: Role, found: Field) -> None:
-        name = found.name
-        section.names.add(name)
-        if name.startswith(RESENT):
-            section.resent = True
-        if name in self._drop:
-            section.dropped.append(found)
-        elif role is Role.SENDER or role is Role.RECIPIENT:
-            section.addresses.append(found)
-        elif role is Role.MESSAGE_ID:
-            section.message_id = found
-        elif role is Role.ENCODING:
-            section.encoding = found
+
+def _note(section: HeaderSection, role: Role, name: bytes, place: tuple[int, int, int]) -> None:
+    section.names.add(name)
+    if name.startswith(RESENT):
+        section.resent = True
+    if role is Role.SENDER or role is Role.RECIPIENT:
+        section.addresses.append(Field(name, *place))
+    elif role is Role.MESSAGE_ID:
+        section.message_id = Field(name, *place)
+    elif role is Role.ENCODING:
+        section.encoding = Field(name, *place)
+    elif role is Role.DROPPED:
+        section.dropped.append(Field(name, *place))
 
 
 class HeaderEnd:

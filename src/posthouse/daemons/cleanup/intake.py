@@ -18,7 +18,8 @@ from posthouse.daemons.cleanup.transaction import Transaction
 from posthouse.daemons.cleanup.write_out import WriteOut
 from posthouse.ipc.message import NO_COPIES, Envelope, Recipient
 from posthouse.ipc.queue import CommitResult
-from posthouse.ipc.stream import MAX_FRAME, replace
+from posthouse.ipc.record import replace
+from posthouse.ipc.stream import MAX_FRAME
 from posthouse.rewriting.mapping import ExpansionError
 from posthouse.util import log
 from posthouse.util.errors import TemporaryError
@@ -105,28 +106,25 @@ class Intake:
     async def complete(self, transaction: Transaction) -> None:
         """Make a message whose content has come durable, or note why it is refused."""
         try:
-            await self._store(transaction)
+            try:
+                transaction.end()
+                if transaction.spooling is not None:
+                    await transaction.spooling
+                if self.pause_s and not transaction.envelope.internal:
+                    await self._pause(self.pause_s)
+                if transaction.refusal is None:
+                    await self._commit(transaction)
+            except RefusedError as refused:
+                transaction.refuse(refused.refusal)
+            except ExpansionError:
+                transaction.refuse(ALIAS_ERROR)
+            except TemporaryError as error:
+                log.warning(f"{transaction.envelope.queue_id}: {error}")
+                transaction.refuse(WRITE_ERROR)
             if transaction.is_returned and transaction.refusal is not TOO_MANY_RECIPIENTS:  # these fit no message
                 await self._return(transaction)
         finally:
             self.drop(transaction)
-
-    async def _store(self, transaction: Transaction) -> None:
-        try:
-            transaction.end()
-            if transaction.spooling is not None:
-                await transaction.spooling
-            if self.pause_s and not transaction.envelope.internal:
-                await self._pause(self.pause_s)
-            if transaction.refusal is None:
-                await self._commit(transaction)
-        except RefusedError as refused:
-            transaction.refuse(refused.refusal)
-        except ExpansionError:
-            transaction.refuse(ALIAS_ERROR)
-        except TemporaryError as error:
-            log.warning(f"{transaction.envelope.queue_id}: {error}")
-            transaction.refuse(WRITE_ERROR)
 
     async def _return(self, transaction: Transaction) -> None:
         """Store a refused message after all, for qmgr to return: its sender is not there to be told (facts B07.24)."""
@@ -164,7 +162,12 @@ class Intake:
         """Make the message durable. Raises RefusedError, TemporaryError."""
         content, size = b"", 0
         if transaction.spool is None:
-            edited = await self._edit(transaction)
+            if transaction.checks is None:
+                content = transaction.take()
+                transaction.remember(content)
+                edited = await self._headers.edit(content, transaction.envelope)
+            else:
+                edited = await self._check(transaction, transaction.checks)
             content, size = edited.content, len(edited.content)
             message_id, encoding = edited.message_id, edited.encoding
             envelope = _find_utf8(transaction.envelope, content)
@@ -190,12 +193,10 @@ class Intake:
             result = await self._queue.commit_spool(envelope, recipients, spool)
         _check(result, envelope.queue_id)
 
-    async def _edit(self, transaction: Transaction) -> Edited:
-        """Make content that is complete what goes into the queue. Raises RefusedError, TemporaryError."""
-        content, checks = transaction.take(), transaction.checks
+    async def _check(self, transaction: Transaction, checks: ContentPass) -> Edited:
+        """Check content that is complete, and give what goes into the queue. Raises RefusedError, TemporaryError."""
+        content = transaction.take()
         transaction.remember(content)
-        if checks is None:
-            return await self._headers.edit(content, transaction.envelope)
         await checks.feed(content)
         await checks.close()
         return Edited(checks.take(), checks.message_id, checks.encoding)

@@ -7,10 +7,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from posthouse.protocol.queue_id import parse_queue_id
+from posthouse.protocol.queue_id import number_text, write_number
 
 BLOCK: Final = 64  # numbers lent at once; a block is one client's
 POOL: Final = 1024  # numbers asked of qmgr at once, so that it syncs seldom
+MAX_LENT: Final = 64 * BLOCK  # to one client; it asks for more when a few are left
 REFILL_AT: Final = POOL // 4
 
 
@@ -56,27 +57,25 @@ class LeasePool:
 
 
 class LentNumbers:
-    """The numbers one client has and has not used."""
+    """The numbers one client has and has not used, as its queue IDs are written. short: the form of these."""
 
-    def __init__(self) -> None:
-        self._unused: dict[int, int] = {}  # block number -> bit mask
+    def __init__(self, *, short: bool) -> None:
+        self._short = short
+        self._unused: set[str] = set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the client has more numbers than anybody needs."""
+        return len(self._unused) > MAX_LENT
 
     def lend(self, first: int) -> None:
         """Add a block."""
-        self._unused[first // BLOCK] = (1 << BLOCK) - 1
+        self._unused.update(write_number(number, short=self._short) for number in range(first, first + BLOCK))
 
     def use(self, queue_id: str) -> bool:
         """Use the number of a queue ID up; False: it is no ID, not this client's, or used before."""
-        parsed = parse_queue_id(queue_id)
-        if parsed is None:
+        number = number_text(queue_id, short=self._short)
+        if number not in self._unused:
             return False
-        block, bit = divmod(parsed.number, BLOCK)
-        unused = self._unused.get(block, 0)
-        if not unused >> bit & 1:
-            return False
-        unused &= ~(1 << bit)
-        if unused:
-            self._unused[block] = unused
-        else:
-            del self._unused[block]
+        self._unused.remove(number)
         return True

@@ -24,7 +24,8 @@ from posthouse.ipc.queue import (
     SpoolOpen,
     SpoolOpened,
 )
-from posthouse.ipc.stream import Channel, Client, Request
+from posthouse.ipc.record import Request
+from posthouse.ipc.stream import Channel, Client
 from posthouse.util.errors import TemporaryError
 from posthouse.util.files import close_done
 

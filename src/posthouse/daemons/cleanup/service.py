@@ -12,6 +12,7 @@ from posthouse.config.parameters import (
     MESSAGE_SIZE_LIMIT,
     PROXYMAP_SERVICE_NAME,
     QUEUE_SERVICE_NAME,
+    uses_long_queue_ids,
 )
 from posthouse.daemons.cleanup.addresses import ENVELOPE_RECIPIENT, ENVELOPE_SENDER, AddressMappings
 from posthouse.daemons.cleanup.client import Client
@@ -54,6 +55,7 @@ class CleanupService(Service):
         self.queue = QueueClient(loop, queue, timeout_s=settings[IPC_TIMEOUT])
         self.leases = LeasePool(loop, self.queue.lease)
         self.size_limit = settings[MESSAGE_SIZE_LIMIT]
+        self.short_ids = not uses_long_queue_ids(settings)
         self.replace_cr = settings[CLEANUP_REPLACE_STRAY_CR_LF]
         self._in_flow_delay = settings[IN_FLOW_DELAY]
         self.is_full = False  # what room is left is for our own notices

@@ -17,7 +17,7 @@ from posthouse.daemons.cleanup.queue_client import Spool
 from posthouse.ipc.cleanup import Amend
 from posthouse.ipc.message import Envelope, Recipient
 from posthouse.ipc.queue import SPOOL_FROM
-from posthouse.ipc.stream import replace
+from posthouse.ipc.record import replace
 from posthouse.util import log
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})

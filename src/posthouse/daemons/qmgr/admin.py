@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeVar
 
 from posthouse.ipc import showq
 from posthouse.ipc.message import decode_envelope
+from posthouse.ipc.record import replace
 from posthouse.ipc.showq import (
     Count,
     Counts,
@@ -27,7 +28,7 @@ from posthouse.ipc.showq import (
     ToShowq,
     problem_of,
 )
-from posthouse.ipc.stream import Channel, replace
+from posthouse.ipc.stream import Channel
 from posthouse.queue.spool import SpoolContent
 from posthouse.queue.store import Store
 from posthouse.queue.values import (

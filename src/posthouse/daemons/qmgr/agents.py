@@ -17,7 +17,7 @@ from posthouse.ipc.stream import Channel
 from posthouse.util import log
 
 BUSY_DELIVERIES: Final = 32  # in flight on a connection before another process is asked for
-RETRY_S: Final = (0.01, 0.05, 0.2, 0.5, 1.0)
+RETRY_S: Final[tuple[float, ...]] = (0.01, 0.05, 0.2, 0.5, 1.0)
 ACKNOWLEDGE_S: Final = 0.05  # how long an agent waits for an acknowledgement that has no company
 CLOSE_IDLE_S: Final = 60.0  # an idle connection is closed, so that the agent may retire
 

@@ -9,7 +9,7 @@ from typing import Final
 from posthouse.daemons.qmgr.ledger import read_spooled
 from posthouse.ipc.cleanup import CleanupClient
 from posthouse.ipc.message import NO_MILTERS, Envelope, Recipient, decode_envelope
-from posthouse.ipc.stream import replace
+from posthouse.ipc.record import replace
 from posthouse.queue.spool import SpoolContent
 from posthouse.queue.store import Store
 from posthouse.queue.values import WAITING, Change, StoredMessage

@@ -33,7 +33,8 @@ from posthouse.daemons.qmgr.scheduler import Scheduler
 from posthouse.ipc import delivery, queue, showq
 from posthouse.ipc.delivery import LateResults, LateTaken, ToResults
 from posthouse.ipc.own_users import Door, own_uids
-from posthouse.ipc.stream import Channel, Hello, peek_hello, peer_credentials, refuse_descriptors
+from posthouse.ipc.record import Hello
+from posthouse.ipc.stream import Channel, peek_hello, peer_credentials, refuse_descriptors
 from posthouse.queue.reserve import Reserve
 from posthouse.queue.store import Store
 from posthouse.queue.values import StoredMessage, StoreError, StoreFailedError

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from posthouse.config.parameters import AUTHORIZED_FLUSH_USERS, AUTHORIZED_MAILQ_USERS
+from posthouse.ipc.record import replace
 from posthouse.ipc.showq import (
     CLIENT,
     SERVER,
@@ -22,7 +23,7 @@ from posthouse.ipc.showq import (
     ToShowq,
     problem_of,
 )
-from posthouse.ipc.stream import Channel, Client, peer_credentials, refuse_descriptors, replace
+from posthouse.ipc.stream import Channel, Client, peer_credentials, refuse_descriptors
 from posthouse.ipc.user_limit import UserLimit
 from posthouse.skeleton.daemon import Context, Service
 from posthouse.tables.matchlist import MatchList, open_string_list

@@ -7,7 +7,7 @@ Replies of a pipelined group leave in one write, at the end of the loop's turn.
 
 import asyncio
 import socket
-from typing import Final, cast
+from typing import ClassVar, Final, cast
 
 from posthouse.daemons.smtpd.client import Client
 from posthouse.daemons.smtpd.conversation import (
@@ -22,24 +22,30 @@ from posthouse.daemons.smtpd.settings import Limits
 from posthouse.protocol.smtp import replies
 from posthouse.protocol.smtp.events import Content, Event, Helo, Notice, Reason, Refused
 from posthouse.protocol.smtp.replies import Reply
-from posthouse.protocol.smtp.server import ServerSession, State
+from posthouse.protocol.smtp.server import ServerSession
+from posthouse.protocol.smtp.states import State
 from posthouse.util import log
 from posthouse.util.connection import Connection
 
 MAX_BUFFERED: Final = 256 * 1024  # bytes received while a decision waits, before reading stops
+CHUNKS_IN_A_TURN: Final = 250  # of one client, before all others have their turn; a few milliseconds
 CONGESTION_POLL_S: Final = 0.005  # how often a stopped sender looks whether cleanup has caught up
 
 NOT_IMPLEMENTED: Final = Reply(502, "5.5.1", "Error: command not implemented")
 AUTH_DISABLED: Final = Reply(503, "5.5.1", "Error: authentication not enabled")
 # Commands of extensions that are not offered, and what Postfix says to them then.
 NOT_OFFERED: Final = {"STARTTLS": NOT_IMPLEMENTED, "AUTH": AUTH_DISABLED}
+LOST: Final = "lost connection"
 JUNK: Final = frozenset({"HELO", "EHLO", "RSET", "NOOP", "VRFY"})
-COUNTED_AS_SUCH: Final = frozenset({"MAIL", "RCPT", "DATA", "QUIT", *JUNK, *NOT_OFFERED})
+COUNTED_AS_SUCH: Final = frozenset({"MAIL", "RCPT", "DATA", "BDAT", "QUIT", *JUNK, *NOT_OFFERED})
+_SPECIAL: Final = JUNK | {"BDAT"}
 _UNREADABLE: Final = frozenset({Reason.BAD_UTF8, Reason.TOO_LONG, Reason.BARE_LF})
 
 
 class SmtpConnection(Connection):
     """See the module's docstring."""
+
+    high_water: ClassVar[int] = 64 * 1024  # bytes of replies that a client leaves unread before it is read no further
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, sock: socket.socket, client: Client, shared: Shared, limits: Limits
@@ -50,6 +56,9 @@ class SmtpConnection(Connection):
         self._conversation = Conversation(client, shared, limits)
         self._counters = Counters()
         self._where = "CONNECT"  # the last command, for the log
+        self._well = ""  # what is counted when the reply is a good one
+        self._chunks = 0  # accepted that were not the last of their message
+        self._unread: Reply | None = None  # waits until the client has read those before it
         self._reason = ""  # why the session ended, for the log; "" when we ended it in good order
         self._errors = 0
         self._junk = 0
@@ -98,7 +107,7 @@ class SmtpConnection(Connection):
     def eof_received(self) -> None:
         """The client sends no more; what it sent is answered first."""
         self._ended = True
-        self._reason = "lost connection"
+        self._reason = LOST
         if not self._waiting:
             self.close()
 
@@ -133,12 +142,13 @@ class SmtpConnection(Connection):
             if self._limits.whole_requests:
                 self._received = 0
                 self._due = self.loop.time() + self._limits.timeout_s
-        elif state is State.DATA:
+        elif state is State.DATA or state is State.CHUNK:
             self._extend_deadline()
         if state is State.CLOSED or self._ended:
             self.close()
-        elif state is State.DATA:
+        elif state is State.DATA or state is State.CHUNK:
             self._heed_congestion()
+            self.heed_error()
 
     def _extend_deadline(self) -> None:
         """Content may take longer than a command, as long as it comes at smtpd_min_data_rate."""
@@ -163,12 +173,12 @@ class SmtpConnection(Connection):
 
     def close(self) -> None:
         """Close after the last reply."""
-        self._shared.writer.write_now(self)
+        self._shared.writer.write_last(self)
         super().close()
 
     def abort(self) -> None:
         """Close at once; what the kernel takes of the last reply leaves."""
-        self._shared.writer.write_now(self)
+        self._shared.writer.write_last(self)
         super().abort()
 
     # Commands.
@@ -178,11 +188,10 @@ class SmtpConnection(Connection):
         self._slow = self._errors >= self._limits.soft_errors
         if type(event) is Refused:
             return self._answer(self._refused(event))
-        verb, handler = HANDLERS[type(event)]
+        self._where, verb, self._well, handler = HANDLERS[type(event)]
         if type(event) is Helo:
-            verb = event.verb
-        self._where = verb
-        if verb is not END_OF_CONTENT:  # DATA is one command, up to its dot
+            self._where = self._well = verb = event.verb
+        if verb:
             total = self._counters.total
             total[verb] = total.get(verb, 0) + 1
         answer = handler(self._conversation, event)
@@ -192,20 +201,46 @@ class SmtpConnection(Connection):
 
     def _decided(self, reply: Reply) -> bool:
         """Count how the command went; facts B04.05 to B04.07."""
-        verb = self._where
+        verb = self._well
         if reply.code >= 400 and not (reply is TOO_MANY_RECIPIENTS and not self._conversation.overshoots):
             self._errors += 1
-        elif verb != "DATA":
-            if verb is END_OF_CONTENT:
-                verb = "DATA"
+        elif verb:
+            good = self._counters.good
+            good[verb] = good.get(verb, 0) + 1
+            if self._where is END_OF_CONTENT:
                 self._errors = self._junk = 0
-            elif verb in JUNK:
+            elif verb in _SPECIAL:
+                if verb == "BDAT":
+                    return self._chunk_accepted(reply)
                 self._junk += 1
                 if self._junk > self._limits.junk_commands:
                     self._errors += 1
-            good = self._counters.good
-            good[verb] = good.get(verb, 0) + 1
+        elif reply is replies.START_CHUNK:
+            self._slow = False  # nobody hears it
         return self._answer(reply)
+
+    def _chunk_accepted(self, reply: Reply) -> bool:
+        """Answer a chunk. A client may send thousands at once: others have their turn after so many of them."""
+        self._chunks += 1
+        if self._chunks % CHUNKS_IN_A_TURN or self._slow:
+            return self._answer(reply)
+        self._waiting = True
+        self.loop.call_soon(self._go_on, reply)
+        return False
+
+    def _go_on(self, reply: Reply) -> None:
+        """Answer a chunk in its turn, and when the client has read the answers to most of those before it."""
+        if self.congested:
+            self._unread = reply
+            self.set_deadline(self._limits.timeout_s)
+        elif not self.closed:
+            self._take(self._answer, reply)
+
+    def drained(self) -> None:
+        """The client has read its replies."""
+        if self._unread is not None:
+            reply, self._unread = self._unread, None
+            self._take(self._answer, reply)
 
     def _answer(self, reply: Reply) -> bool:
         """Give the reply to the session, later when the client has made many errors; False: later."""
@@ -222,9 +257,12 @@ class SmtpConnection(Connection):
             self._session.close(Reply(421, "4.7.0", f"{name} Error: too many errors"))
         if self._waiting:
             self._waiting = False
-            if not self._ended:
+            much = self._session.buffered_bytes > MAX_BUFFERED
+            if not much and not self._ended:
                 self.resume_reading()
             self._process(answered=True)
+            if much and not self._waiting and not self._ended:
+                self._heed_congestion()
         return True
 
     def _refused(self, event: Refused) -> Reply:
@@ -240,7 +278,9 @@ class SmtpConnection(Connection):
         total = self._counters.total
         total[self._where] = total.get(self._where, 0) + 1
         client = self._conversation.client.log_name
-        if reason is Reason.FORBIDDEN:
+        if verb == "BDAT":
+            self._conversation.chunk_refused(event, ended=not self._session.in_transaction)
+        elif reason is Reason.FORBIDDEN:
             log.warning(f"non-SMTP command from {client}: {event.line[:100]}", event="non-smtp", client=client)
         elif event.reply in (replies.BAD_SENDER, replies.BAD_RECIPIENT):
             argument = event.line[4:].strip() if verb == "VRFY" else event.line.partition(":")[2].strip()
@@ -280,10 +320,15 @@ class SmtpConnection(Connection):
         client = conversation.client
         name = client.log_name or f"{client.name}[{client.address}]"
         if error is not None and self._session.state is not State.CLOSED:
-            self._reason = "lost connection"
-        if self._reason:
+            self._reason = LOST
+        if self._session.skips_chunk:
+            where = "BDAT"
+            self._counters.total[where] = self._counters.total.get(where, 0) + 1
+        if self._reason and not (where is END_OF_CONTENT and self._reason == LOST):  # it heard what it came for
             if where == "DATA" and conversation.transaction is not None:
                 where += f" ({conversation.transaction.size} bytes)"
+            elif where == "BDAT" and self._session.chunked_bytes:
+                where += f" ({self._session.chunked_bytes} bytes)"
             log.info(f"{self._reason} after {where} from {name}", event="lost", client=name, where=where)
         if conversation.transaction is not None:
             conversation.transaction.abort()

@@ -23,7 +23,10 @@ from posthouse.protocol.message.received import Client as Origin
 from posthouse.protocol.message.received import Server, format_received, with_protocol
 from posthouse.protocol.smtp import replies
 from posthouse.protocol.smtp.events import (
+    Bdat,
     Data,
+    EndOfChunk,
+    EndOfChunks,
     EndOfContent,
     Event,
     Helo,
@@ -32,6 +35,7 @@ from posthouse.protocol.smtp.events import (
     Noop,
     Quit,
     Rcpt,
+    Refused,
     Rset,
     Vrfy,
 )
@@ -45,7 +49,8 @@ from posthouse.util.errors import TemporaryError
 TOO_MANY_RECIPIENTS: Final = Reply(452, "4.5.3", "Error: too many recipients")
 NEEDS_SMTPUTF8: Final = Reply(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address")
 NO_QUEUE: Final = Reply(451, "4.3.0", "Error: queue file write error")
-HELP: Final = Reply(214, "2.0.0", "Commands: DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET VRFY")
+HELP: Final = Reply(214, "2.0.0", "Commands: BDAT DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET VRFY")
+_QUEUED: Final = "Ok: queued as"
 # What of a HELO name could look like another part of our Received: header or of a log line.
 _NEUTER: Final = str.maketrans(dict.fromkeys(' <>()\\";@', "?"))
 
@@ -74,8 +79,8 @@ class Shared:
 class Conversation:
     """Of one client."""
 
-    __slots__ = ("_limits", "_local_headers", "_settings", "_shared", "_tells_arrival", "bare_lf", "check", "client",
-                 "transaction", "trusted")  # fmt: skip
+    __slots__ = ("_chunk_refusal", "_limits", "_local_headers", "_settings", "_shared", "_tells_arrival", "bare_lf",
+                 "check", "client", "transaction", "trusted")  # fmt: skip
 
     def __init__(self, client: Client, shared: Shared, limits: Limits) -> None:
         self.client = client
@@ -83,6 +88,7 @@ class Conversation:
         self.transaction: Transaction | None = None
         self.trusted = False  # one of smtpd_forbid_bare_newline_exclusions
         self.bare_lf = False  # the client has sent a bare LF
+        self._chunk_refusal: Reply | None = None  # of the chunk under way; said when its octets are read
         self._shared = shared
         self._settings = shared.settings
         self._limits = limits
@@ -263,11 +269,80 @@ class Conversation:
             return NO_QUEUE
         return replies.START_CONTENT
 
+    # Chunks: the same with BDAT (RFC 3030). The session reads the octets of a refused one, too, before it is answered.
+
+    def bdat(self, event: Bdat) -> Answer:
+        """BDAT: the first one is what DATA is."""
+        check, transaction = self.check, self.transaction
+        assert transaction is not None, "BDAT outside of a transaction"
+        if not event.first:
+            return self._take_chunk(event, None)
+        check.recipient = transaction.recipients[0].address if len(transaction.recipients) == 1 else None
+        return self._decide_chunk(event) if self._shared.policy.has_data else self._begin_chunks(event, transaction)
+
+    async def _decide_chunk(self, event: Bdat) -> Reply:
+        assert self.transaction is not None
+        refusal = await self._shared.policy.data(self.check, "BDAT")
+        return self._begin_chunks(event, self.transaction) if refusal is None else self._take_chunk(event, refusal)
+
+    def _begin_chunks(self, event: Bdat, transaction: Transaction) -> Reply:
+        begun = self._begin(transaction)
+        return self._take_chunk(event, begun if begun.code >= 400 else None)
+
+    def _take_chunk(self, event: Bdat, refusal: Reply | None) -> Reply:
+        limits = self._limits
+        if refusal is None and 0 < limits.message_size < event.before + event.size:
+            name = self.client.log_name
+            log.warning(f"{self.check.queue_id}: BDAT request from {name} exceeds message size limit")
+            refusal = replies.CHUNK_TOO_LARGE
+        if refusal is not None:
+            assert self.transaction is not None
+            self.transaction.abort()
+            if 0 < self._settings.session.skip_limit < event.size:
+                return replies.closing(refusal)
+        self._chunk_refusal = refusal
+        return replies.START_CHUNK
+
+    def end_of_chunk(self, event: EndOfChunk) -> Answer:
+        """A chunk is complete, and more are to come."""
+        refusal, self._chunk_refusal = self._chunk_refusal, None
+        if refusal is None and event.bare_lf:
+            refusal = self._bare_newline("BDAT content", self._settings.bare_newline_in_chunk)
+            if refusal is not None and self.transaction is not None:
+                self.transaction.abort()
+        return replies.chunk_accepted(event.size) if refusal is None else refusal
+
+    async def end_of_chunks(self, event: EndOfChunks) -> Reply:
+        """The last chunk is complete: as the final dot."""
+        refusal, self._chunk_refusal = self._chunk_refusal, None
+        if refusal is None and event.bare_lf:
+            refusal = self._bare_newline("END-OF-MESSAGE", self._settings.bare_newline_in_chunk)
+        if refusal is not None:
+            self.end_transaction()
+            return refusal
+        reply = await self.end_of_content(event)
+        if reply.code == 250 and reply.text.startswith(_QUEUED):
+            return Reply(250, reply.status, f"Ok: {event.size_bytes} bytes{reply.text[3:]}")
+        return reply
+
+    def chunk_refused(self, event: Refused, *, ended: bool) -> None:
+        """The session has refused a chunk. ended: the transaction is over."""
+        queue_id = self.check.queue_id or "NOQUEUE"
+        name = self.client.log_name
+        if event.reply is replies.BDAT_SYNTAX:
+            log.warning(f"{queue_id}: malformed BDAT command syntax from {name}: {event.line[:100]}")
+        elif event.reply is replies.NULL_CHUNK:
+            log.warning(f"{queue_id}: null BDAT request from {name}")
+        if ended:
+            self.end_transaction()
+        elif self.transaction is not None:
+            self.transaction.abort()
+
     async def end_of_content(self, event: EndOfContent) -> Reply:
         """The final dot: the last restrictions, and then cleanup has the word."""
         check, transaction = self.check, self.transaction
         assert transaction is not None, "content outside of a transaction"
-        reply = self._bare_newline() if event.bare_lf else None
+        reply = self._bare_newline("END-OF-MESSAGE", self._settings.bare_newline_reply) if event.bare_lf else None
         check.size = event.size_bytes
         if reply is None:
             reply = await self._shared.policy.end_of_data(check)
@@ -282,13 +357,13 @@ class Conversation:
         self.end_transaction()
         return reply
 
-    def _bare_newline(self) -> Reply | None:
+    def _bare_newline(self, stage: str, refusal: Reply) -> Reply | None:
         self.bare_lf = True
         if self.trusted or not self._settings.rejects_bare_newline:
             return None
-        self.check.stage = "END-OF-MESSAGE"
-        self.check.log("reject", str(self._settings.bare_newline_reply))
-        return self._settings.bare_newline_reply
+        self.check.stage = stage
+        self.check.log("reject", str(refusal))
+        return refusal
 
     async def vrfy(self, event: Vrfy) -> Reply:
         """VRFY: what RCPT would say (facts B04.39, B17.04)."""
@@ -340,15 +415,20 @@ class Conversation:
 
 END_OF_CONTENT: Final = "END-OF-MESSAGE"
 Handler = Callable[[Conversation, Event], Reply | Awaitable[Reply]]
-HANDLERS: Final[dict[type, tuple[str, Handler]]] = {
-    Helo: ("EHLO", Conversation.helo),  # type: ignore[dict-item]  # each handler gets its own kind of event
-    Mail: ("MAIL", Conversation.mail),  # type: ignore[dict-item]
-    Rcpt: ("RCPT", Conversation.rcpt),  # type: ignore[dict-item]
-    Data: ("DATA", Conversation.data),  # type: ignore[dict-item]
-    EndOfContent: (END_OF_CONTENT, Conversation.end_of_content),  # type: ignore[dict-item]
-    Rset: ("RSET", Conversation.rset),  # type: ignore[dict-item]
-    Noop: ("NOOP", Conversation.noop),  # type: ignore[dict-item]
-    Vrfy: ("VRFY", Conversation.vrfy),  # type: ignore[dict-item]
-    Help: ("HELP", Conversation.help),  # type: ignore[dict-item]
-    Quit: ("QUIT", Conversation.quit),  # type: ignore[dict-item]
+# By event: where the client is then, for the log; what has come to us, and what has gone well when the reply is a good
+# one, as commands are counted (DATA and BDAT go well at their end); who decides.
+HANDLERS: Final[dict[type, tuple[str, str, str, Handler]]] = {
+    Helo: ("EHLO", "EHLO", "EHLO", Conversation.helo),  # type: ignore[dict-item]  # each handler gets its own kind of event
+    Mail: ("MAIL", "MAIL", "MAIL", Conversation.mail),  # type: ignore[dict-item]
+    Rcpt: ("RCPT", "RCPT", "RCPT", Conversation.rcpt),  # type: ignore[dict-item]
+    Data: ("DATA", "DATA", "", Conversation.data),  # type: ignore[dict-item]
+    EndOfContent: (END_OF_CONTENT, "", "DATA", Conversation.end_of_content),  # type: ignore[dict-item]
+    Bdat: ("BDAT", "BDAT", "", Conversation.bdat),  # type: ignore[dict-item]
+    EndOfChunk: ("BDAT", "", "BDAT", Conversation.end_of_chunk),  # type: ignore[dict-item]
+    EndOfChunks: (END_OF_CONTENT, "", "BDAT", Conversation.end_of_chunks),  # type: ignore[dict-item]
+    Rset: ("RSET", "RSET", "RSET", Conversation.rset),  # type: ignore[dict-item]
+    Noop: ("NOOP", "NOOP", "NOOP", Conversation.noop),  # type: ignore[dict-item]
+    Vrfy: ("VRFY", "VRFY", "VRFY", Conversation.vrfy),  # type: ignore[dict-item]
+    Help: ("HELP", "HELP", "HELP", Conversation.help),  # type: ignore[dict-item]
+    Quit: ("QUIT", "QUIT", "QUIT", Conversation.quit),  # type: ignore[dict-item]
 }

@@ -1,7 +1,7 @@
 """SmtpdSettings: main.cf as smtpd(8) uses it, read once at start; one object serves all sessions of a process."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from posthouse.config.parameters import (
     ALLOW_MIN_USER,
@@ -20,6 +20,7 @@ from posthouse.protocol.smtp.grammar import Syntax
 from posthouse.protocol.smtp.replies import Reply
 from posthouse.protocol.smtp.server import ServerSettings
 
+SKIPPED_AT_MOST: Final = 10  # times message_size_limit: how much of a refused chunk is read for the client's sake
 _BARE_NEWLINE = {
     "yes": BareNewline.NORMALIZE,
     "no": BareNewline.NO,
@@ -76,6 +77,7 @@ class SmtpdSettings:
     trusted_session: ServerSettings  # for smtpd_forbid_bare_newline_exclusions
     rejects_bare_newline: bool
     bare_newline_reply: Reply
+    bare_newline_in_chunk: Reply  # what follows a refused chunk is told apart from commands, so the session goes on
     peername_lookup: bool
     port_logging: bool
     hide_client: bool
@@ -101,6 +103,7 @@ class SmtpdSettings:
             trusted_session=_session_settings(settings, BareNewline.NO),
             rejects_bare_newline=mode == "reject",
             bare_newline_reply=Reply(code, "5.5.2", f"{hostname} Error: bare <LF> received", closes=True),
+            bare_newline_in_chunk=Reply(code, "5.5.2", f"{hostname} Error: bare <LF> received"),
             peername_lookup=settings[p.SMTPD_PEERNAME_LOOKUP],
             port_logging=settings[p.SMTPD_CLIENT_PORT_LOGGING],
             hide_client=settings[p.SMTPD_HIDE_CLIENT_SESSION],
@@ -125,6 +128,7 @@ def _ehlo_reply(settings: Settings, hostname: str, *more: str) -> Reply:
         ("8bitmime", "8BITMIME"),
         ("dsn", "DSN"),
         ("smtputf8", "SMTPUTF8" if settings[SMTPUTF8_ENABLE] else ""),
+        ("chunking", "CHUNKING"),
     ]
     discarded = _discarded(settings)
     lines = [line for keyword, line in offered if line and keyword not in discarded]
@@ -140,6 +144,8 @@ def _session_settings(settings: Settings, mode: BareNewline) -> ServerSettings:
         vrfy=not settings[p.DISABLE_VRFY_COMMAND],
         bare_newline=mode,
         bare_newline_code=settings[p.SMTPD_FORBID_BARE_NEWLINE_REJECT_CODE],
+        chunking="chunking" not in discarded,
+        skip_limit=settings[MESSAGE_SIZE_LIMIT] * SKIPPED_AT_MOST,
         forbid_pipelining=settings[p.SMTPD_FORBID_UNAUTH_PIPELINING],
         check_utf8=settings[SMTPUTF8_ENABLE],
         forbidden=forbidden_commands(settings),

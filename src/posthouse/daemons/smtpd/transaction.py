@@ -9,7 +9,7 @@ from posthouse.ipc.cleanup import CleanupClient, Done
 from posthouse.ipc.cleanup import Transaction as CleanupTransaction
 from posthouse.ipc.message import ClientInfo, Envelope, Recipient
 from posthouse.ipc.origin import Origin
-from posthouse.ipc.stream import replace
+from posthouse.ipc.record import replace
 from posthouse.protocol.smtp.events import Mail, Rcpt
 from posthouse.util import log
 

@@ -65,6 +65,33 @@ class EndOfContent:
 
 
 @dataclass(slots=True)
+class Bdat:
+    """BDAT where it may come (RFC 3030 2). START_CHUNK takes its octets, a reply that closes ends the session.
+
+    Any other refusal waits until the octets are read: it answers the EndOfChunk or EndOfChunks.
+    """
+
+    size: int  # octets of this chunk
+    last: bool
+    first: bool  # of its message
+    before: int  # octets of the chunks before it
+
+
+@dataclass(slots=True)
+class EndOfChunk:
+    """A chunk that is not the last one is complete; when it is refused, those that follow are discarded."""
+
+    size: int
+    bare_lf: bool  # looked for with smtpd_forbid_bare_newline = reject only
+
+
+class EndOfChunks(EndOfContent):
+    """The last chunk is complete. Like the final dot; the last line has its line end, and the size counts it."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True)
 class Rset:
     """RSET."""
 
@@ -124,4 +151,20 @@ class Notice:
     line: str
 
 
-Event = Helo | Mail | Rcpt | Data | Content | EndOfContent | Rset | Noop | Quit | Help | Vrfy | Refused | Notice
+Event = (
+    Helo
+    | Mail
+    | Rcpt
+    | Data
+    | Bdat
+    | Content
+    | EndOfChunk
+    | EndOfContent
+    | Rset
+    | Noop
+    | Quit
+    | Help
+    | Vrfy
+    | Refused
+    | Notice
+)

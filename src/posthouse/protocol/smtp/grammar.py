@@ -1,8 +1,8 @@
-"""The arguments of MAIL, RCPT and VRFY: the command line to an event, or to the reply that refuses it.
+"""The arguments of MAIL, RCPT, BDAT and VRFY: the command line to an event, or to the reply that refuses it.
 
 Nearly every client writes the plain form, which one pattern takes; everything else goes through split_command and
 parse_path. Parameters are strict: ASCII digits only, each at most once. Sources: RFC 5321 4.1.1.2, 4.1.1.3;
-RFC 1870 6; RFC 6152; RFC 6531 3.4; RFC 3461 4. Reply texts: facts (smtpd.c).
+RFC 1870 6; RFC 3030 2; RFC 6152; RFC 6531 3.4; RFC 3461 4. Reply texts: facts (smtpd.c).
 """
 
 import re
@@ -23,6 +23,8 @@ _PLAIN_MAIL: Final = re.compile(rf"[Ff][Rr][Oo][Mm]:(?:(<>)(?: +([!-~].*))?|{_PL
 _PLAIN_RCPT: Final = re.compile(rf"[Tt][Oo]:{_PLAIN}", re.ASCII)
 
 _SIZE: Final = re.compile(r"[0-9]+", re.ASCII)
+_CHUNK: Final = re.compile(r"[ \t]*([0-9]+)(?:[ \t]+([Ll][Aa][Ss][Tt]))?[ \t]*", re.ASCII)
+MAX_CHUNK: Final = (1 << 63) - 1  # octets; more do not fit into a file's size
 _ARRIVAL: Final = re.compile(r"[1-9][0-9]{0,11}", re.ASCII)
 MAX_SIZE_DIGITS: Final = 18  # a number with more does not fit into a file's size (RFC 1870 allows 20)
 _NOTIFY: Final = frozenset({"NEVER", "SUCCESS", "FAILURE", "DELAY"})
@@ -98,6 +100,16 @@ def parse_vrfy(argument: str, syntax: Syntax) -> Vrfy | Reply:
     text = " ".join(word.text for word in words)
     address = parse_path(text, strict=False) if all(word.ok for word in words) else None
     return replies.BAD_RECIPIENT if address is None else Vrfy(address, text, smtputf8)
+
+
+def parse_bdat(argument: str) -> tuple[int, bool] | None:
+    """Read what stands behind BDAT: how many octets, and whether they are the last. None: it is malformed."""
+    match = _CHUNK.fullmatch(argument)
+    if match is None:
+        return None
+    digits = match[1].lstrip("0")
+    size = int(digits) if 0 < len(digits) <= len(str(MAX_CHUNK)) else 0 if not digits else MAX_CHUNK + 1
+    return None if size > MAX_CHUNK else (size, match[2] is not None)
 
 
 def _mail_options(mail: Mail, options: list[str], syntax: Syntax) -> Mail | Reply:
@@ -220,4 +232,4 @@ def _decode_utf8_address(text: str) -> str | None:
         plain = _UTF8_ESCAPE.sub(lambda match: chr(int(match[1], 16)), plain)
     except (ValueError, OverflowError):
         return None
-    return None if "\\" in plain or any("\ud800" <= character <= "\udfff" for character in plain) else plain
+    return None if "\\" in plain or any(0xD800 <= ord(character) <= 0xDFFF for character in plain) else plain

@@ -5,6 +5,7 @@ policy are made by the daemon. Sources: RFC 5321 4.2, RFC 3463, RFC 2034; facts 
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -69,6 +70,8 @@ SENDER_OK: Final = Reply(250, "2.1.0", "Ok")
 RECIPIENT_OK: Final = Reply(250, "2.1.5", "Ok")
 START_CONTENT: Final = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
 BYE: Final = Reply(221, "2.0.0", "Bye")
+START_CHUNK: Final = Reply(354, "", "The octets follow their command")  # the session takes it as a word of ours:
+START_CHUNK.wire = b""  # clients hear nothing before the end of a chunk (RFC 3030 2)
 
 NOT_SMTP: Final = Reply(221, "2.7.0", "Error: I can break rules, too. Goodbye.", closes=True)
 SYNCHRONIZATION: Final = Reply(554, "5.5.0", "Error: SMTP protocol synchronization", closes=True)
@@ -84,6 +87,8 @@ DATA_SYNTAX: Final = Reply(501, "5.5.4", "Syntax: DATA")
 RSET_SYNTAX: Final = Reply(501, "5.5.4", "Syntax: RSET")
 VRFY_SYNTAX: Final = Reply(501, "5.5.4", "Syntax: VRFY address")
 VRFY_UTF8_SYNTAX: Final = Reply(501, "5.5.4", "Syntax: VRFY address [SMTPUTF8]")
+BDAT_SYNTAX: Final = Reply(521, "5.5.4", "Syntax: BDAT count [LAST]")  # where its octets end, nobody knows
+NO_CHUNKING: Final = Reply(521, "5.5.1", "Error: command not implemented")  # the same
 BAD_SENDER: Final = Reply(501, "5.1.7", "Bad sender address syntax")
 BAD_RECIPIENT: Final = Reply(501, "5.1.3", "Bad recipient address syntax")
 BAD_SIZE: Final = Reply(501, "5.5.4", "Bad message size syntax")
@@ -99,9 +104,30 @@ NESTED_MAIL: Final = Reply(503, "5.5.1", "Error: nested MAIL command")
 NEED_MAIL: Final = Reply(503, "5.5.1", "Error: need MAIL command")
 NEED_RCPT: Final = Reply(503, "5.5.1", "Error: need RCPT command")
 NO_RECIPIENTS: Final = Reply(554, "5.5.1", "Error: no valid recipients")
+MAIL_AFTER_BDAT: Final = Reply(503, "5.5.1", "Error: MAIL after BDAT")
+RCPT_AFTER_BDAT: Final = Reply(503, "5.5.1", "Error: RCPT after BDAT")
+DATA_AFTER_BDAT: Final = Reply(503, "5.5.1", "Error: DATA after BDAT")
+NULL_CHUNK: Final = Reply(551, "5.7.1", "Null BDAT request")
+CHUNK_TOO_LARGE: Final = Reply(552, "5.3.4", "Chunk exceeds message size limit")
 VRFY_DISABLED: Final = Reply(502, "5.5.1", "VRFY command is disabled")
 
 
 def unsupported(option: str) -> Reply:
     """Make the reply to an ESMTP parameter that is unknown, malformed or not offered (RFC 5321 4.1.1.11)."""
     return Reply(555, "5.5.4", f"Unsupported option: {option}")
+
+
+@lru_cache(maxsize=64)  # clients send chunks of one size
+def chunk_accepted(size: int) -> Reply:
+    """Make the reply to a chunk that more are to follow."""
+    return Reply(250, "2.0.0", f"Ok: {size} bytes")
+
+
+def chunk_discarded(size: int) -> Reply:
+    """Make the reply to a chunk that came after one that was refused."""
+    return Reply(551, "5.0.0", f"Discarded {size} bytes after earlier error")
+
+
+def closing(reply: Reply) -> Reply:
+    """Make the same reply, and the end of the session."""
+    return Reply(reply.code, reply.status, reply.text, closes=True)

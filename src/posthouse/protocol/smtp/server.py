@@ -1,25 +1,29 @@
 """The server's half of SMTP, without any I/O: bytes in, events out, replies in, bytes out.
 
 The daemon gives a ServerSession what the socket gave (`receive`), takes what the client said (`next_event`), decides,
-and answers each event except Content and Notice with one `reply`. What may follow what is the table TRANSITIONS
-alone; what a command refused by it is told is the table SEQUENCE_REPLIES. Refused commands are events as well, so that
-the daemon counts and logs them; they bring their reply along.
+and answers each event except Content and Notice with one `reply`. What may follow what is the table TRANSITIONS alone;
+what a command refused by it is told is the table SEQUENCE_REPLIES (both in states.py). Refused commands are events as
+well, so that the daemon counts and logs them; they bring their reply along.
 Invariant (tests): no bytes make it raise, and the events do not depend on where the network cut the bytes (except
-that improper pipelining is only seen when it arrives together). Sources: RFC 5321 3 and 4, RFC 2920; facts B04.*.
-Elsewhere: arguments in grammar.py, the content in content.py, reply texts in replies.py.
+that improper pipelining is only seen when it arrives together). The octets behind a BDAT command are read whatever is
+said to it, or the session ends: never are they commands. Sources: RFC 5321 3 and 4, RFC 2920, RFC 3030; facts B04.*.
+Elsewhere: arguments in grammar.py, the content in content.py and chunking.py, reply texts in replies.py.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Final
 
 from posthouse.protocol.smtp import replies
+from posthouse.protocol.smtp.chunking import Chunks
 from posthouse.protocol.smtp.content import BareNewline, ContentReader
 from posthouse.protocol.smtp.events import (
+    Bdat,
     Content,
     Data,
+    EndOfChunk,
+    EndOfChunks,
     EndOfContent,
     Event,
     Helo,
@@ -34,51 +38,12 @@ from posthouse.protocol.smtp.events import (
     Rset,
     Vrfy,
 )
-from posthouse.protocol.smtp.grammar import Syntax, parse_mail, parse_rcpt, parse_vrfy
+from posthouse.protocol.smtp.grammar import Syntax, parse_bdat, parse_mail, parse_rcpt, parse_vrfy
 from posthouse.protocol.smtp.replies import Reply
+from posthouse.protocol.smtp.states import SEQUENCE_REPLIES, TRANSACTION, TRANSITIONS, State
 
-
-class State(Enum):
-    """Where the conversation stands (RFC 5321 4.1.4)."""
-
-    CONNECTED = "no greeting sent yet"
-    NEW = "no HELO or EHLO yet"
-    GREETED = "no mail transaction open"
-    MAIL = "sender accepted, no recipient yet"
-    RCPT = "at least one recipient accepted"
-    DATA = "receiving message content"
-    CLOSED = "nothing more will be read"
-
-    __hash__ = object.__hash__  # TRANSITIONS is looked up for each command; Enum's own hash is written in Python
-
-
-# A verb answered with 2xx or 3xx moves the session from the row's state to the one named. "." is the end of content;
-# it ends the transaction whatever the reply (RFC 5321 4.1.1.4). HELO and EHLO drop an open transaction (4.1.4). What
-# NEW is after a transaction without HELO, GREETED is with one: _home() says which.
-_C, _N, _G, _M, _R, _D, _X = State
-TRANSITIONS: Final[dict[State, dict[str, State]]] = {
-    _C: {},
-    _N: {"EHLO": _G, "HELO": _G, "RSET": _N, "NOOP": _N, "HELP": _N, "VRFY": _N, "QUIT": _X, "MAIL": _M},
-    _G: {"EHLO": _G, "HELO": _G, "RSET": _G, "NOOP": _G, "HELP": _G, "VRFY": _G, "QUIT": _X, "MAIL": _M},
-    _M: {"EHLO": _G, "HELO": _G, "RSET": _G, "NOOP": _M, "HELP": _M, "VRFY": _M, "QUIT": _X, "RCPT": _R},
-    _R: {"EHLO": _G, "HELO": _G, "RSET": _G, "NOOP": _R, "HELP": _R, "VRFY": _R, "QUIT": _X, "RCPT": _R, "DATA": _D},
-    _D: {".": _G},
-    _X: {},
-}
-VERBS: Final = frozenset(verb for row in TRANSITIONS.values() for verb in row) - {"."}
-SEQUENCE_REPLIES: Final[dict[tuple[State, str], Reply]] = {
-    (_M, "MAIL"): replies.NESTED_MAIL,
-    (_R, "MAIL"): replies.NESTED_MAIL,
-    (_N, "RCPT"): replies.NEED_MAIL,
-    (_G, "RCPT"): replies.NEED_MAIL,
-    (_N, "DATA"): replies.NEED_RCPT,
-    (_G, "DATA"): replies.NEED_RCPT,
-    (_M, "DATA"): replies.NO_RECIPIENTS,
-}
 LAST_IN_GROUP: Final = frozenset({"EHLO", "HELO", "DATA", "VRFY", "NOOP"})  # RFC 2920 3.1
 JUNK_COMMANDS: Final = frozenset({"HELO", "EHLO", "RSET", "NOOP", "VRFY", "ETRN"})  # B04.06
-TRANSACTION: Final = frozenset({State.MAIL, State.RCPT, State.DATA})
-
 LOGGED: Final = 200  # characters of a refused line that go on to the log
 _BLANKS: Final = re.compile(r"[ \t\n\v\f\r]+")
 _HEADER: Final = re.compile(r"[!-9;-~]+:", re.ASCII)
@@ -102,6 +67,8 @@ class ServerSettings:
     vrfy: bool = True  # postconf(5): disable_vrfy_command = no
     bare_newline: BareNewline = BareNewline.NORMALIZE  # postconf(5): smtpd_forbid_bare_newline
     bare_newline_code: int = 550  # postconf(5): smtpd_forbid_bare_newline_reject_code
+    chunking: bool = True  # "chunking" not in smtpd_discard_ehlo_keywords
+    skip_limit: int = 0  # octets of a refused chunk that are read; a larger one ends the session; 0: no limit
     forbid_pipelining: bool = True  # postconf(5): smtpd_forbid_unauth_pipelining
     check_utf8: bool = True  # postconf(5): smtputf8_enable
     forbidden: Callable[[str], bool] = is_forbidden  # of an unknown verb; postconf(5): smtpd_forbidden_commands
@@ -112,7 +79,10 @@ class ServerSettings:
 class ServerSession:
     """The protocol of one connection. The state moves in `reply` and `greet` and nowhere else."""
 
-    __slots__ = ("_buffer", "_content", "_noticed", "_out", "_position", "_unanswered", "helo", "settings", "state")
+    __slots__ = (
+        "_buffer", "_chunks", "_content", "_noticed", "_out", "_position", "_read", "_refused", "_unanswered", "helo",
+        "settings", "state",
+    )  # fmt: skip
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
@@ -120,7 +90,10 @@ class ServerSession:
         self.helo: Helo | None = None  # the last one that was answered positively
         self._buffer = b""
         self._position = 0  # of the first octet of the buffer that is not used up
+        self._read: Callable[[ServerSession], Event | None] | None = None  # what reads content; None: commands come
         self._content: ContentReader | None = None
+        self._chunks: Chunks | None = None  # of the message under way, or the last one
+        self._refused: tuple[Refused, State] | None = None  # a chunk that is only skipped, and what comes after it
         self._unanswered: Event | None = None  # the event that waits for its reply
         self._noticed = False
         self._out: list[bytes] = []
@@ -159,8 +132,8 @@ class ServerSession:
         """Return what the client said next. None: feed more bytes, or reply first."""
         if self._unanswered is not None:
             return None
-        if self._content is not None:
-            return self._read_content(self._content)
+        if self._read is not None:
+            return self._read(self)
         if self._position >= len(self._buffer) or self.state is State.CLOSED or self.state is State.CONNECTED:
             return None
         event = self._read_command()
@@ -178,6 +151,10 @@ class ServerSession:
             self.close()
         elif not isinstance(event, Refused) and (reply.code < 400 or isinstance(event, EndOfContent)):
             self._move(event)
+        elif type(event) is EndOfChunk:
+            self.state = State.FAILED
+        else:
+            assert type(event) is not Bdat, "a chunk is refused at its end: caller's bug"
 
     def bytes_to_send(self) -> bytes:
         """Hand over, once, the bytes that should go to the client now."""
@@ -205,13 +182,24 @@ class ServerSession:
         """The protocol as in Received: and the policy protocol: SMTP, or ESMTP after EHLO."""
         return "ESMTP" if self.helo is not None and self.helo.verb == "EHLO" else "SMTP"
 
+    @property
+    def chunked_bytes(self) -> int:
+        """How much of the content of a message under way came by BDAT; 0: none did, or it was refused."""
+        chunks, under_way = self._chunks, self._refused is None and self.state in {State.CHUNK, State.CHUNKS}
+        return chunks.octets if chunks is not None and under_way else 0
+
+    @property
+    def skips_chunk(self) -> bool:
+        """Whether a refused chunk is under way, or was when the session ended."""
+        return self._refused is not None
+
     def close(self, reply: Reply | None = None) -> None:
         """End the session from our side (timeout, shutdown), maybe with a last reply."""
         if reply is not None and self.state is not State.CLOSED:
             self._out.append(reply.wire)
         self.state = State.CLOSED
         self._unanswered = None
-        self._content = None
+        self._read = self._content = None
         self._buffer = b""
 
     # What happens inside.
@@ -230,10 +218,19 @@ class ServerSession:
         self.state = self._home() if state is State.GREETED else state
         if state is State.DATA:
             self._content = ContentReader(self.settings.bare_newline)
+            self._read = ServerSession._read_content
         elif state is State.CLOSED:
             self._buffer = b""
+        elif state is State.CHUNK:
+            assert type(event) is Bdat
+            if event.first or self._chunks is None:
+                self._chunks = Chunks(eager=self.settings.bare_newline is BareNewline.REJECT)
+            self._chunks.begin(event.size, last=event.last)
+            self._read = ServerSession._read_chunk
 
-    def _read_content(self, reader: ContentReader) -> Event | None:
+    def _read_content(self) -> Event | None:
+        reader = self._content
+        assert reader is not None
         if not reader.done:
             if self._position >= len(self._buffer):
                 return None
@@ -243,9 +240,50 @@ class ServerSession:
                 return Content(text)
             if not reader.done:
                 return None
-        self._content = None
+        self._read = self._content = None
         self._unanswered = end = EndOfContent(reader.size_bytes, reader.bare_lf, reader.bare_cr)
         return end
+
+    def _read_chunk(self) -> Event | None:
+        """Read the octets of a chunk as content."""
+        chunks = self._chunks
+        assert chunks is not None
+        if chunks.left:
+            data = self._octets(chunks.left)
+            if data and (text := chunks.take(data)):
+                return Content(text)
+            if chunks.left:
+                return None
+        if text := chunks.finish():
+            return Content(text)
+        self._read = None
+        end: EndOfChunk | EndOfChunks
+        if chunks.last:
+            end = EndOfChunks(chunks.size_bytes, chunks.bare_lf, chunks.bare_cr)
+        else:
+            end = EndOfChunk(chunks.size, chunks.bare_lf and chunks.eager)
+        self._unanswered = end
+        return end
+
+    def _skip_chunk(self) -> Event | None:
+        """Read the octets of a chunk that is refused; only then is it said."""
+        chunks = self._chunks
+        assert chunks is not None
+        assert self._refused is not None
+        chunks.left -= len(self._octets(chunks.left))
+        if chunks.left:
+            return None
+        self._unanswered, self.state = self._refused
+        self._read = self._refused = None
+        return self._unanswered
+
+    def _octets(self, most: int) -> bytes:
+        """Take octets out of the buffer."""
+        start, buffer = self._position, self._buffer
+        whole = not start and len(buffer) <= most
+        data = buffer if whole else buffer[start : start + most]
+        self._position = start + len(data)
+        return data
 
     def _read_command(self) -> Event | None:
         start, buffer = self._position, self._buffer
@@ -271,7 +309,7 @@ class ServerSession:
             self._position = start  # the command itself comes next
         return event
 
-    def _command(self, text: str) -> Event:
+    def _command(self, text: str) -> Event | None:
         word, _, argument = text.partition(" ")
         verb = word.upper()
         if verb not in _READERS:
@@ -290,6 +328,8 @@ class ServerSession:
         ):
             return self._improper(verb)
         if verb not in TRANSITIONS[self.state]:
+            if verb == "BDAT":
+                return self._bdat(argument)
             return Refused(Reason.SEQUENCE, verb, text[:LOGGED], SEQUENCE_REPLIES[self.state, verb])
         event = _READERS[verb](self, argument)
         if isinstance(event, Reply):
@@ -346,6 +386,37 @@ class ServerSession:
     def _data(self, argument: str) -> Event | Reply:
         return replies.DATA_SYNTAX if argument.strip(" \t") else Data()
 
+    def _bdat(self, argument: str) -> Event | None:
+        """BDAT, in any state."""
+        line = f"BDAT {argument}"[:LOGGED].rstrip()
+        if not self.settings.chunking:
+            return Refused(Reason.UNKNOWN, "BDAT", line, replies.NO_CHUNKING)
+        chunk = parse_bdat(argument)
+        if chunk is None:
+            return Refused(Reason.SYNTAX, "BDAT", line, replies.BDAT_SYNTAX)
+        size, last = chunk
+        refusal = replies.NULL_CHUNK if not size and not last else SEQUENCE_REPLIES.get((self.state, "BDAT"))
+        if refusal is None and self.state in {State.FAILED, State.STRAY}:
+            refusal = replies.chunk_discarded(size)
+        if refusal is not None:
+            return self._skip(size, Refused(Reason.SEQUENCE, "BDAT", line, refusal), last=last)
+        first = self.state is State.RCPT
+        before = 0 if first or self._chunks is None else self._chunks.octets
+        return Bdat(size, last, first, before)
+
+    def _skip(self, size: int, refused: Refused, *, last: bool) -> Event | None:
+        """Refuse a chunk; the last one ends what it belongs to, another one spoils those that follow."""
+        if 0 < self.settings.skip_limit < size:
+            refused.reply = replies.closing(refused.reply)
+            return refused
+        after = State.FAILED if self.in_transaction else State.STRAY
+        self._refused = (refused, self._home() if last else after)
+        self._chunks = Chunks()
+        self._chunks.begin(size, last=last)
+        self.state = State.CHUNK
+        self._read = ServerSession._skip_chunk
+        return self._skip_chunk()
+
     def _rset(self, argument: str) -> Event | Reply:
         return replies.RSET_SYNTAX if argument.strip(" \t") else Rset()
 
@@ -366,12 +437,13 @@ class ServerSession:
         return Quit()
 
 
-_READERS: Final[dict[str, Callable[[ServerSession, str], Event | Reply]]] = {
+_READERS: Final[dict[str, Callable[[ServerSession, str], Event | Reply | None]]] = {
     "EHLO": ServerSession._ehlo,  # noqa: SLF001
     "HELO": ServerSession._helo,  # noqa: SLF001
     "MAIL": ServerSession._mail,  # noqa: SLF001
     "RCPT": ServerSession._rcpt,  # noqa: SLF001
     "DATA": ServerSession._data,  # noqa: SLF001
+    "BDAT": ServerSession._bdat,  # noqa: SLF001
     "RSET": ServerSession._rset,  # noqa: SLF001
     "NOOP": ServerSession._noop,  # noqa: SLF001
     "VRFY": ServerSession._vrfy,  # noqa: SLF001
@@ -383,10 +455,13 @@ _VERB_OF: Final[dict[type, str]] = {
     Mail: "MAIL",
     Rcpt: "RCPT",
     Data: "DATA",
+    Bdat: "BDAT",
+    EndOfChunk: "+",
     Rset: "RSET",
     Noop: "NOOP",
     Vrfy: "VRFY",
     Help: "HELP",
     Quit: "QUIT",
     EndOfContent: ".",
+    EndOfChunks: ".",
 }

@@ -42,7 +42,7 @@ class Check:
 
     client: Client
     soft_bounce: bool = False
-    stage: str = "CONNECT"  # as in the log: CONNECT HELO EHLO MAIL RCPT DATA END-OF-MESSAGE VRFY
+    stage: str = "CONNECT"  # as in the log: CONNECT HELO EHLO MAIL RCPT DATA BDAT END-OF-MESSAGE VRFY
     protocol: str = "SMTP"
     helo: str | None = None
     sender: str | None = None  # "" is the null sender; None: no transaction
@@ -78,7 +78,7 @@ class Check:
         elif kind == RECIPIENT:
             self.reply_name = shown(self.recipient or "")
         else:
-            self.reply_name = self.stage
+            self.reply_name = "DATA" if self.stage == "BDAT" else self.stage  # replies and policy know DATA only
 
     def refuse(self, code: int, status: str, text: str) -> Verdict:
         """Refuse with this reply, unless warn_if_reject or defer_if_reject say otherwise. Logs."""

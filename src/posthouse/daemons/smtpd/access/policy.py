@@ -110,9 +110,9 @@ class AccessPolicy:
             return None  # always reachable, RFC 5321 4.5.1
         return await self._run(check, stage, self._at_rcpt)
 
-    async def data(self, check: Check) -> Reply | None:
-        """Decide about DATA."""
-        return await self._run(check, "DATA", [self._data]) if self._data else None
+    async def data(self, check: Check, stage: str = "DATA") -> Reply | None:
+        """Decide about DATA, or about the first BDAT of a message."""
+        return await self._run(check, stage, [self._data]) if self._data else None
 
     async def end_of_data(self, check: Check) -> Reply | None:
         """Decide about the message when its content is there."""
