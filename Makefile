@@ -7,7 +7,7 @@ PYTEST = .venv/bin/python -m pytest
 PARALLEL = -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run lint test test-faults fuzz fuzz-config fuzz-content fuzz-tables bench check format test-integration docs lock peers clean
+.PHONY: help native test-native setup run lint test test-faults fuzz fuzz-config fuzz-content fuzz-tables bench check format test-integration docs lock peers clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F '|' '{printf "make %-17s %s\n", $$1, $$2}'
@@ -63,8 +63,18 @@ fuzz-tables: setup ## a million inputs for what reads tables and replies of thei
 	@.venv/bin/python -m tests.fuzz.tables $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(BLOCK),--block $(BLOCK))
 
-bench: setup peers ## Posthouse and Debian's Postfix under the same load; QUICK=1: a first look
-	@.venv/bin/python -m tests.bench.bench $(BENCH)
+# Compiled anew when a source is newer.
+var/native/complete: .venv/complete packaging/native.py packaging/native.txt $(shell find src -name '*.py')
+	@tools/setup_native.sh
+
+native: setup ## Posthouse with compiled modules in var/native (needs a C compiler)
+	@$(MAKE) --no-print-directory var/native/complete
+
+bench: native peers ## Posthouse (compiled) and Debian's Postfix under the same load; BENCH="--quick"; NATIVE=no: as Python alone
+	@POSTHOUSE_BIN=$(if $(filter no,$(NATIVE)),,$(wildcard var/native/bin)) .venv/bin/python -m tests.bench.bench $(BENCH)
+
+test-native: native peers ## whole servers on loopback, with the compiled modules
+	POSTHOUSE_BIN=var/native/bin $(PYTEST) -q $(PARALLEL) tests/integration
 
 format: setup ## bring the code into the project's form
 	.venv/bin/ruff format --quiet .

@@ -21,7 +21,7 @@ from tests.bench import bombs, content, extras, lookups, paths, table, walls
 from tests.bench.disk import Disk
 from tests.support.instance import Instance, Options
 from tests.support.load import SmtpSink
-from tests.support.servers import Postfix, Posthouse
+from tests.support.servers import OURS, Postfix, Posthouse, is_native
 
 SERVERS: Final[dict[str, type[Instance]]] = {"postfix": Postfix, "posthouse": Posthouse}
 PATHS: Final = ("discard", "relay", "maildir", "local")
@@ -168,6 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = arguments(argv)
     amount = QUICK if args.quick else FULL
     servers = args.server or list(SERVERS)
+    progress(f"Posthouse of {OURS.parent}: {'compiled' if is_native() else 'Python alone'}")
     if "postfix" in servers and (reason := Postfix.why_not()):
         progress(f"without the measure: {reason}")
         servers = [name for name in servers if name != "postfix"]

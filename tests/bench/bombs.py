@@ -23,6 +23,7 @@ from tests.support.servers import Posthouse
 
 SIZES: Final = tuple(131_072 << step for step in range(4))
 TINY_SIZES: Final = tuple(8_192 << step for step in range(4))  # sent octet by octet
+CHUNK_SIZES: Final = tuple(16_384 << step for step in range(4))  # each octet is a chunk of its own
 ROUNDS: Final = 2
 NAMES: Final = ("smtpd", "cleanup")
 # A turn goes from the end of one wait for events to the beginning of the next. Lines: "WHEN epoll_wait(…) <HOW LONG>"
@@ -75,30 +76,30 @@ def measure(wanted: Sequence[str] = tuple(bombs.BOMBS)) -> str:
 def cost(server: Posthouse, name: str, trace: Path) -> Cost:
     """Send one bomb in every size."""
     found = Cost()
-    sizes, piece = (TINY_SIZES, 1) if name == bombs.TINY else (SIZES, 65536)
+    sizes = {bombs.TINY: TINY_SIZES, bombs.CHUNKS: CHUNK_SIZES}.get(name, SIZES)
     for size in sizes:
         content = bombs.BOMBS[name](size)
-        runs = [one_run(server, content, piece) for _ in range(ROUNDS)]
+        runs = [one_run(server, name, content) for _ in range(ROUNDS)]
         found.cpu_ms.append(min(cpu for cpu, _ in runs))
         found.memory_mb.append(min(memory for _, memory in runs))
     content = bombs.BOMBS[name](sizes[-1])
     turns = []
     for _ in range(ROUNDS + 1):
         with traced(server, trace):
-            found.reply = bombs.send(server.port, content, "user@far.test", piece=piece).decode().partition("\r")[0]
+            found.reply = bombs.drop(server.port, name, content, "user@far.test").decode().partition("\r")[0]
         turns.append(longest_turn(trace))
     found.turn_ms = min(turns)
     print(row(name, found), file=sys.stderr, flush=True)
     return found
 
 
-def one_run(server: Posthouse, content: bytes, piece: int) -> tuple[float, float]:
+def one_run(server: Posthouse, name: str, content: bytes) -> tuple[float, float]:
     """Send it once; give milliseconds of processor time, and megabytes above what both had before."""
     pids = pids_of(server)
     for pid in pids:
         Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")  # the peak begins here
     cpu, memory = sum(map(cpu_ms, pids)), {pid: status_kb(pid, "VmRSS") for pid in pids}
-    bombs.send(server.port, content, "user@far.test", piece=piece)
+    bombs.drop(server.port, name, content, "user@far.test")
     grown = max(status_kb(pid, "VmHWM") - memory[pid] for pid in pids)
     return sum(map(cpu_ms, pids)) - cpu, grown / 1024
 

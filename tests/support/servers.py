@@ -11,7 +11,13 @@ from posthouse.config.load import load_settings
 from tests.support.instance import Instance
 from tests.support.peers import find_peer
 
-OURS: Final = Path(sys.executable).parent
+# POSTHOUSE_BIN: another installation's commands, e.g. var/native/bin
+OURS: Final = Path(os.environ.get("POSTHOUSE_BIN") or Path(sys.executable).parent).absolute()
+
+
+def is_native() -> bool:
+    """Whether our commands run compiled modules (docs/adr/0014-native-build.md)."""
+    return any((OURS.parent / "lib").glob("python*/site-packages/posthouse__mypyc.*.so"))
 
 
 class Posthouse(Instance):
