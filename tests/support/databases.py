@@ -98,7 +98,7 @@ class Database(ABC):
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=peer_environment(),
+            env=self.environment(),
             cwd=self.directory,
             **self._account,
         )
@@ -115,6 +115,14 @@ class Database(ABC):
         if self._process is not None:
             self._process.wait(LIMIT_S)
             self._process = None
+
+    def environment(self) -> Mapping[str, str]:
+        """Give the environment of its programs.
+
+        MariaDB removes every `#sql` file of its directory for temporary files when it starts: another server's, if
+        both have /tmp.
+        """
+        return {**peer_environment(), "TMPDIR": str(self.directory)}
 
     def freeze(self) -> None:
         """Let it hang: connections are taken, and nothing is answered from the moment this returns."""
@@ -134,7 +142,7 @@ class Database(ABC):
             capture_output=True,
             timeout=LIMIT_S,
             check=False,
-            env=peer_environment(),
+            env=self.environment(),
             cwd=self.directory,
             **self._account,
         )
@@ -235,7 +243,7 @@ class Postgres(Database):
         """Ask pg_isready."""
         program = _program("usr/lib/postgresql/*/bin/pg_isready")
         where = ("-h", str(self.directory), "-p", str(self.port), "-q")
-        return subprocess.run([program, *where], check=False, timeout=LIMIT_S, env=peer_environment()).returncode == 0
+        return subprocess.run([program, *where], check=False, timeout=LIMIT_S, env=self.environment()).returncode == 0
 
     def sql(self, text: str) -> None:
         """Run psql."""
@@ -292,7 +300,7 @@ class MariaDb(Database):
         """Ask mariadb-admin."""
         program = _program("usr/bin/mariadb-admin")
         command = [program, "--no-defaults", f"--socket={self.socket}", "-u", "root", "ping"]
-        done = subprocess.run(command, check=False, capture_output=True, timeout=LIMIT_S, env=peer_environment())
+        done = subprocess.run(command, check=False, capture_output=True, timeout=LIMIT_S, env=self.environment())
         return done.returncode == 0
 
     def sql(self, text: str) -> None:
