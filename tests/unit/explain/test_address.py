@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_dns import FakeDns
-from tests.unit.explain.conftest import Json, Place
+from tests.unit.explain.conftest import MASTER, Json, Place
 
 MAIL: dict[str, str] = {
     "alias_maps": "texthash:{DIR}/aliases",
@@ -136,6 +136,18 @@ def test_a_content_filter_comes_first(mail: Place) -> None:
     assert any("content_filter = scan:[127.0.0.1]:26" in note for note in report["notes"])
     results = [each["result"] for each in report["sections"] if each["name"] == "cleanup"]
     assert results == ["team@example.test, all@elsewhere.test", "alice@elsewhere.test"]
+
+
+def test_services_have_content_filters_of_their_own(mail: Place) -> None:
+    """As in the usual set-up: one service in front of the filter, one behind it; local mail is not filtered."""
+    path = mail.directory / "master.cf"
+    path.write_text(
+        f"{MASTER}inner inet n - n - - smtpd -o content_filter=\n25 inet n - n - - smtpd -o content_filter=scan:\n"
+    )
+    notes = [note for note in mail.json("address", "team")["notes"] if "content_filter" in note]
+    assert notes == [
+        "content_filter = scan:: mail that comes in by 25/inet goes there first, and this is its way when it is back"
+    ]
 
 
 def test_a_mailbox_of_a_hosted_domain(mail: Place) -> None:

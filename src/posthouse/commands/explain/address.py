@@ -6,7 +6,7 @@ Each of the three is the daemons' own code; they tell what they do (rewriting/tr
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, TypeVar
 
@@ -94,12 +94,24 @@ class AddressExplainer(Explainer):
 
     async def explain(self, situation: Situation, report: Report) -> None:
         """Follow the address."""
-        first = situation.settings("cleanup")[CONTENT_FILTER]
-        if first:
-            report.note(f"content_filter = {first}: mail goes there first, and this is its way when it is back")
+        for note in _filter_notes(situation):
+            report.note(note)
         way = Way(situation, report)
         await way.follow(_address(situation.words["argument"][-1]), _address(situation.word("sender") or ""), 0)
         report.decision = "\n".join(way.ends)
+
+
+def _filter_notes(situation: Situation) -> Iterator[str]:
+    """Say which mail goes to a content filter first: each service that takes mail may have a filter of its own."""
+    takers = [each for each in situation.configuration.master.effective() if each.program in ("smtpd", "pickup")]
+    services: dict[str, list[str]] = {}
+    for service in takers:
+        name = situation.configuration.settings(service.program, service)[CONTENT_FILTER].strip()
+        services.setdefault(name, []).append(f"{service.name}/{service.type}")
+    for name, those in services.items():
+        whose = "mail" if len(services) == 1 else f"mail that comes in by {', '.join(those)}"
+        if name:
+            yield f"content_filter = {name}: {whose} goes there first, and this is its way when it is back"
 
 
 def _address(text: str) -> str:
