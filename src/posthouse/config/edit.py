@@ -17,6 +17,7 @@ from posthouse.config.lists import split_name_value
 from posthouse.config.logical import LogicalLine, read_lines
 from posthouse.config.main_cf import format_assignment
 from posthouse.util.errors import ConfigError
+from posthouse.util.files import sync_directory
 
 _BLANKS: Final = b" \t\r\v\f"
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -130,6 +131,7 @@ def editing(path: Path) -> Iterator["Replacement"]:
         if replacement.new is not None:
             _replace(descriptor, temporary, path, replacement.new)
             done = True
+            sync_directory(str(path.parent))
     except OSError as error:
         raise ConfigError(f"cannot write: {error.strerror}", file=str(temporary)) from None
     finally:

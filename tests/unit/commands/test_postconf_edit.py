@@ -80,3 +80,22 @@ def test_a_wrong_value_is_told_at_a_terminal(directory: Path, word: str, said: s
     shown = output.decode()
     assert (said in shown) if said else not shown
     assert word.replace("=", " = ") in (directory / "main.cf").read_text()
+
+
+def test_an_edit_survives_a_power_cut(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text is on disk before the file has its name, and the name is on disk before the command has succeeded."""
+    steps: list[str] = []
+    really_sync, really_rename = os.fsync, Path.rename
+
+    def sync(descriptor: int) -> None:
+        steps.append(f"sync {Path(os.readlink(f'/proc/self/fd/{descriptor}')).name}")
+        really_sync(descriptor)
+
+    def rename(path: Path, target: Path) -> Path:
+        steps.append(f"rename {path.name} {target.name}")
+        return really_rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "rename", rename)
+    assert postconf.main(["-c", str(directory), "-e", "max_use=5"]) == 0
+    assert steps == ["sync main.cf.tmp", "rename main.cf.tmp main.cf", f"sync {directory.name}"]

@@ -1,5 +1,6 @@
 """Checks whose outcome depends on the clock, the user or the kernel, and the certificates' reader by itself."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,16 @@ def test_a_certificate_is_told_before_it_expires(tmp_path: Path, now: float, fou
     """Seven days before, and when it has; a certificate that holds says nothing."""
     unpack(HERE / "sound" / "tls.case", tmp_path)
     assert sorted(set(found_at(tmp_path, now))) == found
+
+
+def test_a_fifo_in_the_place_of_a_certificate_is_told(tmp_path: Path) -> None:
+    """It is not waited for until somebody writes into it."""
+    unpack(HERE / "wrong" / "tls-file-missing.case", tmp_path)
+    os.mkfifo(tmp_path / "cert.pem")
+    findings = [finding for finding in check_directory(str(tmp_path), whole()) if finding.id == "tls-file-missing"]
+    assert [finding.what for finding in findings] == [
+        f"smtpd_tls_cert_file: cannot read {tmp_path}/cert.pem: it is no regular file"
+    ]
 
 
 def test_a_low_port_without_root_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from posthouse.config.index_files import INDEX_SUFFIXES, index_path
 from posthouse.config.main_cf import parse_main_cf
 from posthouse.config.usage import TABLE_ATTRIBUTES
 from posthouse.util.errors import ConfigError
+from posthouse.util.files import read_regular
 
 EXPOSED = Kind(
     "password-exposed",
@@ -75,8 +76,7 @@ def is_open_to_all(path: str) -> bool:
 def _password_line(path: str) -> int:
     """Give the line of a file of settings that has a password; 0: none has, or it cannot be read."""
     try:
-        with open(path, "rb") as file:
-            settings = parse_main_cf(file.read(_MAX_BYTES), path)
+        settings = parse_main_cf(read_regular(path, _MAX_BYTES), path)
     except (OSError, ConfigError):
         return 0
     return next((each.line for each in settings.assignments if each.name in _WORDS and each.value), 0)

@@ -16,6 +16,7 @@ from posthouse.config.checks.secrets import is_open_to_all
 from posthouse.config.findings import WARNING, Finding, Kind, Place
 from posthouse.config.master_cf import Service
 from posthouse.config.settings import Settings
+from posthouse.util.files import read_regular
 
 _NO_TLS: Final = "this key and certificate are not used, so peers find no TLS or the wrong one"
 MISSING = Kind("tls-file-missing", WARNING, "A file of keys or certificates is not there or cannot be read.", _NO_TLS)
@@ -175,8 +176,7 @@ def _read(context: Context, place: Place, name: str, path: str) -> Generator[Fin
         yield MISSING.at(place, f"{name}: no file has such a name", "write the name again")
         return None
     try:
-        with open(path, "rb") as file:
-            blocks = read_blocks(file.read(_MAX_BYTES))
+        blocks = read_blocks(read_regular(path, _MAX_BYTES))
     except PermissionError as error:
         if context.as_root and os.geteuid():
             yield NOT_CHECKED.at(place, f"{name}: {path} cannot be read by this user")
