@@ -79,6 +79,11 @@ def with_origin(address: str, origin: str) -> str:
     return address if split_address(address).domain is not None else f"{address}@{origin}"
 
 
+def lookup_problem(name: str, address: str) -> TableError:
+    """Make the error of a mapping whose table cannot be asked; who knows the message logs it."""
+    return TableError(f"{name} map lookup problem for {printable(address)} -- message not accepted, try again later")
+
+
 class CanonicalMapping:
     """One of canonical_maps, sender_canonical_maps, recipient_canonical_maps."""
 
@@ -117,11 +122,8 @@ class CanonicalMapping:
             return await map_address(
                 self._maps, address, self._rules, self._rewrite, propagate=self._propagate, name=self.name
             )
-        except TableError:
-            log.warning(
-                f"{self.name} map lookup problem for {printable(address)} -- message not accepted, try again later"
-            )
-            raise
+        except TableError as error:
+            raise lookup_problem(self.name, address) from error
 
 
 class Masquerade:

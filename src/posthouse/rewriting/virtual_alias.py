@@ -11,11 +11,10 @@ from typing import Final
 from posthouse.config.parameter import Integer
 from posthouse.config.parameters import VIRTUAL_ALIAS_MAPS
 from posthouse.rewriting.local import Rewriter
-from posthouse.rewriting.mapping import ExpansionError, map_address
+from posthouse.rewriting.mapping import ExpansionError, lookup_problem, map_address
 from posthouse.tables.maps import Maps
 from posthouse.tables.search_order import SearchRules
 from posthouse.tables.table import fold_key, printable
-from posthouse.util import log
 from posthouse.util.errors import TableError
 from posthouse.util.turns import Turns
 
@@ -94,10 +93,10 @@ class VirtualAliases:
                 final.setdefault(key, current)
                 continue
             if depth >= self._limits.recursion:
-                raise self._refuse(f"unreasonable virtual_alias_maps map nesting for {printable(current)}")
+                raise _refused(f"unreasonable virtual_alias_maps map nesting for {printable(current)}")
             found += len(results) - 1
             if found > self._limits.expansion:
-                raise self._refuse(f"unreasonable virtual_alias_maps map expansion size for {printable(address)}")
+                raise _refused(f"unreasonable virtual_alias_maps map expansion size for {printable(address)}")
             if any(fold_key(result, utf8=True) == key for result in results):
                 self_mapped.add(key)
             waiting += [(result, depth + 1) for result in reversed(results)]
@@ -113,21 +112,16 @@ class VirtualAliases:
                 propagate=self._propagate,
                 name=VIRTUAL_ALIAS_MAPS.name,
             )
-        except TableError:
-            log.warning(
-                f"virtual_alias_maps map lookup problem for {printable(address)} -- message not accepted, "
-                "try again later"
-            )
-            raise
+        except TableError as error:
+            raise lookup_problem(VIRTUAL_ALIAS_MAPS.name, address) from error
         if self._trace is not None:
             self._trace.told(VIRTUAL_ALIAS_MAPS.name, address, ", ".join(results) or address)
         for result in results:
             if len(result) > self._limits.address_length:
                 shown = printable(result[:300])
-                raise self._refuse(f"unreasonable virtual_alias_maps result {shown}... for {printable(address)}")
+                raise _refused(f"unreasonable virtual_alias_maps result {shown}... for {printable(address)}")
         return results
 
-    def _refuse(self, why: str) -> ExpansionError:
-        message = f"{why} -- message not accepted, try again later"
-        log.warning(message)
-        return ExpansionError(message)
+
+def _refused(why: str) -> ExpansionError:
+    return ExpansionError(f"{why} -- message not accepted, try again later")

@@ -11,6 +11,7 @@ from posthouse.ipc.message import NOTIFY_NEVER, Envelope, Recipient
 from posthouse.ipc.stream import encode_frame
 from posthouse.protocol.queue_id import format_long_id, format_short_id, number_text
 from tests.support.inprocess import Client
+from tests.support.lookups import logged
 from tests.support.receiver import MakeReceiver, Receiver, talk
 
 START = ("EHLO c.test", "MAIL FROM:<s@b.test>")
@@ -51,18 +52,24 @@ def test_doubles_by_address_alone(receiver: MakeReceiver) -> None:
 
 
 def test_expansion_limit_refuses_for_now(receiver: MakeReceiver) -> None:
-    """Never part of a list."""
+    """Never part of a list; the log says which message it was."""
     system = receiver({**ALIASES, "virtual_alias_expansion_limit": "2"})
-    said = talk(system, *START, "RCPT TO:<big@example.test>", "DATA", "a: b\r\n\r\n.")
+    with logged() as lines:
+        said = talk(system, *START, "RCPT TO:<big@example.test>", "DATA", "a: b\r\n\r\n.")
     assert said[-1] == "451 4.6.0 Error: alias expansion error"
     assert system.queue.messages == []
+    what = "unreasonable virtual_alias_maps map expansion size for big@example.test"
+    assert re.search(rf"^warning: [0-9A-Za-z]{{10,}}: {what} -- message not accepted", "\n".join(lines), re.MULTILINE)
 
 
 def test_failing_alias_table_refuses_for_now(receiver: MakeReceiver) -> None:
     """A table error in cleanup is 4xx (smtpd's own check is switched off here)."""
     system = receiver({"virtual_alias_maps": "fail:x", "smtpd_reject_unlisted_recipient": "no"})
-    said = talk(system, *START, "RCPT TO:<alice@example.test>", "DATA", "a: b\r\n\r\n.")
+    with logged() as lines:
+        said = talk(system, *START, "RCPT TO:<alice@example.test>", "DATA", "a: b\r\n\r\n.")
     assert said[-1] == "451 4.3.0 Error: queue file write error"
+    what = "virtual_alias_maps map lookup problem for alice@example.test"
+    assert re.search(rf"^warning: [0-9A-Za-z]{{10,}}: {what} -- message not accepted", "\n".join(lines), re.MULTILINE)
 
 
 def test_a_table_makes_nobody_the_null_sender(receiver: MakeReceiver) -> None:

@@ -39,6 +39,7 @@ from posthouse.rewriting.classes import LocalDomains, search_rules
 from posthouse.rewriting.local import Rewriter
 from posthouse.rewriting.mapping import ExpansionError
 from posthouse.rewriting.resolve import CLASS_STEP, Resolver
+from posthouse.util import log
 from posthouse.util.errors import TemporaryError
 
 T = TypeVar("T")
@@ -195,10 +196,9 @@ class Way:
             found = await asking
         except RefusedError as error:
             refusal = error.refusal
-        except ExpansionError:
-            refusal = ALIAS_ERROR
-        except TemporaryError:
-            refusal = WRITE_ERROR
+        except TemporaryError as error:
+            log.warning(str(error))
+            refusal = ALIAS_ERROR if isinstance(error, ExpansionError) else WRITE_ERROR
         if refusal is not None:
             section.result = f"{refusal.code} {refusal.dsn} {refusal.text}"
             listener.tell("error", "cleanup", section.result).decided = True

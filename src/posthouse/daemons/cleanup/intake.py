@@ -22,7 +22,7 @@ from posthouse.ipc.record import replace
 from posthouse.ipc.stream import MAX_FRAME
 from posthouse.rewriting.mapping import ExpansionError
 from posthouse.util import log
-from posthouse.util.errors import TemporaryError
+from posthouse.util.errors import TableError, TemporaryError
 from posthouse.util.files import close_done
 
 MANY: Final = 1000  # recipients; fewer fit a record, however long they are
@@ -61,8 +61,9 @@ class Intake:
                 await self._check_all(transaction, checks, resume)
         except RefusedError as refused:
             transaction.refuse(refused.refusal)
-        except ExpansionError:
-            transaction.refuse(ALIAS_ERROR)
+        except TableError as error:
+            log.warning(f"{transaction.envelope.queue_id}: {error}")
+            transaction.refuse(WRITE_ERROR)
         except TemporaryError as error:
             log.warning(f"{transaction.envelope.queue_id}: no spool file: {error}")
             transaction.refuse(WRITE_ERROR)
@@ -116,11 +117,9 @@ class Intake:
                     await self._commit(transaction)
             except RefusedError as refused:
                 transaction.refuse(refused.refusal)
-            except ExpansionError:
-                transaction.refuse(ALIAS_ERROR)
             except TemporaryError as error:
                 log.warning(f"{transaction.envelope.queue_id}: {error}")
-                transaction.refuse(WRITE_ERROR)
+                transaction.refuse(ALIAS_ERROR if isinstance(error, ExpansionError) else WRITE_ERROR)
             if transaction.is_returned and transaction.refusal is not TOO_MANY_RECIPIENTS:  # these fit no message
                 await self._return(transaction)
         finally:
