@@ -169,6 +169,7 @@ class SessionServer:
         )
         self._recipients = 0
         self._too_large = False  # the chunk under way
+        self._pipelined = False
         self._content: list[bytes] = []
         self._lines: list[bytes] = []
         self._greet = "early" not in self.options
@@ -176,7 +177,9 @@ class SessionServer:
             self._hello()
 
     def _hello(self) -> None:
-        refused = self.session.greet(Reply(220, "", "mx.example.test ESMTP Postfix"))
+        refuses = "refused" in self.options
+        greeting = Reply(554, "5.7.1", "No") if refuses else Reply(220, "", "mx.example.test ESMTP Postfix")
+        refused = self.session.greet(greeting)
         if isinstance(refused, Refused):
             self.session.reply(refused.reply)
         self._take()
@@ -211,7 +214,9 @@ class SessionServer:
         while (event := self.session.next_event()) is not None:
             if isinstance(event, Content):
                 self._content.append(event.data)
-            elif not isinstance(event, Notice):
+            elif isinstance(event, Notice):
+                self._pipelined = True
+            else:
                 self.session.reply(self._decide(event))
         data = self.session.bytes_to_send()
         assert not data or data.endswith(b"\r\n")
@@ -222,6 +227,8 @@ class SessionServer:
             return event.reply
         if isinstance(event, Rcpt):
             return self._decide_rcpt(event)
+        if isinstance(event, Data) and self._pipelined and "reject_pipelining" in self.options:
+            return Reply(503, "5.5.0", "<DATA>: Data command rejected: Improper use of SMTP command pipelining")
         if isinstance(event, Bdat | EndOfChunk):
             return self._decide_chunk(event)
         if isinstance(event, EndOfContent):

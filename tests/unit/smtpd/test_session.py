@@ -194,7 +194,7 @@ def test_lost_connection_drops_the_message(receiver: MakeReceiver) -> None:
             await client.reply()
 
     system.system.run(leave())
-    assert "lost connection after DATA (11 bytes) from unknown[127.0.0.1]" in system.system.log.lines
+    assert "lost connection after DATA (14 bytes) from unknown[127.0.0.1]" in system.system.log.lines
     assert any(line.endswith("ehlo=1 mail=1 rcpt=1 data=0/1 commands=3/4") for line in system.system.log.lines)
     assert system.queue.messages == []
 

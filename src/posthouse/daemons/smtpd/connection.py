@@ -22,7 +22,7 @@ from posthouse.daemons.smtpd.settings import Limits
 from posthouse.protocol.smtp import replies
 from posthouse.protocol.smtp.events import Content, Event, Helo, Notice, Reason, Refused
 from posthouse.protocol.smtp.replies import Reply
-from posthouse.protocol.smtp.server import ServerSession
+from posthouse.protocol.smtp.server import ServerSession, escaped
 from posthouse.protocol.smtp.states import State
 from posthouse.util import log
 from posthouse.util.connection import Connection
@@ -33,13 +33,27 @@ CONGESTION_POLL_S: Final = 0.005  # how often a stopped sender looks whether cle
 
 NOT_IMPLEMENTED: Final = Reply(502, "5.5.1", "Error: command not implemented")
 AUTH_DISABLED: Final = Reply(503, "5.5.1", "Error: authentication not enabled")
-# Commands of extensions that are not offered, and what Postfix says to them then.
-NOT_OFFERED: Final = {"STARTTLS": NOT_IMPLEMENTED, "AUTH": AUTH_DISABLED}
+NOT_AUTHORIZED: Final = Reply(550, "5.7.0", "Error: insufficient authorization")
+# Commands of extensions that are not offered, and what Postfix says to them then, and if arguments are missing or too
+# many.
+NOT_OFFERED: Final = {
+    "STARTTLS": NOT_IMPLEMENTED, "AUTH": AUTH_DISABLED, "XCLIENT": NOT_AUTHORIZED, "XFORWARD": NOT_AUTHORIZED,
+}  # fmt: skip
+NOT_OFFERED_SYNTAX: Final = {
+    ("STARTTLS", True): Reply(501, "5.5.4", "Syntax: STARTTLS"),
+    ("XCLIENT", False): Reply(501, "5.5.4", "Syntax: XCLIENT attribute=value..."),
+    ("XFORWARD", False): Reply(501, "5.5.4", "Syntax: XFORWARD attribute=value..."),
+}
 LOST: Final = "lost connection"
 JUNK: Final = frozenset({"HELO", "EHLO", "RSET", "NOOP", "VRFY"})
-COUNTED_AS_SUCH: Final = frozenset({"MAIL", "RCPT", "DATA", "BDAT", "QUIT", *JUNK, *NOT_OFFERED})
+COUNTED_AS_SUCH: Final = frozenset({"MAIL", "RCPT", "DATA", "BDAT", "QUIT", "HELP", *JUNK, *NOT_OFFERED})
 _SPECIAL: Final = JUNK | {"BDAT"}
 _UNREADABLE: Final = frozenset({Reason.BAD_UTF8, Reason.TOO_LONG, Reason.BARE_LF})
+
+
+def shown(event: Refused) -> str:
+    """Write a refused line as it stands in the log."""
+    return escaped(event.line.encode("utf-8", "surrogateescape"))
 
 
 class SmtpConnection(Connection):
@@ -71,7 +85,7 @@ class SmtpConnection(Connection):
         self.run(self._conversation.open(), self._opened)
 
     def _opened(self, reply: Reply) -> None:
-        """Greet. After a refusal with 5xx Postfix lets the client go on, and so do we; 421 and 521 close."""
+        """Greet. A client that is refused with 421 or 521 is gone; another one can say QUIT."""
         self._waiting = False
         if reply.code >= 400:
             self._errors += 1
@@ -101,7 +115,10 @@ class SmtpConnection(Connection):
         self._received += len(data)
         if not self._waiting:
             self._process()
-        elif session.buffered_bytes > MAX_BUFFERED:
+            return
+        if session.state is State.CONNECTED:
+            self._conversation.check.pipelined = True
+        if session.buffered_bytes > MAX_BUFFERED:
             self.pause_reading()
 
     def eof_received(self) -> None:
@@ -204,6 +221,8 @@ class SmtpConnection(Connection):
         verb = self._well
         if reply.code >= 400 and not (reply is TOO_MANY_RECIPIENTS and not self._conversation.overshoots):
             self._errors += 1
+            if verb in JUNK:
+                self._count_junk()
         elif verb:
             good = self._counters.good
             good[verb] = good.get(verb, 0) + 1
@@ -212,12 +231,16 @@ class SmtpConnection(Connection):
             elif verb in _SPECIAL:
                 if verb == "BDAT":
                     return self._chunk_accepted(reply)
-                self._junk += 1
-                if self._junk > self._limits.junk_commands:
-                    self._errors += 1
+                self._count_junk()
         elif reply is replies.START_CHUNK:
             self._slow = False  # nobody hears it
         return self._answer(reply)
+
+    def _count_junk(self) -> None:
+        """Count a command that does not bring mail forward."""
+        if self._junk > self._limits.junk_commands:
+            self._errors += 1
+        self._junk += 1
 
     def _chunk_accepted(self, reply: Reply) -> bool:
         """Answer a chunk. A client may send thousands at once: others have their turn after so many of them."""
@@ -268,32 +291,49 @@ class SmtpConnection(Connection):
     def _refused(self, event: Refused) -> Reply:
         """What the protocol itself refuses."""
         verb, reason = event.verb, event.reason
+        if reason is Reason.IGNORED:
+            self._count_junk()
+            return event.reply
         self._errors += 1
         if reason in _UNREADABLE or not verb:
+            if reason is Reason.TOO_LONG:
+                limit, start = self._session.settings.line_limit, shown(event)[:30]
+                log.warning(f"{self._conversation.client.log_name}: request longer than {limit}: {start}...")
             return event.reply
+        where = verb if verb in COUNTED_AS_SUCH else "UNKNOWN"
+        total = self._counters.total
+        total[where] = total.get(where, 0) + 1
+        if reason is not Reason.DENIED or where == "UNKNOWN":
+            self._where = where
         if reason is Reason.PIPELINING:
             self._log_improper(event)
             return event.reply
-        self._where = verb if verb in COUNTED_AS_SUCH else "UNKNOWN"
-        total = self._counters.total
-        total[self._where] = total.get(self._where, 0) + 1
-        client = self._conversation.client.log_name
+        if verb in JUNK and reason is not Reason.DENIED:
+            self._count_junk()
+        return self._refused_command(event)
+
+    def _refused_command(self, event: Refused) -> Reply:
+        """Say what one is told, and log it."""
+        verb, reason, client = event.verb, event.reason, self._conversation.client.log_name
+        if reason is Reason.DENIED:
+            return Reply(503, "5.7.0", f"Error: access denied for {client}")
         if verb == "BDAT":
             self._conversation.chunk_refused(event, ended=not self._session.in_transaction)
         elif reason is Reason.FORBIDDEN:
-            log.warning(f"non-SMTP command from {client}: {event.line[:100]}", event="non-smtp", client=client)
+            log.warning(f"non-SMTP command from {client}: {shown(event)[:100]}", event="non-smtp", client=client)
         elif event.reply in (replies.BAD_SENDER, replies.BAD_RECIPIENT):
             argument = event.line[4:].strip() if verb == "VRFY" else event.line.partition(":")[2].strip()
             log.warning(f"Illegal address syntax from {client} in {verb} command: {argument}")
-        return NOT_OFFERED.get(verb, event.reply)
+        elif verb in NOT_OFFERED:
+            has_argument = len(event.line.split(maxsplit=1)) > 1
+            return NOT_OFFERED_SYNTAX.get((verb, has_argument)) or NOT_OFFERED[verb]
+        return event.reply
 
     def _log_improper(self, event: Refused | Notice) -> None:
-        text = event.line.replace("\r", "\\r").replace("\n", "\\n")
         client = self._conversation.client.log_name
-        where = event.verb or self._where
-        log.info(
-            f"improper command pipelining after {where} from {client}: {text[:100]}", event="pipelining", client=client
-        )
+        self._conversation.check.pipelined = True
+        log.info(f"improper command pipelining after {event.verb} from {client}: {event.line}", event="pipelining",
+                 client=client)  # fmt: skip
 
     # Ending.
 
@@ -325,8 +365,8 @@ class SmtpConnection(Connection):
             where = "BDAT"
             self._counters.total[where] = self._counters.total.get(where, 0) + 1
         if self._reason and not (where is END_OF_CONTENT and self._reason == LOST):  # it heard what it came for
-            if where == "DATA" and conversation.transaction is not None:
-                where += f" ({conversation.transaction.size} bytes)"
+            if where == "DATA" and (size := self._session.content_bytes) is not None:
+                where += f" ({size} bytes)"
             elif where == "BDAT" and self._session.chunked_bytes:
                 where += f" ({self._session.chunked_bytes} bytes)"
             log.info(f"{self._reason} after {where} from {name}", event="lost", client=name, where=where)

@@ -140,7 +140,6 @@ class Conversation:
         before = check.helo
         name = event.name
         check.helo = name if name.isalnum() else name.translate(_NEUTER)
-        check.protocol = "ESMTP" if event.verb == "EHLO" else "SMTP"
         if self._shared.policy.has_helo:
             return self._decide_helo(event, before)
         return self._helo_accepted(event)
@@ -149,6 +148,7 @@ class Conversation:
         self.end_transaction()
         if event.verb != "EHLO":
             return self._settings.helo
+        self.check.protocol = "ESMTP"
         return self._settings.ehlo_with_arrival if self._tells_arrival else self._settings.ehlo
 
     async def _decide_helo(self, event: Helo, before: str | None) -> Reply:

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-_ORDER: Final = ("HELO", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "VRFY", "ETRN",
-                 "XCLIENT", "XFORWARD", "QUIT", "UNKNOWN")  # fmt: skip
+_ORDER: Final = ("HELO", "EHLO", "XCLIENT", "XFORWARD", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "BDAT", "RSET",
+                 "NOOP", "VRFY", "ETRN", "QUIT", "UNKNOWN")  # fmt: skip
 _NAMES: Final = {verb: verb.lower() for verb in (*_ORDER, "HELP")}
 _place: Final = {verb: place for place, verb in enumerate((*_ORDER, "HELP"))}.__getitem__
 
@@ -25,5 +25,5 @@ class Counters:
             count, well = total[verb], good.get(verb, 0)
             parts.append(f"{_NAMES[verb]}={count}" if well == count else f"{_NAMES[verb]}={well}/{count}")
         commands, well = sum(total.values()), sum(good.values())
-        parts.append(f"commands={commands}" if well == commands else f"commands={well}/{commands}")
+        parts.append(f"commands={commands}" if well == commands != 0 else f"commands={well}/{commands}")
         return " ".join(parts)

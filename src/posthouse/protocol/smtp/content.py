@@ -51,6 +51,11 @@ class ContentReader:
         self.bare_lf = False
         self.bare_cr = False
 
+    @property
+    def taken_bytes(self) -> int:
+        """The size of the content so far, with what is still undecided."""
+        return self.size_bytes + len(self._carry)
+
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes (not none) and return the content they complete, maybe none."""
         if self._carry:

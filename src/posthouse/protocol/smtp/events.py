@@ -131,15 +131,17 @@ class Reason(Enum):
     BAD_UTF8 = "malformed UTF-8"
     PIPELINING = "commands sent before they were allowed"
     BARE_LF = "command line ends with LF alone"
+    DENIED = "the client was refused when it connected"
+    IGNORED = "a word that does nothing (smtpd_noop_commands): the reply is a good one"
 
 
 @dataclass(slots=True)
 class Refused:
-    """A command that the protocol refuses; answer with `reply`."""
+    """A command that the protocol refuses, or takes no notice of; answer with `reply`."""
 
     reason: Reason
     verb: str  # upper case; "" when there is none
-    line: str  # what the client said, cut to a length for the log; not cleaned
+    line: str  # what the client said, or what it sent too early, cut to a length for the log; not cleaned
     reply: Reply
 
 

@@ -75,6 +75,7 @@ START_CHUNK.wire = b""  # clients hear nothing before the end of a chunk (RFC 30
 
 NOT_SMTP: Final = Reply(221, "2.7.0", "Error: I can break rules, too. Goodbye.", closes=True)
 SYNCHRONIZATION: Final = Reply(554, "5.5.0", "Error: SMTP protocol synchronization", closes=True)
+ACCESS_DENIED: Final = Reply(503, "5.7.0", "Error: access denied")
 NOT_RECOGNIZED: Final = Reply(500, "5.5.2", "Error: command not recognized")
 BAD_SYNTAX: Final = Reply(500, "5.5.2", "Error: bad syntax")
 BAD_UTF8: Final = Reply(500, "5.5.2", "Error: bad UTF-8 syntax")

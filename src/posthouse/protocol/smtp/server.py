@@ -45,11 +45,20 @@ from posthouse.protocol.smtp.states import SEQUENCE_REPLIES, TRANSACTION, TRANSI
 LAST_IN_GROUP: Final = frozenset({"EHLO", "HELO", "DATA", "VRFY", "NOOP"})  # RFC 2920 3.1
 JUNK_COMMANDS: Final = frozenset({"HELO", "EHLO", "RSET", "NOOP", "VRFY", "ETRN"})  # B04.06
 LOGGED: Final = 200  # characters of a refused line that go on to the log
+AHEAD_LOGGED: Final = 100  # octets of what was sent too early that do
 _BLANKS: Final = re.compile(r"[ \t\n\v\f\r]+")
 _HEADER: Final = re.compile(r"[!-9;-~]+:", re.ASCII)
-# Control characters, and what would mean something in a header
-_UNSAFE_IN_NAME: Final = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029<>()\\\";@]")
+# Blanks (several are one), control characters, and what would mean something in a header
+_UNSAFE_IN_NAME: Final = re.compile(r"[ \t\n\v\f\r]++|[\x00-\x1f\x7f-\x9f\u2028\u2029<>()\\\";@]")
+_ESCAPES: Final = {octet: f"\\{octet:03o}" for octet in (*range(32), *range(127, 256))} | {
+    7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 92: "\\\\",
+}  # fmt: skip
 _NOT_LETTER: Final = re.compile(r"[^A-Za-z]")
+
+
+def escaped(data: bytes) -> str:
+    """Write what a client sent as Postfix does in its log: what is no ASCII text as in C, by letter or number."""
+    return "".join(_ESCAPES.get(octet) or chr(octet) for octet in data)
 
 
 def is_forbidden(verb: str) -> bool:
@@ -81,13 +90,14 @@ class ServerSession:
 
     __slots__ = (
         "_buffer", "_chunks", "_content", "_noticed", "_out", "_position", "_read", "_refused", "_unanswered", "helo",
-        "settings", "state",
+        "protocol", "settings", "state",
     )  # fmt: skip
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
         self.state = State.CONNECTED
         self.helo: Helo | None = None  # the last one that was answered positively
+        self.protocol = "SMTP"  # as in Received: and the policy protocol; ESMTP after an EHLO, whatever comes then
         self._buffer = b""
         self._position = 0  # of the first octet of the buffer that is not used up
         self._read: Callable[[ServerSession], Event | None] | None = None  # what reads content; None: commands come
@@ -101,23 +111,22 @@ class ServerSession:
     # What the daemon calls, in this order.
 
     def greet(self, reply: Reply) -> Refused | Notice | None:
-        """Send the greeting. One that refuses does not end the session unless it closes, as with Postfix.
+        """Send the greeting. One that refuses ends the session if it closes; else the client can only say QUIT.
 
         A client that has spoken already is refused: answer that event like any other. None: all is well.
         """
         assert self.state is State.CONNECTED, "greet() twice: caller's bug"
-        self.state = State.NEW
-        if self._position < len(self._buffer) and reply.code < 400:
-            event = self._improper("CONNECT")
-            if isinstance(event, Refused):
-                self._unanswered = event
-                return event
-            self._send(reply)
-            return event
-        self._send(reply)
+        self.state = State.NEW if reply.code < 400 else State.DENIED
         if reply.closes:
+            self._send(reply)
             self.close()
-        return None
+            return None
+        event = self._improper("CONNECT") if self._position < len(self._buffer) else None
+        if isinstance(event, Refused):
+            self._unanswered = event
+        else:
+            self._send(reply)
+        return event
 
     def receive(self, data: bytes | memoryview) -> None:
         """Take bytes from the client: part of a line, or many lines (RFC 2920)."""
@@ -178,9 +187,9 @@ class ServerSession:
         return len(self._buffer) - self._position
 
     @property
-    def protocol(self) -> str:
-        """The protocol as in Received: and the policy protocol: SMTP, or ESMTP after EHLO."""
-        return "ESMTP" if self.helo is not None and self.helo.verb == "EHLO" else "SMTP"
+    def content_bytes(self) -> int | None:
+        """How much of the content after DATA has come, with CRLF line ends; None: none is awaited."""
+        return None if self._content is None else self._content.taken_bytes
 
     @property
     def chunked_bytes(self) -> int:
@@ -198,8 +207,7 @@ class ServerSession:
         if reply is not None and self.state is not State.CLOSED:
             self._out.append(reply.wire)
         self.state = State.CLOSED
-        self._unanswered = None
-        self._read = self._content = None
+        self._unanswered = self._read = None
         self._buffer = b""
 
     # What happens inside.
@@ -214,6 +222,8 @@ class ServerSession:
         verb = _VERB_OF[type(event)]
         if isinstance(event, Helo):
             verb, self.helo = event.verb, event
+            if verb == "EHLO":
+                self.protocol = "ESMTP"
         state = TRANSITIONS[self.state][verb]
         self.state = self._home() if state is State.GREETED else state
         if state is State.DATA:
@@ -318,16 +328,19 @@ class ServerSession:
             word, _, argument = words.partition(" ")
             verb = word.upper()
             if verb in self.settings.noop:
-                return Noop()
+                return Refused(Reason.IGNORED, verb, text[:LOGGED], replies.OK)
             if verb not in _READERS:
                 return self._unknown(verb, text)
         if (
             self._position < len(self._buffer)
             and not self._noticed
             and (verb in LAST_IN_GROUP or self.protocol == "SMTP")
+            and self.state is not State.DENIED
         ):
             return self._improper(verb)
         if verb not in TRANSITIONS[self.state]:
+            if self.state is State.DENIED:
+                return Refused(Reason.DENIED, verb, text[:LOGGED], replies.ACCESS_DENIED)
             if verb == "BDAT":
                 return self._bdat(argument)
             return Refused(Reason.SEQUENCE, verb, text[:LOGGED], SEQUENCE_REPLIES[self.state, verb])
@@ -342,12 +355,14 @@ class ServerSession:
             return Refused(Reason.SYNTAX, "", text[:LOGGED], replies.BAD_SYNTAX)
         if _HEADER.match(verb) is not None or self.settings.forbidden(verb):
             return Refused(Reason.FORBIDDEN, verb, text[:LOGGED], replies.NOT_SMTP)
+        if self.state is State.DENIED:
+            return Refused(Reason.DENIED, verb, text[:LOGGED], replies.ACCESS_DENIED)
         return Refused(Reason.UNKNOWN, verb, text[:LOGGED], replies.NOT_RECOGNIZED)
 
     def _improper(self, verb: str) -> Refused | Notice:
         """Report what the client sent too early (RFC 2920 3.1)."""
         self._noticed = True
-        data = self._buffer[self._position : self._position + LOGGED].decode("utf-8", "replace")
+        data = escaped(self._buffer[self._position : self._position + AHEAD_LOGGED])
         if self.settings.forbid_pipelining:
             return Refused(Reason.PIPELINING, verb, data, replies.SYNCHRONIZATION)
         return Notice(verb, data)

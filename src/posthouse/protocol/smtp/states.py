@@ -14,6 +14,7 @@ class State(Enum):
     """Where the conversation stands (RFC 5321 4.1.4)."""
 
     CONNECTED = "no greeting sent yet"
+    DENIED = "the client was refused when it connected; it can only leave"
     NEW = "no HELO or EHLO yet"
     GREETED = "no mail transaction open"
     MAIL = "sender accepted, no recipient yet"
@@ -32,10 +33,11 @@ class State(Enum):
 # it ends the transaction whatever the reply (RFC 5321 4.1.1.4). HELO and EHLO drop an open transaction (4.1.4). What
 # NEW is after a transaction without HELO, GREETED is with one: _home() says which. "+" is the end of a chunk that is
 # not the last one. BDAT where no row has it is refused when its octets are read; what it moves then, _skip() says.
-_C, _N, _G, _M, _R, _D, _B, _K, _F, _S, _X = State
+_C, _Q, _N, _G, _M, _R, _D, _B, _K, _F, _S, _X = State
 _BETWEEN: Final = {"EHLO": _G, "HELO": _G, "RSET": _G, "QUIT": _X}  # chunks, good or bad
 TRANSITIONS: Final[dict[State, dict[str, State]]] = {
     _C: {},
+    _Q: {"QUIT": _X},
     _N: {"EHLO": _G, "HELO": _G, "RSET": _N, "NOOP": _N, "HELP": _N, "VRFY": _N, "QUIT": _X, "MAIL": _M},
     _G: {"EHLO": _G, "HELO": _G, "RSET": _G, "NOOP": _G, "HELP": _G, "VRFY": _G, "QUIT": _X, "MAIL": _M},
     _M: {"EHLO": _G, "HELO": _G, "RSET": _G, "NOOP": _M, "HELP": _M, "VRFY": _M, "QUIT": _X, "RCPT": _R},

@@ -159,20 +159,33 @@ def test_a_session_without_helo_returns_to_its_own_beginning() -> None:
 
 
 def test_the_protocol_follows_the_greeting() -> None:
-    """EHLO makes it ESMTP, a later HELO makes it SMTP again."""
-    session = session_in(State.GREETED)
+    """EHLO makes it ESMTP, and so it stays: who has read that commands may come in groups still knows it after HELO."""
+    session = session_in(State.NEW)
+    talk(session, LINES["HELO"])
+    assert session.protocol == "SMTP"
+    talk(session, LINES["EHLO"])
     assert session.protocol == "ESMTP"
     assert session.helo == Helo("EHLO", "c.example")
     talk(session, LINES["HELO"])
-    assert session.protocol == "SMTP"
+    assert session.protocol == "ESMTP"
+    assert session.helo == Helo("HELO", "c.example")
 
 
 def test_a_greeting_may_refuse() -> None:
-    """554 instead of 220 lets the client go on (to be refused again), 421 and 521 do not."""
+    """554 instead of 220 lets the client say QUIT, and refuses all else it says; 421 and 521 do not."""
     session = ServerSession(SETTINGS)
     assert session.greet(Reply(554, "5.7.1", "No")) is None
-    assert session.state is State.NEW
     assert session.bytes_to_send() == b"554 5.7.1 No\r\n"
+    for line in LINES.values():
+        if line not in (LINES["QUIT"], LINES["BDAT"]):
+            (event,) = talk(session, line)
+            assert isinstance(event, Refused)
+            assert event.reason is Reason.DENIED
+    assert {event.reason for event in talk(session, b"DATA\r\nMAIL\r\nNONE\r\n") if isinstance(event, Refused)} == {
+        Reason.DENIED
+    }
+    talk(session, LINES["QUIT"])
+    assert session.state is State.CLOSED, "it has left"
     session = ServerSession(SETTINGS)
     assert session.greet(Reply(421, "4.7.0", "No")) is None
     assert session.state is State.CLOSED

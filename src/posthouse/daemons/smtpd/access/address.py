@@ -156,7 +156,8 @@ def _reject_invalid_helo(env: Environment) -> Rule:
         name = check.helo
         if name is None or _is_good_helo(name):
             return None
-        text = "invalid ip address" if name.startswith("[") or _is_numeric(name) else "Invalid name"
+        is_address = name.startswith("[") or _is_numeric(name.removesuffix("."))
+        text = "invalid ip address" if is_address else "Invalid name"
         return check.refuse_item(code, "5.5.2", name, HELO, text)
 
     return reject_invalid_helo_hostname
