@@ -96,6 +96,17 @@ def test_without_delay_each_list_has_its_own_stage(place: Place, session: Sessio
     assert command(report, "connect")["steps"][0]["name"] == "smtpd_client_restrictions"
 
 
+def test_keywords_that_are_not_offered(place: Place, session: Session) -> None:
+    """The table is asked about the client's address at once; the reply to EHLO is what the client would get."""
+    place.write({"smtpd_discard_ehlo_keyword_address_maps": "cidr:{DIR}/offers"}, offers="192.0.2.0/24 chunking, dsn\n")
+    report = session()
+    (lookup,) = [each for each in command(report, "connect")["lookups"] if each["table"].endswith("/offers")]
+    assert (lookup["key"], lookup["value"], lookup["place"]["line"]) == ("192.0.2.9", "chunking, dsn", 1)
+    assert {"250-SIZE 10240000", "250 SMTPUTF8"} < set(command(report, "EHLO")["text"].split("\n"))
+    assert "CHUNKING" not in command(report, "EHLO")["text"]
+    assert command(report, "EHLO")["log"] == ["discarding EHLO keywords: DSN CHUNKING"]
+
+
 def test_delay_is_told(place: Place, session: Session) -> None:
     """A list about the client that is asked at RCPT says why."""
     place.write({"smtpd_helo_restrictions": "permit"})

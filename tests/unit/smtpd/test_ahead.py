@@ -1,4 +1,4 @@
-"""Clients that send ahead, and those that were refused when they connected: as Postfix does."""
+"""Clients that send ahead, that were refused when they connected, and those that are offered less: as Postfix does."""
 
 from collections.abc import Mapping
 
@@ -142,6 +142,45 @@ def test_a_refused_client_comes_to_its_limit_of_errors(receiver: MakeReceiver) -
     })  # fmt: skip
     said = send(system, ("NOOP\r\nNOOP\r\n", 3))
     assert said[-1] == "421 4.7.0 mx.example.test Error: too many errors"
+
+
+def offered(system: Receiver, source: str = "127.0.0.1") -> set[str]:
+    """Say EHLO; give the keywords of the reply."""
+
+    async def dialog() -> str:
+        client = await Client.connect(system.port, source)
+        await client.reply()
+        return await client.say("EHLO c.test")
+
+    return {line[4:].partition(" ")[0] for line in system.system.run(dialog()).split("\n")[1:]}
+
+
+def test_keywords_are_discarded_by_client_address(receiver: MakeReceiver) -> None:
+    """A table's words stand in the place of the parameter's; what is not offered is refused."""
+    system = receiver({
+        "smtpd_discard_ehlo_keywords": "CHUNKING",
+        "smtpd_discard_ehlo_keyword_address_maps":
+            "cidr:{{127.0.0.3 dsn,Size nonsense}, {127.0.0.4 silent-discard dsn}}",
+    })  # fmt: skip
+    assert offered(system) == {"PIPELINING", "SIZE", "VRFY", "ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "SMTPUTF8"}
+    assert offered(system, "127.0.0.3") == {
+        "PIPELINING", "VRFY", "ENHANCEDSTATUSCODES", "8BITMIME", "SMTPUTF8", "CHUNKING",
+    }  # fmt: skip
+    assert "DSN" not in offered(system, "127.0.0.4")
+    said = talk(system, "EHLO c.test", "MAIL FROM:<a@b.test> RET=HDRS", source="127.0.0.3")
+    assert said[-1] == "501 5.7.1 DSN support is disabled"
+    logged = [line for line in system.system.log.lines if line.startswith("discarding EHLO keywords: ")]
+    assert [line.partition(": ")[2] for line in logged] == ["CHUNKING", "SIZE DSN", "SIZE DSN"]
+
+
+def test_who_knows_not_what_to_offer_asks_to_come_again(receiver: MakeReceiver) -> None:
+    """A table that does not answer: 421 to EHLO, in Postfix's words; HELO needs no table."""
+    system = receiver({"smtpd_discard_ehlo_keyword_address_maps": "fail:x"})
+    assert talk(system, "EHLO c.test")[1] == "421 4.3.0 mx.example.test Server local data error"
+    assert talk(system, "HELO c.test")[1] == "250 mx.example.test"
+    logged = system.system.log.lines
+    assert f"warning: don't know what EHLO features to announce to {CLIENT}" in logged
+    assert f"NOQUEUE: reject: EHLO from {CLIENT}: 421 4.3.0 mx.example.test Server local data error" in logged
 
 
 def test_refused_commands_are_counted(receiver: MakeReceiver) -> None:

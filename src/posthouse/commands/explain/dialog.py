@@ -12,16 +12,14 @@ class Dialog:
     """One client's session. Limits on time and on numbers of errors are the connection's and play no part here."""
 
     def __init__(self, shared: Shared, client: Client) -> None:
-        self._session = ServerSession(shared.settings.session)
+        self._session = ServerSession(shared.settings.offers.usual.session)
         self.conversation = Conversation(client, shared, shared.limits)
         self.closed = False
-        self._shared = shared
 
     async def open(self) -> str:
         """Connect; gives the greeting, or what stands in its place."""
         reply = await self.conversation.open()
-        if self.conversation.trusted:
-            self._session.settings = self._shared.settings.trusted_session
+        self._session.settings = self.conversation.session_settings
         self._session.greet(reply)
         self.closed = reply.closes
         return self._sent()

@@ -66,7 +66,7 @@ class SmtpConnection(Connection):
     ) -> None:
         self._shared = shared
         self._limits = limits
-        self._session = ServerSession(shared.settings.session)
+        self._session = ServerSession(shared.settings.offers.usual.session)
         self._conversation = Conversation(client, shared, limits)
         self._counters = Counters()
         self._where = "CONNECT"  # the last command, for the log
@@ -89,8 +89,7 @@ class SmtpConnection(Connection):
         self._waiting = False
         if reply.code >= 400:
             self._errors += 1
-        if self._conversation.trusted:
-            self._session.settings = self._shared.settings.trusted_session
+        self._session.settings = self._conversation.session_settings
         event = self._session.greet(reply)
         if event is not None:
             self._log_improper(event)

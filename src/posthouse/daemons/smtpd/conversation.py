@@ -40,6 +40,8 @@ from posthouse.protocol.smtp.events import (
     Vrfy,
 )
 from posthouse.protocol.smtp.replies import Reply
+from posthouse.protocol.smtp.server import ServerSettings
+from posthouse.tables.maps import Maps
 from posthouse.tables.matchlist import MatchList
 from posthouse.util import log
 from posthouse.util.clock import local_zone
@@ -66,6 +68,7 @@ class Shared:
     policy: AccessPolicy
     header_rewriting: HeaderRewriting
     bare_newline_exclusions: MatchList
+    discarded: Maps  # EHLO keywords, by client address
     arrival_hosts: MatchList
     exclusions_are_mynetworks: bool
     cleanup: CleanupClient
@@ -79,8 +82,8 @@ class Shared:
 class Conversation:
     """Of one client."""
 
-    __slots__ = ("_chunk_refusal", "_limits", "_local_headers", "_settings", "_shared", "_tells_arrival", "bare_lf",
-                 "check", "client", "transaction", "trusted")  # fmt: skip
+    __slots__ = ("_chunk_refusal", "_limits", "_local_headers", "_offer", "_offer_failed", "_settings", "_shared",
+                 "_tells_arrival", "bare_lf", "check", "client", "transaction", "trusted")  # fmt: skip
 
     def __init__(self, client: Client, shared: Shared, limits: Limits) -> None:
         self.client = client
@@ -92,6 +95,8 @@ class Conversation:
         self._shared = shared
         self._settings = shared.settings
         self._limits = limits
+        self._offer = shared.settings.offers.usual
+        self._offer_failed = False  # a table does not answer: nobody knows what to offer
         self._local_headers: bool | None = None
         self._tells_arrival = False  # one of smtpd_authorized_arrival_hosts
 
@@ -105,10 +110,27 @@ class Conversation:
         if shared.bare_newline_exclusions:
             with suppress(TemporaryError):  # a table does not answer: the strict way of reading is the safe one
                 self.trusted = await self._is_trusted()
+        if shared.discarded:
+            await self._choose_offer()
         if shared.arrival_hosts:
             with suppress(TemporaryError):
                 self._tells_arrival = await shared.arrival_hosts.matches_client(client.known_name, client.address)
         return await shared.policy.connect(self.check) or shared.settings.greeting
+
+    async def _choose_offer(self) -> None:
+        """Find out what the client is offered when it says EHLO."""
+        shared = self._shared
+        try:
+            words = await shared.discarded.find(self.client.address)
+        except TemporaryError:
+            self._offer_failed = True
+        else:
+            self._offer = self._offer if words is None else shared.settings.offers.without(words)
+
+    @property
+    def session_settings(self) -> ServerSettings:
+        """How this client's commands and content are read; known when it is greeted."""
+        return self._offer.trusted_session if self.trusted else self._offer.session
 
     async def _is_trusted(self) -> bool:
         """Whether the client is one of smtpd_forbid_bare_newline_exclusions, by default those of mynetworks."""
@@ -149,7 +171,21 @@ class Conversation:
         if event.verb != "EHLO":
             return self._settings.helo
         self.check.protocol = "ESMTP"
-        return self._settings.ehlo_with_arrival if self._tells_arrival else self._settings.ehlo
+        offer = self._offer
+        if offer.note:
+            log.info(offer.note)
+        if self._offer_failed:
+            return self._cannot_offer()
+        return offer.ehlo_with_arrival if self._tells_arrival else offer.ehlo
+
+    def _cannot_offer(self) -> Reply:
+        """A client that used what it must not be offered could be read wrongly, so it has to come again."""
+        name = self.client.log_name
+        log.warning(f"don't know what EHLO features to announce to {name}")
+        reply = Reply(421, "4.3.0", f"{self._settings.myhostname} Server local data error")
+        log.info(f"NOQUEUE: reject: EHLO from {name}: {reply}", event="reject", queue_id="NOQUEUE", stage="EHLO",
+                 client=name, reason=str(reply))  # fmt: skip
+        return reply
 
     async def _decide_helo(self, event: Helo, before: str | None) -> Reply:
         refusal = await self._shared.policy.helo(self.check, event.verb)
@@ -298,7 +334,7 @@ class Conversation:
         if refusal is not None:
             assert self.transaction is not None
             self.transaction.abort()
-            if 0 < self._settings.session.skip_limit < event.size:
+            if 0 < self._offer.session.skip_limit < event.size:
                 return replies.closing(refusal)
         self._chunk_refusal = refusal
         return replies.START_CHUNK

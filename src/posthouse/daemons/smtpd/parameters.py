@@ -5,7 +5,7 @@ Rows for what is not built yet (TLS, SASL, milters, policy services, anvil) come
 
 from typing import Final
 
-from posthouse.config.parameter import Boolean, Enum, Integer, NameList, Patterns, Restrictions, String, Time
+from posthouse.config.parameter import Boolean, Enum, Integer, NameList, Patterns, Restrictions, String, Tables, Time
 from posthouse.config.parameters import (
     ALIAS_MAPS,
     ALLOW_MIN_USER,
@@ -117,7 +117,14 @@ SMTPD_HIDE_CLIENT_SESSION: Final = Boolean(
     "smtpd_hide_client_session", "no", doc="Leave the client's name, address and protocol out of the Received header."
 )
 SMTPD_DISCARD_EHLO_KEYWORDS: Final = NameList(
-    "smtpd_discard_ehlo_keywords", "", doc="EHLO keywords (any case) that are not offered."
+    "smtpd_discard_ehlo_keywords",
+    "",
+    doc="EHLO keywords (any case) that are not offered; silent-discard: without a line in the log.",
+)
+SMTPD_DISCARD_EHLO_KEYWORD_ADDRESS_MAPS: Final = Tables(
+    "smtpd_discard_ehlo_keyword_address_maps",
+    "",
+    doc="Tables, by client address, of EHLO keywords that are not offered (in place of smtpd_discard_ehlo_keywords).",
 )
 SMTPD_FORBID_BARE_NEWLINE: Final = Enum(
     "smtpd_forbid_bare_newline",
@@ -294,6 +301,7 @@ PARAMETERS: Final = (
     SMTPD_DATA_RESTRICTIONS,
     SMTPD_DELAY_REJECT,
     SMTPD_DISCARD_EHLO_KEYWORDS,
+    SMTPD_DISCARD_EHLO_KEYWORD_ADDRESS_MAPS,
     SMTPD_END_OF_DATA_RESTRICTIONS,
     SMTPD_ERROR_SLEEP_TIME,
     SMTPD_FORBIDDEN_COMMANDS,

@@ -32,7 +32,7 @@ from posthouse.rewriting.classes import LocalDomains, search_rules
 from posthouse.rewriting.client import RewriteClient
 from posthouse.skeleton.daemon import Context, Service
 from posthouse.tables.matchlist import open_host_list
-from posthouse.tables.open import Opener
+from posthouse.tables.open import Opener, open_maps
 from posthouse.tables.proxy import ProxyClient
 from posthouse.util.connection import TurnWriter
 
@@ -114,6 +114,7 @@ def make_shared(context: Context, opener: Opener, asked: Neighbours, observer: O
         policy=AccessPolicy(env),
         header_rewriting=HeaderRewriting(env),
         bare_newline_exclusions=open_host_list(p.SMTPD_FORBID_BARE_NEWLINE_EXCLUSIONS, settings, opener),
+        discarded=open_maps(settings[p.SMTPD_DISCARD_EHLO_KEYWORD_ADDRESS_MAPS], opener),
         arrival_hosts=open_host_list(p.SMTPD_AUTHORIZED_ARRIVAL_HOSTS, settings, opener),
         exclusions_are_mynetworks=settings[p.SMTPD_FORBID_BARE_NEWLINE_EXCLUSIONS] == settings[MYNETWORKS],
         cleanup=asked.cleanup,

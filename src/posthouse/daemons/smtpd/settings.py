@@ -1,11 +1,9 @@
 """SmtpdSettings: main.cf as smtpd(8) uses it, read once at start; one object serves all sessions of a process."""
 
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
 from posthouse.config.parameters import (
-    ALLOW_MIN_USER,
-    LINE_LENGTH_LIMIT,
     MAIL_NAME,
     MESSAGE_SIZE_LIMIT,
     MYHOSTNAME,
@@ -13,21 +11,9 @@ from posthouse.config.parameters import (
 )
 from posthouse.config.settings import Settings
 from posthouse.daemons.smtpd import parameters as p
-from posthouse.daemons.smtpd.forbidden import forbidden_commands
+from posthouse.daemons.smtpd.offers import Offers
 from posthouse.ipc.origin import SMTPD, Origin
-from posthouse.protocol.smtp.content import BareNewline
-from posthouse.protocol.smtp.grammar import Syntax
 from posthouse.protocol.smtp.replies import Reply
-from posthouse.protocol.smtp.server import ServerSettings
-
-SKIPPED_AT_MOST: Final = 10  # times message_size_limit: how much of a refused chunk is read for the client's sake
-_BARE_NEWLINE = {
-    "yes": BareNewline.NORMALIZE,
-    "no": BareNewline.NO,
-    "normalize": BareNewline.NORMALIZE,
-    "reject": BareNewline.REJECT,
-    "note": BareNewline.NOTE,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +55,9 @@ class SmtpdSettings:
     myhostname: str
     mail_name: str
     greeting: Reply
-    ehlo: Reply
-    ehlo_with_arrival: Reply
     helo: Reply
     limits: Limits
-    session: ServerSettings  # smtpd_forbid_bare_newline in force
-    trusted_session: ServerSettings  # for smtpd_forbid_bare_newline_exclusions
+    offers: Offers
     rejects_bare_newline: bool
     bare_newline_reply: Reply
     bare_newline_in_chunk: Reply  # what follows a refused chunk is told apart from commands, so the session goes on
@@ -95,12 +78,9 @@ class SmtpdSettings:
             myhostname=hostname,
             mail_name=settings[MAIL_NAME],
             greeting=Reply(220, "", settings[p.SMTPD_BANNER]),
-            ehlo=_ehlo_reply(settings, hostname),
-            ehlo_with_arrival=_ehlo_reply(settings, hostname, "XARRIVAL"),
             helo=Reply(250, "", hostname),
             limits=Limits.read(settings),
-            session=_session_settings(settings, _BARE_NEWLINE[mode]),
-            trusted_session=_session_settings(settings, BareNewline.NO),
+            offers=Offers(settings),
             rejects_bare_newline=mode == "reject",
             bare_newline_reply=Reply(code, "5.5.2", f"{hostname} Error: bare <LF> received", closes=True),
             bare_newline_in_chunk=Reply(code, "5.5.2", f"{hostname} Error: bare <LF> received"),
@@ -111,50 +91,3 @@ class SmtpdSettings:
             strict_smtputf8=settings[SMTPUTF8_ENABLE] and settings[p.STRICT_SMTPUTF8],
             origin=Origin.of_service(settings, SMTPD),
         )
-
-
-def _discarded(settings: Settings) -> frozenset[str]:
-    return frozenset(word.lower() for word in settings[p.SMTPD_DISCARD_EHLO_KEYWORDS])
-
-
-def _ehlo_reply(settings: Settings, hostname: str, *more: str) -> Reply:
-    """Offer what is built, in Postfix's order, and then what else some clients may say."""
-    size = settings[MESSAGE_SIZE_LIMIT]
-    offered = [
-        ("pipelining", "PIPELINING"),
-        ("size", f"SIZE {size}" if size else "SIZE"),
-        ("vrfy", "" if settings[p.DISABLE_VRFY_COMMAND] else "VRFY"),
-        ("enhancedstatuscodes", "ENHANCEDSTATUSCODES"),
-        ("8bitmime", "8BITMIME"),
-        ("dsn", "DSN"),
-        ("smtputf8", "SMTPUTF8" if settings[SMTPUTF8_ENABLE] else ""),
-        ("chunking", "CHUNKING"),
-    ]
-    discarded = _discarded(settings)
-    lines = [line for keyword, line in offered if line and keyword not in discarded]
-    return Reply.of_lines(250, (hostname, *lines, *more))
-
-
-def _session_settings(settings: Settings, mode: BareNewline) -> ServerSettings:
-    discarded = _discarded(settings)
-    return ServerSettings(
-        hostname=settings[MYHOSTNAME],
-        line_limit=settings[LINE_LENGTH_LIMIT],
-        helo_required=settings[p.SMTPD_HELO_REQUIRED],
-        vrfy=not settings[p.DISABLE_VRFY_COMMAND],
-        bare_newline=mode,
-        bare_newline_code=settings[p.SMTPD_FORBID_BARE_NEWLINE_REJECT_CODE],
-        chunking="chunking" not in discarded,
-        skip_limit=settings[MESSAGE_SIZE_LIMIT] * SKIPPED_AT_MOST,
-        forbid_pipelining=settings[p.SMTPD_FORBID_UNAUTH_PIPELINING],
-        check_utf8=settings[SMTPUTF8_ENABLE],
-        forbidden=forbidden_commands(settings),
-        noop=frozenset(word.upper() for word in settings[p.SMTPD_NOOP_COMMANDS]),
-        syntax=Syntax(
-            strict_envelopes=settings[p.STRICT_RFC821_ENVELOPES],
-            smtputf8=settings[SMTPUTF8_ENABLE] and "smtputf8" not in discarded,
-            dsn="dsn" not in discarded,
-            arrival=bool(settings[p.SMTPD_AUTHORIZED_ARRIVAL_HOSTS]),
-            min_user=settings[ALLOW_MIN_USER],
-        ),
-    )
