@@ -17,6 +17,7 @@ from posthouse.skeleton.daemon import UNLIMITED, Context, Daemon, Service
 from posthouse.skeleton.lifetime import Lifetime
 from posthouse.util import log
 from posthouse.util.connection import set_bug_handler
+from posthouse.util.loop import new_event_loop
 
 T = TypeVar("T")
 
@@ -62,8 +63,7 @@ class System:
         self.settings = Settings.from_mapping(
             {**MAIN, "queue_directory": str(directory), **(main or {})}, service_name="test", process_name="test"
         )
-        self.loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(self.loop)
+        self.loop = new_event_loop()  # that of daemons: what libuv does differently shows here, too
         self.log = ListSink()
         log.LOG.open("test", self.log)
         self.bugs: list[BaseException] = []

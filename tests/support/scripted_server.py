@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -49,6 +50,11 @@ class Talk:
             with contextlib.suppress(TimeoutError):
                 if not self._socket.recv(65536):
                     return
+
+    def reset(self) -> None:
+        """Leave at once, by RST: what was said before is still with the client, and an error behind it."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
 
     def trickle(self, data: bytes, every_s: float) -> None:
         """Send one octet at a time."""

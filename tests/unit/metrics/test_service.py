@@ -140,6 +140,7 @@ def test_what_is_no_request_gets_its_answer_and_the_end(system: System) -> None:
 def test_who_says_nothing_or_half_is_hung_up_on(system: System) -> None:
     """Within one limit from the connection, however slowly octets come."""
     port = system.start_tcp(DAEMON)
+    system.run(exchange(port, b"GET / HTTP/1.0\r\n\r\n"))  # the loop opens what it needs
     before = descriptors()
 
     async def drip() -> bytes:
@@ -193,6 +194,23 @@ def test_a_unix_socket_answers_the_systems_own_users(whole: System, monkeypatch:
     with suppress(ConnectionError):  # closed before our request was written
         assert whole.run(ask()) == b""
     assert any("may not use the metrics service" in line for line in whole.log.lines)
+
+
+def test_a_client_killed_in_the_middle_of_its_request_is_gone_at_once(
+    whole: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its session is not kept until the time for requests is over."""
+    monkeypatch.setattr(service, "REQUEST_LIMIT_S", 600.0)
+    port = whole.start_tcp(DAEMON)
+    before = descriptors()
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.sendall(b"GET /li")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    turns = 0
+    while turns < 20 or descriptors() > before:
+        whole.run(asyncio.sleep(0.01))
+        turns += 1
+        assert turns < 500
 
 
 def test_a_client_that_hangs_up_early_harms_nobody(whole: System) -> None:

@@ -250,6 +250,32 @@ def check(result: RecipientResult, case: Case) -> None:
     assert "\n" not in result.text
 
 
+@pytest.mark.parametrize("program", ["smtp", "lmtp"])
+@pytest.mark.parametrize("said", [b"2", b"250-half a", b"250-one line\r\n"])
+@pytest.mark.parametrize("verb", ["GREETING", "HELLO", "MAIL", "RCPT", "DATA", "."])
+def test_server_killed_in_the_middle_of_a_reply(start_agent: StartAgent, verb: str, said: bytes, program: str) -> None:
+    """Its connection is known to be gone at once: no time limit of minutes is waited for."""
+
+    def script(talk: Talk) -> None:
+        replies = {"GREETING": "220 hi ESMTP", "DATA": "354 go"}
+        now = "GREETING"
+        while now != verb:
+            talk.say(replies.get(now, "250 ok"))
+            if now == "DATA":
+                talk.content()
+                now = "."
+            else:
+                now = talk.line().partition(b" ")[0].decode().replace("EHLO", "HELLO").replace("LHLO", "HELLO")
+        talk.say(said)
+        talk.reset()
+
+    with ScriptedServer(script) as server:
+        where = f"inet:127.0.0.1:{server.port}" if program == "lmtp" else f"[127.0.0.1]:{server.port}"
+        (result,) = start_agent(program=program).deliver(where).results
+    assert (result.outcome, result.dsn) == (DEFERRED, "4.4.2")
+    assert result.text.startswith("lost connection with 127.0.0.1[127.0.0.1] while "), result
+
+
 def test_each_reply_has_its_own_time(start_agent: StartAgent) -> None:
     """Without pipelining, 0.4 s for each reply is within a limit of 1 s, however many replies there are."""
 

@@ -1,13 +1,16 @@
 """Whole sessions with smtpd: what the client is told, what is logged, what reaches the queue."""
 
+import asyncio
 import re
+import socket
+import struct
 
 import pytest
 
 from posthouse.ipc.queue import CommitResult
 from posthouse.util.errors import ConfigError
 from tests.support.inprocess import Client
-from tests.support.receiver import MakeReceiver, talk
+from tests.support.receiver import MakeReceiver, Receiver, talk
 
 ENVELOPE = ("EHLO c.test", "MAIL FROM:<a@b.test>", "RCPT TO:<alice@example.test>")
 
@@ -255,6 +258,27 @@ def test_bare_newline_reject(receiver: MakeReceiver) -> None:
 
     assert system.system.run(smuggle()) == ["550 5.5.2 mx.example.test Error: bare <LF> received", "True"]
     assert system.queue.messages == []
+
+
+def test_client_killed_in_the_middle_of_a_command_is_gone_at_once(receiver: MakeReceiver) -> None:
+    """Its session ends with it, and not with smtpd_timeout."""
+    system = receiver()
+    lines = system.system.log.lines
+    with socket.create_connection(("127.0.0.1", system.port)) as sock:
+        wait_for_line(system, "connect from")
+        sock.sendall(b"MAIL FR")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST
+    wait_for_line(system, "disconnect from")
+    assert lines[1] == "lost connection after CONNECT from unknown[127.0.0.1]"
+
+
+def wait_for_line(system: Receiver, text: str) -> None:
+    """Turn the loop until the log has a line with a text."""
+    turns = 0
+    while not any(text in line for line in system.system.log.lines):
+        system.system.run(asyncio.sleep(0.01))
+        turns += 1
+        assert turns < 1000, system.system.log.lines
 
 
 def test_client_that_talks_first_is_refused(receiver: MakeReceiver) -> None:

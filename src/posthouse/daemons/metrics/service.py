@@ -102,6 +102,8 @@ class Http(Connection):
             self.pause_reading()
             self.set_deadline(ANSWER_LIMIT_S)
             self.run(self._service.answer(outcome), partial(self._respond, with_body=outcome.method != "HEAD"))
+        else:
+            self.heed_error()
 
     def _respond(self, answer: Answer, *, with_body: bool) -> None:
         self._write(answer, with_body=with_body)

@@ -189,6 +189,8 @@ class Session(Connection):
         data = protocol.bytes_to_send()
         if data:
             self.write(data)
+        elif protocol.owed:
+            self.heed_error()
         waits_for = (protocol.owed, protocol.replies)
         if self.job is not None and waits_for != self._waits_for:
             # One limit for each reply, not for each read: a reply that trickles in does not move it.

@@ -149,11 +149,11 @@ class SmtpConnection(Connection):
                 answered = True
         self._flush()
         if not self.closed:
-            self._wait_for_client(session.state, new_request=answered or not self._limits.whole_requests)
+            self._wait_for_client(session.state, answered=answered)
 
-    def _wait_for_client(self, state: State, *, new_request: bool) -> None:
-        """All that came is answered."""
-        if new_request:
+    def _wait_for_client(self, state: State, *, answered: bool) -> None:
+        """All that came is answered. answered: by words of ours."""
+        if answered or not self._limits.whole_requests:
             self.set_deadline(self._limits.timeout_s)
             if self._limits.whole_requests:
                 self._received = 0
@@ -164,6 +164,8 @@ class SmtpConnection(Connection):
             self.close()
         elif state is State.DATA or state is State.CHUNK:
             self._heed_congestion()
+            self.heed_error()
+        elif not answered:
             self.heed_error()
 
     def _extend_deadline(self) -> None:
