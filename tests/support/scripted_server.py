@@ -43,6 +43,12 @@ class Talk:
         self.heard.append(content)
         return content
 
+    def octets(self, size: int) -> None:
+        """Read so many octets, of whatever it is; all that has come is taken."""
+        while len(self._buffer) < size:
+            self._buffer += self._receive()
+        self._buffer = b""
+
     def hang(self) -> None:
         """Say nothing until the test is over or the client leaves."""
         while not self._stopping.is_set():
@@ -90,14 +96,17 @@ class Talk:
                 verb = self.line().partition(b" ")[0].decode().upper()
 
     def _until(self, mark: bytes) -> bytes:
-        self._socket.settimeout(20)
         while mark not in self._buffer:
-            piece = self._socket.recv(65536)
-            if not piece:
-                raise ConnectionError
-            self._buffer += piece
+            self._buffer += self._receive()
         found, _, self._buffer = self._buffer.partition(mark)
         return found
+
+    def _receive(self) -> bytes:
+        self._socket.settimeout(20)
+        piece = self._socket.recv(65536)
+        if not piece:
+            raise ConnectionError
+        return piece
 
 
 Script = Callable[[Talk], None]

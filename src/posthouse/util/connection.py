@@ -111,6 +111,10 @@ class Connection:
     def drained(self) -> None:
         """All bytes are with the kernel after they had to wait."""
 
+    def write_failed(self, error: OSError) -> None:
+        """The other side takes nothing more; the default is that this is the end, whatever it said before."""
+        self._lost(error)
+
     def failed(self, error: BaseException) -> None:
         """A bug of ours showed in this connection: it ends, the others go on, and the process is told."""
         log.panic(f"{type(self).__name__}: " + " | ".join(traceback.format_exception(error)).replace("\n", " | "))
@@ -168,7 +172,7 @@ class Connection:
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError as error:
-            self._lost(error)
+            self.write_failed(error)
             return
         if sent < len(data):
             self._unsent.append(data[sent:])
@@ -256,6 +260,17 @@ class Connection:
         if not self.closed and not self._closing:
             self._on_readable()
 
+    def read_rest(self) -> None:
+        """Take what the other side said before it was gone."""
+        while not self.closed:
+            try:
+                size = self._receive()
+            except OSError:
+                return
+            if not size:
+                return
+            self.data_received(_BUFFER[:size])
+
     # Driven by the loop.
 
     def _on_readable(self) -> None:
@@ -293,7 +308,7 @@ class Connection:
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
-            self._lost(error)
+            self.write_failed(error)
             return
         self._unsent_size -= sent
         while self._unsent and sent >= len(self._unsent[0]):

@@ -175,6 +175,66 @@ def test_reuse_has_its_limits(start_agent: StartAgent) -> None:
         assert len(server.talks) == 2
 
 
+@pytest.mark.parametrize("name", ["127.0.0.1", "[127.0.0.1]:{port}"])
+def test_sessions_to_destinations_that_are_named_are_always_kept(start_agent: StartAgent, name: str) -> None:
+    """smtp_connection_cache_destinations: names without brackets and port, as in Postfix; whole nexthops do, too."""
+    with ScriptedServer(lambda talk: talk.converse()) as server:
+        main = {"smtp_connection_cache_destinations": name.format(port=server.port)}
+        agent = start_agent(main)
+        for _ in range(3):
+            agent.deliver(f"[127.0.0.1]:{server.port}")
+        assert len(server.talks) == 1
+
+
+@pytest.mark.parametrize("said", ["250", "what", "421 bye", "45"])
+def test_half_a_reply_of_a_stale_session_costs_nothing(start_agent: StartAgent, said: str) -> None:
+    """Or nonsense in its place: the server has not taken the sender, so a new connection doubles nothing."""
+
+    def script(talk: Talk) -> None:
+        if talk.number:
+            talk.converse()
+            return
+        talk.say("220 hi ESMTP")
+        talk.line()
+        talk.say("250 hi")
+        for reply in ("250 ok", "250 ok", "354 go"):
+            talk.line()
+            talk.say(reply)
+        talk.content()
+        talk.say("250 taken")
+        talk.line()
+        talk.say(said.encode() + (b"\r\n" if " " in said or said == "what" else b""))
+
+    with ScriptedServer(script) as server:
+        agent = start_agent()
+        for _ in range(2):
+            (result,) = agent.deliver(f"[127.0.0.1]:{server.port}", reuse=True).results
+            assert result.outcome == SENT
+        assert len(server.talks) == 2
+
+
+def test_what_befalls_all_recipients_is_logged_once(start_agent: StartAgent) -> None:
+    """As Postfix does when there is another server to try; what befalls one is logged for each."""
+    with (
+        ScriptedServer(lambda talk: talk.converse({"MAIL": "450 4.3.0 busy"})) as first,
+        ScriptedServer(lambda talk: talk.converse({"RCPT": "450 4.3.0 busy"})) as second,
+        ScriptedServer(lambda talk: talk.converse({".": ""})) as third,
+        ScriptedServer(lambda talk: talk.converse()) as last,
+    ):
+        agent = start_agent({"smtp_mx_session_limit": "0"})
+        nexthop = " ".join(f"[127.0.0.1]:{each.port}" for each in (first, second, third, last))
+        results = agent.deliver(nexthop, ["a@b.test", "b@b.test", "c@b.test"]).results
+        agent.run_for(0.02)
+    assert [each.outcome for each in results] == [SENT] * 3
+    words = [line.partition("127.0.0.1[127.0.0.1] ")[2] for line in agent.log.lines if " to=<" not in line]
+    refused = "said: 450 4.3.0 busy (in reply to {} command)"
+    assert words == [
+        refused.format("MAIL FROM"),
+        *[refused.format("RCPT TO")] * 3,
+        "while sending end of data -- message may be sent more than once",
+    ]
+
+
 @pytest.mark.parametrize("goodbye", ["", "421 4.4.2 idle too long"])
 def test_stale_session_costs_nothing(start_agent: StartAgent, goodbye: str) -> None:
     """A server that closes a kept session as the next mail comes: a new connection, no failure, no line in the log."""

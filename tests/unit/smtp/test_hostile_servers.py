@@ -276,6 +276,46 @@ def test_server_killed_in_the_middle_of_a_reply(start_agent: StartAgent, verb: s
     assert result.text.startswith("lost connection with 127.0.0.1[127.0.0.1] while "), result
 
 
+@pytest.mark.parametrize("end", ["reset", "hang"])
+@pytest.mark.parametrize(("reply", "outcome"), [("552 5.3.4 too big", BOUNCED), ("452 4.3.1 full", DEFERRED)])
+def test_refusal_in_the_middle_of_content_counts(start_agent: StartAgent, reply: str, outcome: int, end: str) -> None:
+    """Also of a server that leaves at once: what it said is read before the connection is given up."""
+
+    def script(talk: Talk) -> None:
+        talk.say("220 hi ESMTP")
+        talk.line()
+        talk.say("250-hi|250 PIPELINING")
+        for _ in range(3):
+            talk.line()
+        talk.say("250 ok|250 ok|354 go")
+        talk.octets(10_000)
+        talk.say(reply)
+        getattr(talk, end)()
+
+    content = b"Subject: large\n\n" + b"a line of a large message\n" * 1_000_000
+    with ScriptedServer(script) as server:
+        (result,) = start_agent().deliver(f"[127.0.0.1]:{server.port}", ["a@b.test"], content, large=True).results
+    assert (result.outcome, result.dsn) == (outcome, reply.split()[1])
+    assert result.text == f"host 127.0.0.1[127.0.0.1] said: {reply} (in reply to end of DATA command)"
+
+
+def test_success_in_the_middle_of_content_is_none(start_agent: StartAgent) -> None:
+    """Nothing is sent before every octet is."""
+
+    def script(talk: Talk) -> None:
+        talk.say("220 hi ESMTP")
+        talk.line()
+        talk.say("250-hi|250 PIPELINING")
+        for _ in range(3):
+            talk.line()
+        talk.say("250 ok|250 ok|354 go|250 2.0.0 taken")
+        talk.hang()
+
+    with ScriptedServer(script) as server:
+        (result,) = start_agent().deliver(f"[127.0.0.1]:{server.port}").results
+    assert (result.outcome, result.dsn) == (DEFERRED, "4.5.0")
+
+
 def test_each_reply_has_its_own_time(start_agent: StartAgent) -> None:
     """Without pipelining, 0.4 s for each reply is within a limit of 1 s, however many replies there are."""
 

@@ -243,11 +243,17 @@ class SmtpAgent(AgentService):
         reuse = self._options.reuse
         # qmgr's hint was true when the request was made; others in progress now tell as well that the place is busy.
         busy = job.delivery.request.reuse or self._active[job.nexthop] > 1
-        wanted = (reuse.on_demand and busy) or job.nexthop in reuse.destinations
+        wanted = (reuse.on_demand and busy) or (reuse.destinations and self._is_always_kept(job.nexthop))
         if wanted and session.reusable and not self._context.lifetime.retiring:
             self._pool.put(session)
         else:
             session.take_leave()
+
+    def _is_always_kept(self, nexthop: str) -> bool:
+        """Whether smtp_connection_cache_destinations names a nexthop, without brackets and port or as it is."""
+        names = self._options.reuse.destinations
+        destinations = self._nexthops.get(nexthop) or self._parse(nexthop)
+        return nexthop.lower() in names or destinations[0][0].host.lower() in names
 
     def _go_on(self, job: Job) -> None:
         if job.left:

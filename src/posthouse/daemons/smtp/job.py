@@ -180,7 +180,8 @@ class Job:
         soft, status = _status_of(reply, soft=soft or (reply.code == 530 and self._options.soft_530))
         command = COMMAND_OF.get(event.stage, event.stage.value)
         text = f"host {self._label} said: {reply} (in reply to {command})"
-        self._fail(rcpt, Failure(DEFERRED if soft else BOUNCED, status, text, self.endpoint, f"smtp; {reply}"))
+        failure = Failure(DEFERRED if soft else BOUNCED, status, text, self.endpoint, f"smtp; {reply}")
+        self._fail(rcpt, failure, own=event.stage is Stage.RCPT or self._options.lmtp)
 
     def transaction_lost(self, trouble: "Trouble | None") -> None:
         """Take the end of the transaction: `trouble` for those who have got no reply."""
@@ -245,10 +246,11 @@ class Job:
         else:
             self.left = sending
 
-    def _fail(self, rcpt: DeliverTo, failure: Failure) -> None:
-        """Give a recipient a failure; or keep it for the next server."""
+    def _fail(self, rcpt: DeliverTo, failure: Failure, *, own: bool = False) -> None:
+        """Give a recipient a failure, which may be its own; or keep it for the next server."""
         if failure.outcome == DEFERRED and not self.is_last:
-            log.info(f"{self.delivery.request.envelope.queue_id}: {failure.text}")
+            if own or failure.text != self._failure.text:
+                log.info(f"{self.delivery.request.envelope.queue_id}: {failure.text}")
             self.left = [*self.left, rcpt]
             self._failure = failure
         else:

@@ -109,7 +109,7 @@ def read_options(settings: Settings, queue_directory: str) -> Options:
         ),
         reuse=Reuse(
             get(row.SMTP_CONNECTION_CACHE_ON_DEMAND),
-            frozenset(get(row.SMTP_CONNECTION_CACHE_DESTINATIONS)),
+            frozenset(name.lower() for name in get(row.SMTP_CONNECTION_CACHE_DESTINATIONS)),
             get(row.SMTP_CONNECTION_CACHE_TIME_LIMIT),
             get(row.SMTP_CONNECTION_REUSE_TIME_LIMIT),
             get(row.SMTP_CONNECTION_REUSE_COUNT_LIMIT),

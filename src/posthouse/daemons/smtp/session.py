@@ -7,7 +7,10 @@ the rest to the Owner. Sources: RFC 5321 4.5.3.2 (time limits), RFC 2920; facts 
 
 import asyncio
 import errno
+import fcntl
 import socket
+import struct
+import termios
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
@@ -80,7 +83,10 @@ class Session(Connection):
         self._owner = owner
         self._waits_for = NOTHING
         self._ready = False  # the handshake is over
-        self._heard = False  # the server said something in this transaction
+        self._heard = False  # the server said something
+        self._streams = False  # the content of this transaction is large
+        self._cut_off = False  # what was written last has not left
+        self._known = 0  # replies, when this transaction began
         self._leaving = False
         self._stream: Outgoing | None = None
         self._trouble: Trouble | None = None
@@ -135,6 +141,8 @@ class Session(Connection):
     def data_received(self, data: memoryview) -> None:
         """Take replies."""
         self._heard = True
+        waits = self._unsent_size > 0 or self._cut_off
+        self.protocol.is_sending = waits or (self._streams and self._is_unacknowledged())
         self.protocol.receive(data)
         self._pump()
 
@@ -151,6 +159,12 @@ class Session(Connection):
             self._fail(self._lost_text())
         self._pump()
         self._owner.session_closed(self)
+
+    def write_failed(self, error: OSError) -> None:
+        """Hear what the server said before it left: it may have refused the message in the middle of it."""
+        self._cut_off = True
+        self.read_rest()
+        super().write_failed(error)
 
     def timed_out(self) -> None:
         """Give up what takes too long."""
@@ -240,12 +254,13 @@ class Session(Connection):
             self.protocol.send_content(mail.wire())
             mail.sent_as_it_is()
             return
+        self._streams = True
         self._send_stream(self._stream)
 
     def _on_recipient(self, event: ClientEvent) -> None:
         assert isinstance(event, RecipientDone)
         if self.uses > 1 and event.stage is Stage.MAIL and event.reply is not None and event.reply.code == 421:
-            self._heard = False  # it was about to leave anyway; this mail need not know
+            self._known = self.protocol.replies  # it was about to leave anyway; this mail need not know
         elif self.job is not None:
             self.job.recipient_done(event, self)
 
@@ -275,7 +290,8 @@ class Session(Connection):
 
     def _transact(self, job: "Job") -> None:
         self.uses += 1
-        self._heard = False
+        self._known = self.protocol.replies
+        self._streams = False
         envelope = job.envelope(self.protocol.features)
         if envelope is None:  # nobody may have it from this server
             self.job = None
@@ -297,9 +313,21 @@ class Session(Connection):
             if piece is None:
                 return
             if piece.last:
+                self.read_rest()  # what is said before the dot is no success
+                if self._stream is not stream:
+                    return
                 self._stream = None
             self.protocol.send_content(piece.wire, last=piece.last)
             self.write(self.protocol.bytes_to_send())
+
+    def _is_unacknowledged(self) -> bool:
+        """Whether octets that the kernel has taken cannot be with the server yet (tcp(7), SIOCOUTQ)."""
+        if self.endpoint.is_unix:
+            return False
+        try:
+            return struct.unpack("i", fcntl.ioctl(self._fileno, termios.TIOCOUTQ, bytes(4))) != (0,)
+        except OSError:
+            return False
 
     def _drop_stream(self) -> None:
         """Let go of content: its descriptor is about to be closed."""
@@ -322,8 +350,8 @@ class Session(Connection):
 
     @property
     def went_stale(self) -> bool:
-        """Whether this session had been idle too long: it ended before the server said anything to the new mail."""
-        return self.uses > 1 and not self._heard
+        """Whether this session had been idle too long: it ended before the server answered the new mail."""
+        return self.uses > 1 and self.protocol.replies == self._known
 
     def _lost_text(self) -> Trouble:
         return Trouble("4.4.2", f"lost connection with {self.endpoint.label} while {self.protocol.stage.value}")

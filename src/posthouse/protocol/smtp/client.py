@@ -47,6 +47,7 @@ COMMAND_OF: Final[dict[Stage, str]] = {
     Stage.MAIL: "MAIL FROM command",
     Stage.RCPT: "RCPT TO command",
     Stage.DATA: "DATA command",
+    Stage.CONTENT: "end of DATA command",
     Stage.END: "end of DATA command",
 }
 
@@ -136,6 +137,7 @@ class ClientSession:
     __slots__ = (
         "_accepted",
         "_dirty",
+        "_early",
         "_envelope",
         "_events",
         "_expected",
@@ -148,6 +150,7 @@ class ClientSession:
         "_void_content",
         "failed",
         "features",
+        "is_sending",
         "replies",
         "settings",
     )
@@ -157,6 +160,7 @@ class ClientSession:
         self.settings = settings
         self.features = Features()
         self.failed = False
+        self.is_sending = False  # as the agent says: octets wait for the socket
         self.replies = 0  # whole ones taken: it moves with each reply, however that trickles in
         self._reader = ReplyReader()
         self._events: deque[ClientEvent] = deque()
@@ -168,8 +172,9 @@ class ClientSession:
         self._accepted: list[int] = []
         self._next_recipient = 0  # of a transaction without pipelining
         self._dirty = False  # the server may still hold a transaction that we gave up
-        self._leaving = False  # the reply that is being taken is 421
+        self._leaving = False  # 421 has come, or what does not belong there: nothing is begun any more
         self._may_send = False
+        self._early = False  # what came behind 354 was there before the dot was said
         self._void_content = False  # 354 came though no recipient was accepted
 
     # What the delivery agent calls.
@@ -322,6 +327,7 @@ class ClientSession:
         self._command(Stage.DATA, b"DATA\r\n")
 
     def _end_content(self) -> None:
+        self._early = self._reader.pending
         self._out.append(END_OF_CONTENT)
         if self.settings.lmtp:  # RFC 2033 4.2: one reply for each recipient that was accepted
             self._expected.extend((Stage.END, index) for index in self._accepted)
@@ -334,7 +340,9 @@ class ClientSession:
         stage, index = self._expected.popleft()
         self.replies += 1
         good = reply.code < 300
-        self._leaving = reply.code == 421
+        odd = reply.code < 400 and self._envelope is not None and (reply.code >= 300) is not (stage is Stage.DATA)
+        if odd or reply.code == 421:
+            self._leaving = True
         if stage is Stage.RCPT:
             self._rcpt_reply(index, reply, good=good)
         elif stage is Stage.MAIL:
@@ -350,8 +358,10 @@ class ClientSession:
             self.failed = True
         else:
             self._handshake_reply(stage, reply, good=good)
-        if self._leaving and not self.failed:
-            self._fail(str(reply))  # 421: the server closes, whatever it was asked (RFC 5321 3.8)
+        concerns_all = self._envelope is None or stage is Stage.MAIL or (odd and stage is Stage.END)
+        if self._leaving and concerns_all and not self.failed:
+            # 421: the server closes, whatever it was asked (RFC 5321 3.8); but some mean one recipient, and go on.
+            self._fail(str(reply))
 
     def _handshake_reply(self, stage: Stage, reply: ServerReply, *, good: bool) -> None:
         if not good:
@@ -412,6 +422,10 @@ class ClientSession:
                 self._finish()
 
     def _end_reply(self, index: int, reply: ServerReply) -> None:
+        if reply.code < 400 and (self.is_sending or self._early):  # nobody can have the message yet
+            self._expected.appendleft((Stage.END, index))
+            self._fail(f"server spoke while the message was sent: {reply}")
+            return
         if self._void_content:
             self._void_content = False
         elif self.settings.lmtp:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-MAX_LINE: Final = 2048  # octets; RFC 5321 4.5.3.1.5 asks for 512, Postfix takes line_length_limit
+MAX_LINE: Final = 2048  # octets, the rest is lost; RFC 5321 4.5.3.1.5 asks for 512, Postfix takes line_length_limit
 MAX_REPLY: Final = 65_536  # octets of one reply
 MAX_LINES: Final = 1000  # of one reply
 MAX_CACHED_LINE: Final = 100  # octets of a line whose meaning is remembered
@@ -39,7 +39,8 @@ class ServerReply:
         """Give the reply as Postfix writes it into the log: "250 2.1.0 Ok", "550-5.1.1 No 550 5.1.1 such user"."""
         if self.shown:
             return self.shown
-        return f"{self.code} {self.status} {self.text}" if self.status else f"{self.code} {self.text}"
+        shown = f"{self.code} {self.status} {self.text}" if self.status else f"{self.code} {self.text}"
+        return shown if self.text else shown.rstrip(" ")
 
 
 class ReplyReader:
@@ -75,15 +76,22 @@ class ReplyReader:
         while not self.error:
             buffer, start = self._buffer, self._position
             end = buffer.find(b"\n", start, start + MAX_LINE + 2)
-            if end < 0:
-                if len(buffer) - start >= MAX_LINE + 2:
-                    self.error = "reply line too long"
+            if end < 0 and (len(buffer) - start < MAX_LINE + 2 or (end := self._end_of_long_line()) < 0):
                 return None
             self._position = end + 1
             line = buffer[start : end - 1 if end > start and buffer[end - 1] == 13 else end]
-            if (reply := self._add(line)) is not None:
+            if (reply := self._add(line if len(line) <= MAX_LINE else line[:MAX_LINE])) is not None:
                 return reply
         return None
+
+    def _end_of_long_line(self) -> int:
+        """Find the end of a line of more than MAX_LINE octets; -1: it has not come, or is too far."""
+        start = self._position
+        end = self._buffer.find(b"\n", start)
+        if (end if end >= 0 else len(self._buffer)) - start > MAX_REPLY:
+            self.error = "reply line too long"
+            return -1
+        return end
 
     def _add(self, line: bytes) -> ServerReply | None:
         """Take one line; return the reply that it completes."""
@@ -102,10 +110,11 @@ class ReplyReader:
             self.error = "reply lines with different reply codes"
             return None
         self._status = self._status or line.status
-        self._size += size
+        if self._size - len(self._lines) < MAX_LINE:  # in the log, Postfix's limit for all lines
+            shown = str(line)
+            self._shown.append(shown if last else f"{shown[:3]}-{shown[4:]}")
         self._lines.append(line.text)
-        shown = str(line)
-        self._shown.append(shown if last else f"{shown[:3]}-{shown[4:]}")
+        self._size += size
         if self._size > MAX_REPLY or len(self._lines) > MAX_LINES:
             self.error = "reply too long"
             return None
@@ -142,4 +151,6 @@ _parse_short_line: Final = lru_cache(maxsize=256)(_parse_line)
 def _text(octets: bytes) -> str:
     """Decode reply text; what could harm a log or a report becomes "?"."""
     text = octets.decode("utf-8", "replace").rstrip(" ")
-    return text if text.isprintable() else _UNPRINTABLE.sub("?", text.replace("\t", " "))
+    if not text.isascii():
+        text = text.replace("\ufffd", "?")
+    return text if text.isprintable() else _UNPRINTABLE.sub("?", text)
