@@ -8,11 +8,14 @@ file must be a plain one with one link.
 import contextlib
 import os
 import stat
+from typing import Final
 
 from posthouse.delivery.ending import Ending
 from posthouse.delivery.mailbox_lock import Patience, hold_dotlock, lock_descriptor
 from posthouse.ipc.as_user import OVER_QUOTA, REFUSED, TRY_LATER, WriteMailbox
 from posthouse.util.files import close_done
+
+OPEN_TRIES: Final = 5  # of a mailbox that others replace
 
 
 def append(job: WriteMailbox, content: bytes) -> None:
@@ -22,10 +25,7 @@ def append(job: WriteMailbox, content: bytes) -> None:
     with contextlib.ExitStack() as locks:
         if "dotlock" in job.locks:
             locks.enter_context(hold_dotlock(job.path, Patience(*job.patience)))
-        descriptor, made = _open(job.path)
-        locks.callback(close_done, descriptor)
-        _check(descriptor, job)
-        lock_descriptor(descriptor, job.locks, Patience(*job.patience))
+        descriptor, made = _open_locked(job, locks)
         size = os.fstat(descriptor).st_size
         message = _gap(descriptor, size) + job.from_line + job.head + quote_from(content)
         message += b"\n" if content.endswith(b"\n") else b"\n\n"
@@ -39,6 +39,23 @@ def append(job: WriteMailbox, content: bytes) -> None:
             raise
     if made:
         _sync_directory(os.path.dirname(job.path))
+
+
+def _open_locked(job: WriteMailbox, locks: contextlib.ExitStack) -> tuple[int, bool]:
+    """Open and lock the mailbox; whether it was made. Raises Ending, OSError.
+
+    Who held the lock until now may have put another file in the place of the one that we had opened (a mail program
+    that writes the mailbox anew, logrotate): what is appended to that one is seen by nobody.
+    """
+    for _ in range(OPEN_TRIES):
+        descriptor, made = _open(job.path)
+        locks.callback(close_done, descriptor)
+        _check(descriptor, job)
+        lock_descriptor(descriptor, job.locks, Patience(*job.patience))
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.lstat(job.path)):
+                return descriptor, made
+    raise Ending(TRY_LATER, f"{job.path}: was replaced by another file again and again")
 
 
 def _gap(descriptor: int, size: int) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from posthouse.delivery import mbox
+from posthouse.delivery import mailbox_lock, mbox
 from posthouse.delivery.ending import Ending
 from posthouse.ipc.as_user import NOT_FOUND, OVER_QUOTA, REFUSED, TRY_LATER, WriteMailbox
 
@@ -239,3 +239,31 @@ def test_a_spool_that_its_users_cannot_read_is_synced_as_a_whole(
     monkeypatch.setattr(os, "sync", lambda: synced.append(True))
     mbox.append(job(tmp_path / "user"), b"x\n")
     assert synced
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_mailbox_that_was_replaced_while_its_lock_was_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, removed: bool
+) -> None:
+    """Mail goes into the file that has the name, not into the one that nobody sees any more."""
+    path = tmp_path / "user"
+    path.write_bytes(b"old\n\n")
+    real = mailbox_lock.lock_descriptor
+
+    def replace(descriptor: int, styles: list[str], patience: mailbox_lock.Patience) -> None:
+        monkeypatch.setattr(mbox, "lock_descriptor", real)
+        path.unlink()
+        if not removed:
+            path.write_bytes(b"new\n\n")
+        real(descriptor, styles, patience)
+
+    monkeypatch.setattr(mbox, "lock_descriptor", replace)
+    mbox.append(job(path), b"\nx\n")
+    assert path.read_bytes() == (b"" if removed else b"new\n\n") + FROM + b"Return-Path: <s@x>\n\nx\n\n"
+
+
+def test_a_mailbox_that_is_replaced_for_ever_is_left_for_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mail is kept."""
+    path = tmp_path / "user"
+    monkeypatch.setattr(mbox, "lock_descriptor", lambda *_: path.unlink())
+    assert refused(job(path)).kind == TRY_LATER
