@@ -267,3 +267,23 @@ def test_many_at_once(case: Callable[..., Case]) -> None:
 
     answers = made.system.run(ask())
     assert len({answer.notice_id for answer in answers}) == 20
+
+
+@pytest.mark.parametrize(("kind", "classes"), [(FAILED, "bounce"), (DELAYED, "delay")])
+def test_a_copy_that_cannot_be_made_sends_no_second_notice(case: Callable[..., Case], kind: str, classes: str) -> None:
+    """The sender was told; with an error qmgr would have him told again and again."""
+    made = case({"notify_classes": classes})
+    made.queue.fail = lambda commit: CommitResult(commit.id, "disk full", full=True) if made.queue.messages else None
+    answer = made.notify(kind, LATE)
+    assert (answer.error, made.recipients()) == ("", ["s@b.test"])
+    assert any(f"no postmaster {kind} notification: cleanup: 452" in line for line in made.system.log.lines)
+
+
+def test_a_copy_has_no_body(case: Callable[..., Case]) -> None:
+    """The postmaster does not read other people's mail (facts B12.05)."""
+    made = case({"notify_classes": "bounce"})
+    made.notify(FAILED, REFUSED)
+    assert b"body" in made.queue.messages[0][2]
+    assert b"Subject: the original\n" in made.queue.messages[1][2]
+    assert b"\nbody\n" not in made.queue.messages[1][2]
+    assert parts(made.report(1))[2].get_content_type() == "text/rfc822-headers"

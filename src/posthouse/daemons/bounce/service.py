@@ -27,6 +27,7 @@ from posthouse.ipc.cleanup import CleanupClient
 from posthouse.ipc.message import Envelope, Recipient
 from posthouse.ipc.origin import BOUNCE, Origin
 from posthouse.ipc.own_users import Door
+from posthouse.ipc.record import replace
 from posthouse.ipc.stream import Channel
 from posthouse.protocol.message.date import format_date
 from posthouse.protocol.message.received import Server, format_received_internal
@@ -123,9 +124,19 @@ class BounceService(Service):
             notice_id=queue_id,
         )
         if COPY_CLASS.get(record.kind) in self._classes:
-            copy = await self._send(record, self._copies[record.kind], self._double_bounce)
-            log.info(f"{record.envelope.queue_id}: postmaster {record.kind} notification: {copy}")
+            await self._copy(record)
         return queue_id
+
+    async def _copy(self, record: Notify) -> None:
+        """Tell the postmaster what the sender was told, with the header alone. It is not worth a second notice."""
+        queue_id = record.envelope.queue_id
+        try:
+            header = replace(record, headers_only=True)
+            copy = await self._send(header, self._copies[record.kind], self._double_bounce)
+        except TemporaryError as error:
+            log.warning(f"{queue_id}: no postmaster {record.kind} notification: {error}")
+        else:
+            log.info(f"{queue_id}: postmaster {record.kind} notification: {copy}")
 
     async def _null_sender(self, record: Notify) -> str:
         """Nobody to tell but, where he wants it, the postmaster."""
