@@ -102,6 +102,11 @@ class Store:
             left.add(key)
 
     @property
+    def last_key(self) -> int:
+        """The key of the newest message; whatever comes later has a larger one."""
+        return self._next_key - 1
+
+    @property
     def counts(self) -> Counts:
         """How many messages each queue holds, as of the last batch."""
         return self._committer.counts

@@ -195,6 +195,7 @@ class Change:
     EXPIRE: Final = "expire"  # not held mail: due now and to be returned to the sender
     EXPIRE_RELEASE: Final = "release-expire"  # as expire, held mail is released first
     FLUSH: Final = "flush"  # deferred mail: due now
+    WAKE: Final = "wake"  # not held mail: due now, in whatever queue it is
     CORRUPT: Final = "corrupt"  # set aside, kept for inspection, never tried
 
 
@@ -205,5 +206,6 @@ ALL_CHANGES: Final = (
     Change.EXPIRE,
     Change.EXPIRE_RELEASE,
     Change.FLUSH,
+    Change.WAKE,
     Change.CORRUPT,
 )

@@ -76,6 +76,7 @@ def test_listing_can_be_restricted(queue: Harness) -> None:
         (Change.EXPIRE, {"incoming": INCOMING, "deferred": DEFERRED}),
         (Change.EXPIRE_RELEASE, {"incoming": DEFERRED, "deferred": DEFERRED, "hold": DEFERRED}),
         (Change.FLUSH, {"deferred": DEFERRED}),
+        (Change.WAKE, {"incoming": INCOMING, "deferred": DEFERRED}),
         (Change.CORRUPT, {"incoming": CORRUPT, "deferred": CORRUPT, "hold": CORRUPT}),
         (Change.DELETE, {"incoming": None, "deferred": None, "hold": None, "corrupt": None}),
     ],
@@ -96,7 +97,7 @@ def test_change_applies_where_it_should(queue: Harness, change: str, moved: dict
 
 def test_every_change_is_tested() -> None:
     """A new command needs a row in the table above."""
-    assert len(ALL_CHANGES) == 7
+    assert len(ALL_CHANGES) == 8
 
 
 def test_released_flushed_and_expired_mail_is_due_now(queue: Harness) -> None:

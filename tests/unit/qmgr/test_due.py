@@ -220,3 +220,15 @@ def test_a_stopped_reader_reads_no_more(case: Case) -> None:
     case.reader.expect(START + 1)
     case.loop.advance(100)
     assert not case.admitted
+
+
+def test_an_attempt_before_what_was_read_already_is_met(case: Case) -> None:
+    """The clock was set back by less than what counts as a jump, and then the message was deferred."""
+    case.put(START)
+    case.reader.scan()
+    case.loop.run_ready()
+    case.loop.now -= 30
+    case.put(START - 20)
+    case.reader.expect(START - 20)
+    case.loop.advance(11)
+    assert case.admitted[-1] == "3M2"

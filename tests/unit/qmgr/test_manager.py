@@ -387,3 +387,25 @@ def test_the_active_queue_can_be_seen(case: Case) -> None:
     active = case.admit()
     assert case.manager.active() == {"3TEST": active}
     assert time.time() == case.now
+
+
+def test_results_that_come_late_while_addresses_are_resolved(case: Case) -> None:
+    """An agent of the last queue manager brings them; who has one is not delivered to again, and nothing breaks."""
+    later = case.resolver.wait()
+    case.admit("a@x", "b@y", "c@x")
+    case.manager.took_late("3TEST", [sent(2)], case._acknowledge)
+    later.set_result([Resolved(0, "smtp", nexthop, f"{name}@{nexthop}") for name, nexthop in ("ax", "by", "cx")])
+    case.loop.run_ready()
+    assert case.scheduler.submitted == [("smtp", "x", "", [1, 3])]
+    assert not case.loop.errors
+
+
+def test_results_that_come_late_while_nothing_can_be_resolved(case: Case) -> None:
+    """The others are deferred."""
+    later = case.resolver.wait()
+    case.admit("a@x", "b@y")
+    case.manager.took_late("3TEST", [sent(2)], case._acknowledge)
+    later.set_exception(TemporaryError("no resolver"))
+    case.loop.run_ready()
+    assert case.ledger.deferred[0][0] == [1]
+    assert not case.loop.errors

@@ -5,6 +5,7 @@ million messages hold up nobody.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol, TypeVar
@@ -35,6 +36,7 @@ from posthouse.queue.values import (
     DEFERRED,
     DONE,
     FORCED_EXPIRE,
+    HOLD,
     INCOMING,
     Change,
     Changed,
@@ -56,9 +58,13 @@ CHANGES: Final = {
 }
 ALL: Final = "ALL"
 ACTIVE: Final = "active"
+NAMED: Final = (INCOMING, DEFERRED, HOLD)  # where ALL looks when no queue is named; what is corrupt has to be named
 NOT_ALLOWED: Final = "only root may do this"
 FULL_TRIES: Final = 10
 FULL_WAIT_S: Final = 0.5  # the reserve is given up meanwhile (governor(8)), or deliveries free some room
+PAGE_SIZE: Final = 3_000_000  # characters of a page of a listing: reasons are long, and a record has its limit
+LEAVE_TRIES: Final = 20  # for deliveries under way to end before a message is requeued
+LEAVE_WAIT_S: Final = 0.1
 T = TypeVar("T")
 
 
@@ -68,8 +74,8 @@ class Live(Protocol):
     def is_active(self, queue_id: str) -> bool:
         """Whether the message is in the active queue."""
 
-    def active_count(self) -> int:
-        """How many messages are."""
+    def active_ids(self) -> list[str]:
+        """Which messages are."""
 
     def withdraw(self, queue_id: str, *, gone: bool) -> None:
         """Start no more deliveries of it."""
@@ -77,8 +83,8 @@ class Live(Protocol):
     def force_expire(self, queue_id: str) -> None:
         """Return it at the end of this round."""
 
-    def look(self) -> None:
-        """Something may be due now."""
+    def look(self, since: float) -> None:
+        """Something may be due now, by a time that was given at or after `since`."""
 
     def revive(self, site: str) -> None:
         """Forget that destinations are dead."""
@@ -94,9 +100,9 @@ class Idle:
         """Nothing is active."""
         return False
 
-    def active_count(self) -> int:
+    def active_ids(self) -> list[str]:
         """Nothing is active."""
-        return 0
+        return []
 
     def withdraw(self, queue_id: str, *, gone: bool) -> None:
         """Nothing to stop."""
@@ -104,7 +110,7 @@ class Idle:
     def force_expire(self, queue_id: str) -> None:
         """Its flag in the store is enough."""
 
-    def look(self) -> None:
+    def look(self, since: float) -> None:
         """The next queue manager will."""
 
     def revive(self, site: str) -> None:
@@ -146,8 +152,11 @@ class Admin:
         if record.queue_id:
             stored = await self._store.get(record.queue_id)
             return ListedPage(record.id, [self._listed(stored)] if stored is not None else [], "")
-        after = int(record.after or "0")
-        page = await self._store.page(_filter(record.queue_name, record.site), after, showq.PAGE)
+        after, limit, which = int(record.after or "0"), showq.PAGE, _filter(record.queue_name, record.site)
+        page = await self._store.page(which, after, limit)
+        while limit > 1 and _size(page.messages) > PAGE_SIZE:
+            limit //= 5
+            page = await self._store.page(which, after, limit)
         listed = [self._with_active(each) for each in page.messages]
         if record.queue_name:
             listed = [each for each in listed if each.queue_name == record.queue_name]
@@ -172,21 +181,36 @@ class Admin:
             return await self._requeue(record)
         change, word = CHANGES[record.operation]
         if record.queue_id != ALL:
-            changed = await _with_room(partial(self._store.change, change, [record.queue_id]))
-            wanted = [each for each in changed if record.queue_name in ("", each.queue_name, ACTIVE)]
-            self._changed(change, word, wanted)
-            return len(wanted)
+            return await self._change(change, word, [record.queue_id], record.queue_name)
         count = after = 0
+        if record.queue_name == ACTIVE:
+            active = self._live.active_ids()
+            for start in range(0, len(active), showq.PAGE):
+                count += await self._change(change, word, active[start : start + showq.PAGE], ACTIVE)
+            return count
         while True:
-            which = _filter(record.queue_name, "")
+            began = time.time()
+            which = Filter(queue_names=(record.queue_name,) if record.queue_name else NAMED)
             page = await _with_room(partial(self._store.change_page, change, which, after))
-            self._changed(change, word, page.messages)
+            self._changed(change, word, page.messages, began)
             count += len(page.messages)
             after = page.next
             if not after:
                 return count
 
-    def _changed(self, change: str, word: str, changed: list[Changed]) -> None:
+    async def _change(self, change: str, word: str, queue_ids: list[str], queue_name: str) -> int:
+        """Change these messages, as far as they are in the queue that was named ("": wherever they are)."""
+        began = time.time()
+        if queue_name and queue_name != ACTIVE:
+            found = [await self._store.get(queue_id) for queue_id in queue_ids]
+            queue_ids = [each.queue_id for each in found if each is not None and each.queue_name == queue_name]
+        elif queue_name:
+            queue_ids = [queue_id for queue_id in queue_ids if self._live.is_active(queue_id)]
+        changed = await _with_room(partial(self._store.change, change, queue_ids))
+        self._changed(change, word, changed, began)
+        return len(changed)
+
+    def _changed(self, change: str, word: str, changed: list[Changed], began: float) -> None:
         for each in changed:
             log.info(f"{each.queue_id}: {word}", event="postsuper", queue_id=each.queue_id, change=change)
             if change in (Change.HOLD, Change.DELETE):
@@ -194,25 +218,50 @@ class Admin:
             elif change in (Change.EXPIRE, Change.EXPIRE_RELEASE):
                 self._live.force_expire(each.queue_id)
         if change not in (Change.HOLD, Change.DELETE):
-            self._live.look()
+            self._live.look(began)
 
     async def _requeue(self, record: Steer) -> int:
+        """Requeue one message or all that are here now: those that this makes are new, and have later keys."""
+        last = self._store.last_key
         if record.queue_id != ALL:
-            stored = await self._store.get(record.queue_id)
-            return await self._live.requeue(stored) if stored is not None else 0
+            return await self._requeue_one(record.queue_id, record.queue_name, last)
         count = after = 0
         while True:
-            page = await self._store.page(_filter(record.queue_name, ""), after, showq.PAGE)
+            page = await self._store.page(_filter(record.queue_name or NAMED, ""), after, showq.PAGE)
             for listed in page.messages:
-                found = await self._store.get(listed.queue_id)
-                count += await self._live.requeue(found) if found is not None else 0
+                count += await self._requeue_one(listed.queue_id, record.queue_name, last)
             after = page.next
-            if not after:
+            if not after or after >= last:
                 return count
+
+    async def _requeue_one(self, queue_id: str, queue_name: str, last: int) -> int:
+        """Requeue a message when nobody delivers it: who is served by the old one must not be by the new one too."""
+        stored = await self._store.get(queue_id)
+        if stored is None or stored.key > last:
+            return 0
+        is_active = self._live.is_active(queue_id)
+        if queue_name not in ("", stored.queue_name) and not (queue_name == ACTIVE and is_active):
+            return 0
+        if is_active:
+            self._live.withdraw(queue_id, gone=False)
+            for _ in range(LEAVE_TRIES):
+                if not self._live.is_active(queue_id):
+                    break
+                await asyncio.sleep(LEAVE_WAIT_S)
+            else:
+                log.warning(f"{queue_id}: not requeued: it is being delivered just now")
+                return 0
+            if (stored := await self._store.get(queue_id)) is None:
+                return 0
+        count = await self._live.requeue(stored)
+        if count:
+            self._live.withdraw(queue_id, gone=True)
+        return count
 
     async def flush(self, site: str, queue_id: str) -> int:
         """Make deferred mail due now: of one site, one message, or all."""
         self._live.revive(site)
+        began = time.time()
         count = after = 0
         if queue_id:
             count = len(await _with_room(partial(self._store.change, Change.FLUSH, [queue_id])))
@@ -223,8 +272,20 @@ class Admin:
             after = page.next
             if not after:
                 break
-        self._live.look()
+        self._live.look(began)
         return count
+
+    async def clock_went_back(self) -> None:
+        """Make everything due now that was to be tried by a time that is far away now."""
+        self._live.revive("")
+        after = 0
+        while True:
+            which = Filter(queue_names=(INCOMING, DEFERRED))
+            page = await _with_room(partial(self._store.change_page, Change.WAKE, which, after))
+            after = page.next
+            if not after:
+                break
+        self._live.look(0.0)
 
     async def _fetch(self, record: Fetch) -> tuple[Fetched, int]:
         stored = await self._store.get(record.queue_id)
@@ -241,15 +302,23 @@ class Admin:
 
     def _count(self, record: Count) -> Counts:
         counts = self._store.counts._asdict()
-        counts[ACTIVE] = self._live.active_count()
+        counts[ACTIVE] = len(self._live.active_ids())
         counts[INCOMING] = max(0, counts[INCOMING] - counts[ACTIVE])
         return Counts(record.id, counts)
 
 
-def _filter(queue_name: str, site: str) -> Filter:
+def _filter(queue_name: str | tuple[str, ...], site: str) -> Filter:
+    if isinstance(queue_name, tuple):
+        return Filter(queue_names=queue_name, domain=site.lower())
     if queue_name == ACTIVE:
         return Filter(queue_names=(INCOMING, DEFERRED), domain=site.lower())
     return Filter(queue_names=(queue_name,) if queue_name else (), domain=site.lower())
+
+
+def _size(messages: list[Listed]) -> int:
+    return sum(
+        len(rcpt.address) + len(rcpt.original) + len(rcpt.reason) for each in messages for rcpt in each.recipients
+    )
 
 
 async def _with_room(change: Callable[[], Awaitable[T]]) -> T:

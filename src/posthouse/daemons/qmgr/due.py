@@ -65,7 +65,9 @@ class DueReader:
             self._back = min(self._back or back, back)
 
     def expect(self, due: float) -> None:
-        """Something will be due then."""
+        """Something will be due then; it sorts before what was read already, where the clock was set back a little."""
+        if due < self._cursor.due:
+            self.set_back(due)
         if due < self._wake_at and not self._stopped:
             self._sleep_until(due)
 

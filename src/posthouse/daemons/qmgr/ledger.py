@@ -23,6 +23,7 @@ from posthouse.queue.values import (
     Committed,
     NewMessage,
     StoredMessage,
+    StoredRecipient,
     StoreError,
     StoreFullError,
 )
@@ -131,7 +132,9 @@ class Ledger:
         """Read content: then(content, descriptor or -1, error); the taker closes the descriptor."""
         self.store.content(message.key).add_done_callback(partial(_content_read, then))
 
-    async def content_for_notice(self, message: ActiveMessage, size_limit: int) -> tuple[bytes, bool]:
+    async def content_for_notice(
+        self, message: ActiveMessage, size_limit: int, *, headers_only: bool = False
+    ) -> tuple[bytes, bool]:
         """Content to return to the sender, and whether it is the header section alone (facts B12.03).
 
         Raises StoreError: it cannot be read; a notice without the original is better than none.
@@ -141,7 +144,7 @@ class Ledger:
             return header_section(read_spooled(content, size_limit)), True
         if content is None:
             return b"", True
-        if message.envelope.dsn_ret == "HDRS" or len(content) > size_limit:
+        if headers_only or message.envelope.dsn_ret == "HDRS" or len(content) > size_limit:
             return header_section(content), True
         return content, False
 
@@ -160,14 +163,20 @@ def header_section(content: bytes) -> bytes:
     return content if end < 0 else content[: end + 1]
 
 
-async def revive(store: Store, stored: StoredMessage, active: float) -> ActiveMessage:
-    """Make an active message of a stored one. Recipients that bounced before keep that result. Raises StoreError."""
+async def all_recipients(store: Store, stored: StoredMessage) -> list[StoredRecipient]:
+    """Give those that came with the message, and the rest of them. Raises StoreError."""
     rows = list(stored.recipients)
     if stored.has_more_recipients:
         after = RECIPIENT_PAGE
         while more := await store.recipients(stored.key, after):
             rows += more
             after = more[-1].rcpt_id
+    return rows
+
+
+async def revive(store: Store, stored: StoredMessage, active: float) -> ActiveMessage:
+    """Make an active message of a stored one. Recipients that bounced before keep that result. Raises StoreError."""
+    rows = await all_recipients(store, stored)
     recipients = [
         DeliverTo(rcpt.rcpt_id, rcpt.address, rcpt.original, rcpt.dsn_orcpt, rcpt.notify)
         for rcpt in rows

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import compress
 from typing import Final
 
 from posthouse.config.parameters import MYHOSTNAME, RECIPIENT_DELIMITER, RELAY_TRANSPORT
@@ -134,10 +135,11 @@ class QueueManager:
             dsn, _, text = envelope.refusal.partition(" ")
             self._refuse_all(message, dsn, text, BOUNCED)
         else:
-            eager.start(self._resolve(message), partial(self._resolved, message))
+            asked = message.to_do()
+            eager.start(self._resolve(message, asked), partial(self._resolved, message, asked))
 
-    async def _resolve(self, message: ActiveMessage) -> Sequence[Resolved]:
-        addresses = [rcpt.address for rcpt in message.to_do()]
+    async def _resolve(self, message: ActiveMessage, asked: Sequence[DeliverTo]) -> Sequence[Resolved]:
+        addresses = [rcpt.address for rcpt in asked]
         if self.diverted_to:
             return [Resolved(0, self._divert_transport, self.diverted_to, address) for address in addresses]
         envelope = message.envelope
@@ -145,20 +147,23 @@ class QueueManager:
             return filtered(envelope.filter, self._filter_nexthop, addresses, self._myhostname)
         return await self._resolver.resolve_many(envelope.sender, addresses)
 
-    def _resolved(self, message: ActiveMessage, outcome: eager.Outcome[Sequence[Resolved]]) -> None:
+    def _resolved(
+        self, message: ActiveMessage, asked: Sequence[DeliverTo], outcome: eager.Outcome[Sequence[Resolved]]
+    ) -> None:
         if self._active.get(message.queue_id) is not message:
             return  # it was deleted meanwhile
         try:
             resolved = outcome.result()
         except TemporaryError as error:
             log.warning(f"{message.queue_id}: address resolver failure: {error}")
-            resolved = [Resolved(FAILED, "", "", "")] * len(message.pending)
+            resolved = [Resolved(FAILED, "", "", "")] * len(asked)
         if message.withdrawn:
             self.held_back(message, [rcpt.rcpt_id for rcpt in message.to_do()])
             return
-        plan = plan_round(
-            message.to_do(), resolved, self._scheduler.takes_one, self._defer_transports, self._delimiters
-        )
+        if len(asked) > len(message.pending):  # an agent of the last queue manager brought results meanwhile
+            waiting = [rcpt.rcpt_id in message.pending for rcpt in asked]
+            asked, resolved = list(compress(asked, waiting)), list(compress(resolved, waiting))
+        plan = plan_round(asked, resolved, self._scheduler.takes_one, self._defer_transports, self._delimiters)
         for rcpt_id, address in plan.readdressed.items():
             old = message.recipients[rcpt_id]
             message.recipients[rcpt_id] = DeliverTo(

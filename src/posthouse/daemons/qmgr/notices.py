@@ -29,6 +29,7 @@ from posthouse.util import eager
 from posthouse.util.errors import TemporaryError
 
 TIMEOUT_S: Final = 600.0
+RECIPIENTS: Final = 1000  # of one notice; all that failed of a long list would not fit into one record
 WANTED_BIT: Final = {FAILED: NOTIFY_FAILURE, DELAYED: NOTIFY_DELAY, DELIVERED: NOTIFY_SUCCESS}
 
 
@@ -86,8 +87,9 @@ class Notices:
         if not about:
             done("")
             return
+        # RET=FULL is about failures; any other notice returns the header section alone (RFC 3461 4.3).
         eager.start(
-            self._ledger.content_for_notice(message, self._size_limit),
+            self._ledger.content_for_notice(message, self._size_limit, headers_only=kind != FAILED),
             partial(self._ask, kind, message, about, until, done),
         )
 
@@ -104,9 +106,19 @@ class Notices:
             content, cut = outcome.result()
         except StoreError:
             content, cut = b"", True  # a notice without the original is better than none (facts B12.08)
+        eager.start(self._ask_all(kind, message, about, until, content, cut), partial(_notified, done))
+
+    async def _ask_all(
+        self, kind: str, message: ActiveMessage, about: list[About], until: float, content: bytes, cut: bool
+    ) -> str:
+        """Ask for one notice after the other, until one cannot be made; why not."""
         client = self._clients[kind]
-        request = Notify(client.next_id(), kind, message.envelope, about, content, cut, until)
-        client.request(request).add_done_callback(partial(_notified, done))
+        for start in range(0, len(about), RECIPIENTS):
+            some = about[start : start + RECIPIENTS]
+            request = Notify(client.next_id(), kind, message.envelope, some, content, cut, until)
+            if error := (await client.request(request)).error:
+                return error
+        return ""
 
 
 def _wanted(kind: str, message: ActiveMessage, result: RecipientResult) -> bool:
@@ -129,10 +141,9 @@ def _expanded(alias: Recipient) -> About:
     return About(alias.address, alias.original, alias.dsn_orcpt, alias.notify, result)
 
 
-def _notified(done: Callable[[str], None], future: "asyncio.Future[Notified]") -> None:
-    error = future.exception()
-    if error is None:
-        done(future.result().error)
-    else:
-        assert isinstance(error, TemporaryError), "an ipc client raises TemporaryError only"
-        done(str(error))
+def _notified(done: Callable[[str], None], outcome: eager.Outcome[str]) -> None:
+    try:
+        error = outcome.result()
+    except TemporaryError as failure:
+        error = str(failure)
+    done(error)

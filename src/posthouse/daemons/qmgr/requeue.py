@@ -6,13 +6,13 @@ The old message is deleted when the new one is durable; a crash between the two 
 import asyncio
 from typing import Final
 
-from posthouse.daemons.qmgr.ledger import read_spooled
+from posthouse.daemons.qmgr.ledger import all_recipients, read_spooled
 from posthouse.ipc.cleanup import CleanupClient
 from posthouse.ipc.message import NO_MILTERS, Envelope, Recipient, decode_envelope
 from posthouse.ipc.record import replace
 from posthouse.queue.spool import SpoolContent
 from posthouse.queue.store import Store
-from posthouse.queue.values import WAITING, Change, StoredMessage
+from posthouse.queue.values import DONE, Change, StoredMessage
 from posthouse.util import log
 from posthouse.util.errors import TemporaryError
 
@@ -31,8 +31,8 @@ class Requeuer:
         """Requeue one message; 1 when it was, 0 when there is nothing left of it or cleanup refused."""
         recipients = [
             Recipient(rcpt.original or rcpt.address, dsn_orcpt=rcpt.dsn_orcpt, notify=rcpt.notify)
-            for rcpt in stored.recipients
-            if rcpt.state == WAITING
+            for rcpt in await all_recipients(self._store, stored)
+            if rcpt.state != DONE  # nor those that failed, while their sender was not told
         ]
         content = await self._store.content(stored.key)
         if not recipients or content is None:

@@ -78,6 +78,7 @@ class QmgrService(Service):
         self._closing = False
         self._closed = False
         self._arrived = 0  # messages, since the start
+        self._reviving: dict[str, bool] = {}  # by queue ID: all recipients are being read; False: withdrawn meanwhile
         self._reserve = Reserve(f"{context.queue_directory}/posthouse", settings[QUEUE_RESERVE], log.warning)
         context.resources.watch(self._review_resources)
         store.on_failure(self._store_failed)
@@ -150,15 +151,17 @@ class QmgrService(Service):
         """A message from the store is due."""
         if self._closing or self._manager.is_active(stored.queue_id):
             return
-        eager.start(revive(self._store, stored, time.time()), self._revived)
+        self._reviving[stored.queue_id] = True
+        eager.start(revive(self._store, stored, time.time()), partial(self._revived, stored.queue_id))
 
-    def _revived(self, outcome: eager.Outcome[ActiveMessage]) -> None:
+    def _revived(self, queue_id: str, outcome: eager.Outcome[ActiveMessage]) -> None:
+        wanted = self._reviving.pop(queue_id, False)
         try:
             message = outcome.result()
         except StoreError as error:
             log.warning(f"reading the queue: {error}")
             return
-        if not self._manager.is_active(message.queue_id):
+        if wanted and not self._manager.is_active(queue_id):
             self._manager.admit(message)
 
     def _late(self, channel: Channel[ToResults], record: ToResults) -> None:
@@ -176,7 +179,7 @@ class QmgrService(Service):
     def _clock_went_back(self) -> None:
         """What was due by the time that it was is due now."""
         self._due.set_back(0.0)
-        eager.start(self._admin.flush("", ""), _flushed)
+        eager.start(self._admin.clock_went_back(), _woken)
 
     # What is scarce.
 
@@ -224,20 +227,23 @@ class QmgrService(Service):
         """Whether the message is in the active queue."""
         return self._manager.is_active(queue_id)
 
-    def active_count(self) -> int:
-        """How many messages are."""
-        return len(self._manager.active())
+    def active_ids(self) -> list[str]:
+        """Which messages are."""
+        return list(self._manager.active())
 
     def withdraw(self, queue_id: str, *, gone: bool) -> None:
         """Start no more deliveries of it."""
+        if queue_id in self._reviving:
+            self._reviving[queue_id] = False
         self._manager.withdraw(queue_id, gone=gone)
 
     def force_expire(self, queue_id: str) -> None:
         """Return it at the end of this round."""
         self._manager.force_expire(queue_id)
 
-    def look(self) -> None:
-        """Something may be due now."""
+    def look(self, since: float) -> None:
+        """Something may be due now; before what was read already, where the clock was set back a little."""
+        self._due.set_back(since)
         self._due.scan()
 
     def revive(self, site: str) -> None:
@@ -284,7 +290,7 @@ class QmgrService(Service):
         raise Fatal(f"queue store failed: {failure}")
 
 
-def _flushed(outcome: eager.Outcome[int]) -> None:
+def _woken(outcome: eager.Outcome[None]) -> None:
     """Say what could not be done; the next jump, or the next start, tries again."""
     if outcome.error is not None:
-        log.warning(f"making deferred mail due: {outcome.error}")
+        log.warning(f"making waiting mail due: {outcome.error}")

@@ -35,6 +35,7 @@ _COMMANDS: Final = {
     Change.EXPIRE: _Command((S_INCOMING, S_DEFERRED), None, flags=values.FORCED_EXPIRE),
     Change.EXPIRE_RELEASE: _Command((S_INCOMING, S_DEFERRED, S_HOLD), S_DEFERRED, flags=values.FORCED_EXPIRE),
     Change.FLUSH: _Command((S_DEFERRED,), S_DEFERRED),
+    Change.WAKE: _Command((S_INCOMING, S_DEFERRED), None),
     Change.CORRUPT: _Command((S_INCOMING, S_DEFERRED, S_HOLD), S_CORRUPT, is_due=False),
 }
 _Row = tuple[int, str, int]  # key, queue_id, state

@@ -1,0 +1,106 @@
+"""The whole queue manager with a real store, trivial-rewrite(8) and discard(8): what no part of it shows alone."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from posthouse.daemons.discard.daemon import DAEMON as DISCARD
+from posthouse.daemons.qmgr import service as module
+from posthouse.daemons.qmgr.service import QmgrService
+from posthouse.daemons.trivial_rewrite.daemon import DAEMON as REWRITE
+from posthouse.ipc.message import Envelope, Recipient, encode_envelope
+from posthouse.queue.store import Store, open_store
+from posthouse.queue.values import NewMessage
+from tests.support.inprocess import System
+
+YEARS = 10 * 365.25 * 86400
+MAIN = {"default_transport": "discard", "mydestination": ""}
+
+
+class Case:
+    """A queue, and the queue manager once it is started."""
+
+    def __init__(self, directory: Path) -> None:
+        self.system = System(directory, MAIN)
+        (directory / "posthouse").mkdir()
+        self.store: Store = open_store(str(directory), self.system.loop, lambda _text: None)
+        self.service: QmgrService | None = None
+
+    def put(self, queue_id: str, arrival: float, recipients: int = 1) -> int:
+        """Store a message, durably."""
+        envelope = Envelope(queue_id, "s@x", arrival)
+        to = [Recipient(f"r{number}@there.test") for number in range(recipients)]
+        stored = self.system.loop.create_future()
+        new = NewMessage(queue_id, "s@x", arrival, 1, encode_envelope(envelope), b"Subject: x\n\nbody\n", to)
+        key = self.store.commit(new, stored.set_result)
+        self.system.loop.run_until_complete(stored)
+        return key
+
+    def start(self) -> QmgrService:
+        """Start it."""
+        self.system.start(REWRITE, "private/rewrite")
+        self.system.start(DISCARD, "private/discard")
+        service = self.system.start(lambda context: QmgrService(context, self.store), "public/qmgr")
+        assert isinstance(service, QmgrService)
+        self.service = service
+        return service
+
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        """Run until it is so."""
+
+        async def wait() -> None:
+            while not condition():  # noqa: ASYNC110 - what the store says, not an event
+                await asyncio.sleep(0.01)
+
+        self.system.run(wait())
+
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not any(self.store.counts)
+
+
+@pytest.fixture
+def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
+    """Make one."""
+    monkeypatch.setattr(module, "START_GRACE_S", 0.0)
+    made = Case(tmp_path)
+    yield made
+    if made.service is not None:
+        made.service.retire()
+        made.wait_until(lambda: not made.service or not made.service.busy)
+        made.service._resolver.close()
+    else:
+        made.system.loop.run_until_complete(made.store.close())
+    made.system.close()
+
+
+def test_mail_that_came_while_the_clock_was_wrong_is_delivered(case: Case) -> None:
+    """The machine went down before its first attempt, and its clock is right again: it does not wait for years."""
+    case.put("3Future", time.time() + YEARS)
+    case.start()
+    case.wait_until(case.is_empty)
+    assert sum("status=sent" in line for line in case.system.log.lines) == 1
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_an_operator_takes_while_its_recipients_are_read(case: Case, gone: bool) -> None:
+    """A message to very many is read in several steps; held or deleted between them, it is not delivered."""
+    case.put("3Many", time.time() - 10, 2500)
+    service = case.start()
+    reading = True
+
+    async def recipients(_key: int, _after: int, _limit: int = 1000) -> list[object]:
+        nonlocal reading
+        if reading:
+            reading = False
+            service.withdraw("3Many", gone=gone)
+            await asyncio.sleep(0.05)
+        return []
+
+    case.store.recipients = recipients  # type: ignore[assignment, method-assign]
+    case.wait_until(lambda: not reading)
+    case.system.loop.run_until_complete(asyncio.sleep(0.2))
+    assert not any("3Many" in line for line in case.system.log.lines)
