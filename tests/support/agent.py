@@ -98,16 +98,17 @@ class AgentHarness:
         log.LOG.open("postfix", log.NullSink())
         self._directory.cleanup()
 
-    def serve(self, name: str, start: Callable[[Context], Service]) -> None:
+    def serve(self, name: str, start: Callable[[Context], Service], directory: str = "private") -> Service:
         """Run another service in the same loop, on private/NAME."""
         service = start(self.context)
         self._services.append(service)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(self.context.private(name))
+        listener.bind(str(self.directory / directory / name))
         listener.listen(10)
         listener.setblocking(False)
         self._listeners.append(listener)
         self.loop.add_reader(listener.fileno(), lambda: service.accept(listener.accept()[0], 0))
+        return service
 
     def request(
         self,

@@ -32,6 +32,8 @@ from posthouse.skeleton.daemon import Context, Service
 from posthouse.util.files import close_done
 
 LATE_TIMEOUT_S: Final = 600.0  # how long results wait for a queue manager that does not come back
+ANNOUNCE_S: Final = 20.0  # how often the next queue manager hears of what is under way; it waits for three of these
+ANNOUNCE_LIMIT_S: Final = 3600.0  # no delivery takes longer
 MAX_CONTENT: Final = 1 << 31
 
 
@@ -84,6 +86,8 @@ class AgentService(Service):
         self._door = Door(context.settings, context.settings.service_name, (QUEUE_OWNER,))
         self._channels: dict[Channel[ToAgent], dict[int, Results]] = {}  # results not acknowledged, by delivery
         self._in_progress: dict[Delivery, Channel[ToAgent]] = {}
+        self._announcing: asyncio.TimerHandle | None = None
+        self._announces_until = 0.0  # loop time
         self._late: Client[LateTaken] = Client(
             context.loop, context.public("qmgr"), LATE_CLIENT, timeout_s=LATE_TIMEOUT_S
         )
@@ -122,11 +126,15 @@ class AgentService(Service):
         descriptor = channel.take_descriptor() if record.with_descriptor else -1
         delivery = Delivery(record, descriptor, self._report)
         self._in_progress[delivery] = channel
-        self._deliver(delivery)
+        try:
+            self._deliver(delivery)
+        except BaseException:  # a bug of ours, which ends this connection: nobody works on the delivery any more
+            self._in_progress.pop(delivery, None)
+            raise
 
     def _report(self, delivery: Delivery, results: Results) -> None:
-        channel = self._in_progress.pop(delivery)
-        if channel.closed:
+        channel = self._in_progress.pop(delivery, None)
+        if channel is None or channel.closed:
             self._bring(results)
             return
         self._channels[channel][results.id] = results
@@ -135,14 +143,28 @@ class AgentService(Service):
     def _on_close(self, channel: Channel[ToAgent]) -> None:
         for results in self._channels.pop(channel, {}).values():
             self._bring(results)
-        for delivery, its_channel in self._in_progress.items():
-            if its_channel is channel:
-                self._announce(delivery.request.envelope.queue_id)
+        for queue_id in {each.request.envelope.queue_id for each, its in self._in_progress.items() if its is channel}:
+            self._announce(queue_id)
+            self._announces_until = self._context.loop.time() + ANNOUNCE_LIMIT_S
+        if self._announcing is None and self._announces_until:
+            self._announcing = self._context.loop.call_later(ANNOUNCE_S, self._announce_again)
         self._context.session_ended()
 
     def _announce(self, queue_id: str) -> None:
         """Tell the next queue manager that this one is under way, so that it is not sent twice."""
         self._late.request(StillDelivering(self._late.next_id(), queue_id)).add_done_callback(_retrieved)
+
+    def _announce_again(self) -> None:
+        """Say it anew while it is so: the queue manager does not wait for ever for who has said it once."""
+        self._announcing = None
+        lost = {each.request.envelope.queue_id for each, its in self._in_progress.items() if its.closed}
+        if not lost or self._context.loop.time() > self._announces_until:
+            self._announces_until = 0.0
+            return
+        if self._late.idle:  # else there is no queue manager yet, and what it will hear waits already
+            for queue_id in lost:
+                self._announce(queue_id)
+        self._announcing = self._context.loop.call_later(ANNOUNCE_S, self._announce_again)
 
     def _bring(self, results: Results) -> None:
         future = self._late.request(LateResults(self._late.next_id(), results.queue_id, results.results))
