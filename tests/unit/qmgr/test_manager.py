@@ -5,7 +5,7 @@ import time
 import pytest
 
 from posthouse.ipc.message import NOTIFY_SUCCESS
-from posthouse.ipc.rewrite import Resolved
+from posthouse.ipc.rewrite import CLASS_LOCAL, Resolved
 from posthouse.util.errors import TemporaryError
 from tests.unit.qmgr.conftest import YEAR, Case
 from tests.unit.qmgr.make import ARRIVAL, bounced, deferred, message, sent
@@ -409,3 +409,11 @@ def test_results_that_come_late_while_nothing_can_be_resolved(case: Case) -> Non
     case.loop.run_ready()
     assert case.ledger.deferred[0][0] == [1]
     assert not case.loop.errors
+
+
+def test_what_comes_to_the_sender_of_notices_ends_here(case: Case) -> None:
+    """Logged as sent, as Postfix does, and removed."""
+    case.resolver.wait().set_result([Resolved(CLASS_LOCAL, "local", "x", "double-bounce@x")])
+    case.admit("double-bounce@x", sender="")
+    assert case.lines[-2].endswith("dsn=2.0.0, status=sent (undeliverable postmaster notification discarded)")
+    assert (case.ledger.log, case.notices.asked, case.scheduler.submitted) == (["remove"], [], [])

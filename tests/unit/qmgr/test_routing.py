@@ -4,7 +4,8 @@ import pytest
 
 from posthouse.daemons.qmgr.routing import filtered, plan_round
 from posthouse.ipc.delivery import DeliverTo
-from posthouse.ipc.rewrite import ERROR, FAILED, Resolved
+from posthouse.ipc.message import SENT
+from posthouse.ipc.rewrite import CLASS_DEFAULT, CLASS_LOCAL, ERROR, FAILED, Resolved
 from tests.support.lookups import logged
 from tests.unit.qmgr.make import outcomes
 
@@ -89,3 +90,15 @@ def test_a_resolver_may_change_the_address() -> None:
     """A transport table can; the agent gets the new one."""
     plan = plan_round(to("a@x"), [Resolved(0, "smtp", "y", "b@y")], never, frozenset())
     assert plan.readdressed == {1: "b@y"}
+
+
+def test_mail_to_the_sender_of_notices_is_thrown_away() -> None:
+    """Nobody reads it, and a notice about it would come back to the same place (facts B09.16)."""
+    to_all = ["Double-Bounce@here", "double-bounce", "double-bounces@here", "x-double-bounce@here", "double-bounce@x"]
+    classes = [CLASS_LOCAL] * 4 + [CLASS_DEFAULT]
+    resolved = [Resolved(flags, "local", "here", name) for flags, name in zip(classes, to_all, strict=True)]
+    plan = plan_round(to(*to_all), resolved, never, frozenset(), "", "double-bounce")
+    assert outcomes(plan.refused) == {1: SENT, 2: SENT}
+    assert {each.text for each in plan.refused} == {"undeliverable postmaster notification discarded"}
+    assert plan.groups == {("local", "here", ""): [3, 4, 5]}
+    assert not plan_round(to("@here"), [Resolved(CLASS_LOCAL, "local", "here", "@here")], never, frozenset()).refused

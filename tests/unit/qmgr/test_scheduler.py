@@ -387,3 +387,25 @@ def test_a_transport_that_takes_one_recipient_is_known(loop: FakeLoop, monkeypat
     case = Case(loop, monkeypatch).start(box_destination_recipient_limit="1")
     assert [case.scheduler.takes_one(name) for name in ("local", "box", "smtp")] == [True, True, False]
     case.scheduler.close()
+
+
+def test_without_a_limit_the_results_still_fit_into_one_record(loop: FakeLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of some ten thousand recipients would not; the agent could not give them back, and delivered again."""
+    case = Case(loop, monkeypatch).start(smtp_destination_recipient_limit="0")
+    case.submit(message(*(f"r{number}@x" for number in range(2500))))
+    assert [len(request.recipients) for _, request, _ in case.smtp.sent] == [1000, 1000, 500]
+    case.scheduler.close()
+
+
+def test_results_that_come_late_while_content_is_read(case: Case) -> None:
+    """Who has got it is not sent it again."""
+    both, one = message("a@x", "b@x", content=None), message("c@x", content=None, queue_id="3ONE")
+    case.submit(both, one)
+    for active in (both, one):
+        active.take(sent(1))
+    for _, then in case.owner.asked:
+        then(b"x\n", -1, "")
+    case.loop.run_ready()
+    assert [[rcpt.address for rcpt in request.recipients] for _, request, _ in case.smtp.sent] == [["b@x"]]
+    case.answer(sent(2))
+    assert case.scheduler.in_flight == 0

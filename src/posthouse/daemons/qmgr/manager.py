@@ -12,7 +12,7 @@ from functools import partial
 from itertools import compress
 from typing import Final
 
-from posthouse.config.parameters import MYHOSTNAME, RECIPIENT_DELIMITER, RELAY_TRANSPORT
+from posthouse.config.parameters import DOUBLE_BOUNCE_SENDER, MYHOSTNAME, RECIPIENT_DELIMITER, RELAY_TRANSPORT
 from posthouse.config.settings import Settings
 from posthouse.daemons.qmgr.clock import Clock
 from posthouse.daemons.qmgr.ledger import Ledger
@@ -60,6 +60,7 @@ class QueueManager:
         self._content_limit = self._content_budget = self._content_room = settings[QMGR_CONTENT_MEMORY]
         self._defer_transports = frozenset(settings[DEFER_TRANSPORTS])
         self._delimiters = settings[RECIPIENT_DELIMITER]
+        self._double_bounce = settings[DOUBLE_BOUNCE_SENDER]
         self._filter_nexthop = settings[DEFAULT_FILTER_NEXTHOP]
         self._myhostname = settings[MYHOSTNAME]
         self._divert_transport = settings[RELAY_TRANSPORT].partition(":")[0]
@@ -163,7 +164,14 @@ class QueueManager:
         if len(asked) > len(message.pending):  # an agent of the last queue manager brought results meanwhile
             waiting = [rcpt.rcpt_id in message.pending for rcpt in asked]
             asked, resolved = list(compress(asked, waiting)), list(compress(resolved, waiting))
-        plan = plan_round(asked, resolved, self._scheduler.takes_one, self._defer_transports, self._delimiters)
+        plan = plan_round(
+            asked,
+            resolved,
+            self._scheduler.takes_one,
+            self._defer_transports,
+            self._delimiters,
+            self._double_bounce,
+        )
         for rcpt_id, address in plan.readdressed.items():
             old = message.recipients[rcpt_id]
             message.recipients[rcpt_id] = DeliverTo(

@@ -3,7 +3,7 @@
 from typing import Final
 
 from posthouse.config.parameter import Integer, NameList, String, Time
-from posthouse.config.parameters import QUEUE_PARAMETERS
+from posthouse.config.parameters import DOUBLE_BOUNCE_SENDER, QUEUE_PARAMETERS
 
 QMGR_MESSAGE_ACTIVE_LIMIT: Final = Integer(
     "qmgr_message_active_limit",
@@ -27,6 +27,7 @@ DEFAULT_FILTER_NEXTHOP: Final = String(
 )
 
 PARAMETERS: Final = (
+    DOUBLE_BOUNCE_SENDER,
     DEFAULT_FILTER_NEXTHOP,
     QMGR_MESSAGE_ACTIVE_LIMIT,
     TRANSPORT_RETRY_TIME,

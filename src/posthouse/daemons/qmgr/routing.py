@@ -10,17 +10,18 @@ from typing import Final
 
 from posthouse.ipc import rewrite
 from posthouse.ipc.delivery import DeliverTo
-from posthouse.ipc.message import DEFERRED, RecipientResult
+from posthouse.ipc.message import DEFERRED, SENT, RecipientResult
 from posthouse.ipc.rewrite import Resolved
 from posthouse.protocol.address import join_address, split_address, split_extension
 from posthouse.util import log
 
 _TRANSPORT: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.-]{1,100}", re.ASCII)
+DISCARDED: Final = "undeliverable postmaster notification discarded"
 
 
 @dataclass(slots=True)
 class Plan:
-    """groups: (transport, nexthop, destination name) → rcpt_ids, in order. refused: results without any agent."""
+    """groups: (transport, nexthop, destination name) → rcpt_ids, in order. refused: results (also "sent") without an agent."""
 
     groups: dict[tuple[str, str, str], list[int]]
     refused: list[RecipientResult]
@@ -33,18 +34,22 @@ def plan_round(
     takes_one: Callable[[str], bool],
     deferred: frozenset[str],
     delimiters: str = "",
+    double_bounce: str = "",
 ) -> Plan:
     """Group recipients by where they go.
 
     takes_one: whether a transport has a recipient limit of 1; there each recipient is its own destination, so that one
     user's slow mailbox does not hold up the others; his extensions (delimiters: recipient_delimiter) make no others,
-    or he could have all places of the transport. deferred: defer_transports.
+    or he could have all places of the transport. deferred: defer_transports. double_bounce: double_bounce_sender.
     """
     plan = Plan({}, [], {})
     for rcpt, where in zip(recipients, resolved, strict=True):
         if where.flags & rewrite.FAILED:
             text = "address resolver failure"
             plan.refused.append(RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.0", text, "none"))
+            continue
+        if where.flags & rewrite.CLASS_LOCAL and _is_user(where.recipient, double_bounce):
+            plan.refused.append(RecipientResult(rcpt.rcpt_id, SENT, "2.0.0", DISCARDED, "none"))
             continue
         if where.flags & rewrite.ERROR:
             key = ("error", "5.1.3 bad address syntax", "")
@@ -75,6 +80,12 @@ def filtered(wanted: str, default_nexthop: str, addresses: Iterable[str], myhost
     return [
         Resolved(0, transport, nexthop or split_address(address).domain or myhostname, address) for address in addresses
     ]
+
+
+def _is_user(address: str, user: str) -> bool:
+    """Whether it is this user here: nobody reads what comes to the sender of notices, and no notice answers it."""
+    end = len(user)
+    return end > 0 and address[end : end + 1] in ("", "@") and address[:end].lower() == user.lower()
 
 
 def _without_extension(address: str, delimiters: str) -> str:

@@ -14,14 +14,15 @@ from posthouse.daemons.qmgr.agents import Agents
 from posthouse.daemons.qmgr.destinations import Destination, Entry, Transport
 from posthouse.daemons.qmgr.limits import process_limits, transport_limits
 from posthouse.daemons.qmgr.message import ActiveMessage
-from posthouse.delivery.status import orig_to
+from posthouse.delivery.status import STATUS_WORD, orig_to
 from posthouse.ipc.delivery import Deliver, Results
-from posthouse.ipc.message import BOUNCED, DEFERRED, RecipientResult
+from posthouse.ipc.message import DEFERRED, RecipientResult
 from posthouse.util import log
 from posthouse.util.delay import format_delay
 from posthouse.util.files import close_done
 
 HOUSEKEEPING_S: Final = 10.0  # how often idle destinations and connections are looked for
+MOST_RECIPIENTS: Final = 1000  # of one delivery, also where there is no limit: their results make one record
 MAX_LOST: Final = 2  # a message whose agent died so often waits before it is tried again
 
 
@@ -81,7 +82,7 @@ class Scheduler:
             why = f"delivery temporarily suspended: {destination.why}"
             self._refuse(message, rcpt_ids, "4.3.0", why)
             return
-        most = transport.limits.recipients or len(rcpt_ids)
+        most = min(transport.limits.recipients or MOST_RECIPIENTS, MOST_RECIPIENTS)
         for start in range(0, len(rcpt_ids), most):
             transport.add(Entry(message, destination, nexthop, rcpt_ids[start : start + most]))
         self._want(transport)
@@ -143,8 +144,7 @@ class Scheduler:
                 self._send(agents, entry)
 
     def _send(self, agents: Agents, entry: Entry) -> None:
-        entry.rcpt_ids = [rcpt_id for rcpt_id in entry.rcpt_ids if rcpt_id in entry.message.pending]
-        if not entry.rcpt_ids:  # results came late, from the agent of a lost connection
+        if not _narrowed(entry):
             entry.destination.transport.done(entry)
             return
         content = entry.message.content
@@ -163,6 +163,8 @@ class Scheduler:
             log.warning(f"{entry.message.queue_id}: content cannot be read: {error}")
             entry.destination.transport.done(entry)
             self._refuse(entry.message, entry.rcpt_ids, "4.3.0", "queue file read error")
+        elif not _narrowed(entry):
+            entry.destination.transport.done(entry)
         elif not agents.available:
             entry.destination.transport.done(entry)
             entry.destination.transport.add(entry)
@@ -257,15 +259,21 @@ class Scheduler:
         self._housekeeper = self._loop.call_later(HOUSEKEEPING_S, self._housekeeping)
 
 
+def _narrowed(entry: Entry) -> bool:
+    """Leave out recipients whose results came late, from the agent of a lost connection; whether any are left."""
+    entry.rcpt_ids = [rcpt_id for rcpt_id in entry.rcpt_ids if rcpt_id in entry.message.pending]
+    return bool(entry.rcpt_ids)
+
+
 def log_refused(message: ActiveMessage, results: list[RecipientResult]) -> None:
-    """Log recipients that the queue manager itself deferred or bounced, in the form of a delivery agent."""
+    """Log recipients whose result is the queue manager's own, in the form of a delivery agent."""
     now, arrival = time.time(), message.envelope.arrival
     active = max(message.active, arrival)
     delay = format_delay(now - arrival)
     delays = f"{format_delay(active - arrival)}/{format_delay(now - active)}/0/0"
     for result in results:
         rcpt = message.recipients[result.rcpt_id]
-        status = "bounced" if result.outcome == BOUNCED else "deferred"
+        status = STATUS_WORD[result.outcome]
         log.info(
             f"{message.queue_id}: to=<{rcpt.address}>,{orig_to(rcpt)} relay=none, delay={delay}, delays={delays}, "
             f"dsn={result.dsn}, status={status} ({result.text})",
