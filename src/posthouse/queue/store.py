@@ -87,7 +87,7 @@ class Store:
         self._committer.updated(1, done)
 
     def settle(self, key: int, done: Done | None = None) -> None:
-        """Note that the sender was told of all recipients that are BOUNCED: they are DONE."""
+        """Note that the sender was told of all recipients that are BOUNCED or UNTOLD: they are DONE."""
         self._committer.gathering.settled.append(key)
         self._committer.updated(1, done)
 

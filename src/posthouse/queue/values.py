@@ -26,6 +26,7 @@ QUEUE_NAMES: Final = (INCOMING, DEFERRED, HOLD, CORRUPT)
 WAITING: Final = 0  # to be delivered, now or later
 DONE: Final = 1  # delivered, or the sender was told that it could not be
 BOUNCED: Final = 2  # will not be delivered; the sender was not told yet
+UNTOLD: Final = 3  # delivered; the sender, who asked to hear of it, was not told yet. Also the outcome of such a result
 
 # Bits of a message's flags. The lower 16 are the store's, the others are free for qmgr.
 FORCED_EXPIRE: Final = 1  # postsuper -e: return to sender at the next attempt
@@ -87,7 +88,7 @@ class StoredRecipient(NamedTuple):
     original: str
     dsn_orcpt: str
     notify: int
-    state: int  # WAITING, DONE, BOUNCED
+    state: int  # WAITING, DONE, BOUNCED, UNTOLD
     attempts: int
     due: float  # when it will be tried again, as told by the last deferral; 0: never tried
     dsn: str

@@ -9,7 +9,7 @@ import pytest
 
 from posthouse.daemons.qmgr.ledger import Ledger, header_section, revive
 from posthouse.daemons.qmgr.message import ActiveMessage
-from posthouse.ipc.message import BOUNCED, Envelope, Recipient
+from posthouse.ipc.message import BOUNCED, NOTIFY_SUCCESS, SENT, Envelope, Recipient
 from posthouse.queue.spool import SpoolFile
 from posthouse.queue.values import FOREVER, NotStoredError, StoreError
 from tests.contract.queue.harness import Harness
@@ -31,12 +31,17 @@ class Case:
         return self.store.wait(self.store.loop.create_task(coroutine))
 
     def commit(
-        self, *addresses: str, content: bytes | SpoolFile = b"Subject: x\n\nbody\n", hold: str = "", queue_id: str = ID
+        self,
+        *addresses: str,
+        content: bytes | SpoolFile = b"Subject: x\n\nbody\n",
+        hold: str = "",
+        queue_id: str = ID,
+        notify: int = 4,
     ) -> tuple[str, bool, ActiveMessage | None]:
         """Commit a message; what was answered."""
         answer = self.store.loop.create_future()
         envelope = Envelope(queue_id, "s@\udcff", ARRIVAL, 5, hold=hold, dsn_envid="envid")
-        recipients = [Recipient(address, f"o-{address}", "rfc822;x", 4) for address in addresses]
+        recipients = [Recipient(address, f"o-{address}", "rfc822;x", notify) for address in addresses]
         self.ledger.commit(envelope, recipients, content, lambda *said: answer.set_result(said))
         said: tuple[str, bool, ActiveMessage | None] = self.store.wait(answer)
         return said
@@ -268,3 +273,27 @@ def test_a_notice_about_a_message_without_content(case: Case) -> None:
 def test_header_section(content: bytes, section: bytes) -> None:
     """Up to the empty line, which is not part of it."""
     assert header_section(content) == section
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_success_that_the_sender_was_not_told_of_is_kept(case: Case, late: bool) -> None:
+    """After a crash, or a reload, before the other recipients have a result: he asked, and waits for it."""
+    active = case.commit("a@x", "b@x", notify=NOTIFY_SUCCESS)[2]
+    assert active is not None
+    if late:
+        case.wait(case.ledger.sent_late(ID, [sent(1)]))
+    else:
+        case.ledger.record(active, [sent(1)], lambda: None)
+    revived = case.revived()
+    assert (revived.results[1].outcome, revived.results[1].action, revived.pending) == (SENT, "relayed", {2})
+    [listed] = case.store.wait(case.store.store.page()).messages
+    assert [rcpt.address for rcpt in listed.recipients] == ["b@x"]
+    case.ledger.settle(revived)
+    assert list(case.revived().recipients) == [2]
+
+
+def test_a_success_that_nobody_asked_about_is_done(case: Case) -> None:
+    """As before."""
+    active = case.fresh("a@x", "b@x")
+    case.ledger.record(active, [sent(1)], lambda: None)
+    assert list(case.revived().recipients) == [2]

@@ -130,7 +130,20 @@ def test_success_of_one_and_deferral_of_another(case: Case) -> None:
     active = case.admit("a@x", "b@x", notify=NOTIFY_SUCCESS)
     case.took(active, sent(1), deferred(2))
     case.notices.end()
-    assert case.ledger.log[-1] == "defer"
+    assert case.ledger.log[-2:] == ["settle", "defer"]
+
+
+def test_success_that_could_not_be_told_is_told_in_the_next_round(case: Case) -> None:
+    """Where there is one: it is not settled."""
+    active = case.admit("a@x", "b@x", notify=NOTIFY_SUCCESS)
+    case.took(active, sent(1), deferred(2))
+    case.notices.end("cleanup is away")
+    assert "settle" not in case.ledger.log
+    again = message("a@x", "b@x", notify=NOTIFY_SUCCESS)
+    again.take(sent(1))
+    case.manager.admit(again)
+    case.took(again, sent(2))
+    assert case.notices.asked[-1] == ("delivered", [])
 
 
 def test_mail_that_is_too_old_is_returned(case: Case) -> None:

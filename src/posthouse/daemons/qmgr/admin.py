@@ -38,6 +38,7 @@ from posthouse.queue.values import (
     FORCED_EXPIRE,
     HOLD,
     INCOMING,
+    UNTOLD,
     Change,
     Changed,
     Filter,
@@ -171,7 +172,7 @@ class Admin:
         recipients = [
             ListedRecipient(rcpt.address, rcpt.original, rcpt.text, rcpt.dsn, rcpt.due, rcpt.attempts)
             for rcpt in stored.recipients
-            if rcpt.state != DONE
+            if rcpt.state not in (DONE, UNTOLD)
         ]
         expire = bool(stored.flags & FORCED_EXPIRE)
         return Listed(name, stored.queue_id, stored.arrival, stored.size, stored.sender, recipients, expire)
@@ -294,7 +295,7 @@ class Admin:
             return Fetched(record.id, f"no such message: {record.queue_id}", None, "", [], [], b""), -1
         name = ACTIVE if self._live.is_active(stored.queue_id) else stored.queue_name
         listed = self._listed(stored).recipients
-        done = [rcpt.address for rcpt in stored.recipients if rcpt.state == DONE]
+        done = [rcpt.address for rcpt in stored.recipients if rcpt.state in (DONE, UNTOLD)]
         envelope = decode_envelope(stored.attributes)
         if isinstance(content, SpoolContent):
             return Fetched(record.id, "", envelope, name, listed, done, b"", True), content.descriptor

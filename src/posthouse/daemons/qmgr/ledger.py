@@ -11,7 +11,16 @@ from typing import Final
 from posthouse.daemons.qmgr.message import ActiveMessage
 from posthouse.ipc.delivery import DeliverTo
 from posthouse.ipc.message import BOUNCED as BOUNCED_OUTCOME
-from posthouse.ipc.message import Envelope, Recipient, RecipientResult, decode_envelope, encode_envelope
+from posthouse.ipc.message import (
+    NOTIFY_SUCCESS,
+    SENT,
+    Envelope,
+    Recipient,
+    RecipientResult,
+    decode_envelope,
+    encode_envelope,
+)
+from posthouse.ipc.record import replace
 from posthouse.queue.spool import SpoolContent, SpoolFile
 from posthouse.queue.store import Store
 from posthouse.queue.values import (
@@ -19,6 +28,7 @@ from posthouse.queue.values import (
     DELAY_WARNED,
     FORCED_EXPIRE,
     RECIPIENT_PAGE,
+    UNTOLD,
     WAITING,
     Committed,
     NewMessage,
@@ -89,10 +99,11 @@ class Ledger:
 
     def record(self, message: ActiveMessage, results: Sequence[RecipientResult], done: Callable[[], None]) -> None:
         """Write down sent and bounced recipients; `done` when that is durable."""
-        self.store.record(message.key, results, 0.0, partial(_durable, done))
+        marked = [_marked(result, message.recipients[result.rcpt_id].notify) for result in results]
+        self.store.record(message.key, marked, 0.0, partial(_durable, done))
 
     def settle(self, message: ActiveMessage) -> None:
-        """The sender was told of the bounced ones."""
+        """The sender was told of the bounced ones, and of the delivered ones that he asked about."""
         self.store.settle(message.key)
 
     def defer(self, message: ActiveMessage, results: Sequence[RecipientResult], due: float) -> None:
@@ -109,7 +120,9 @@ class Ledger:
         stored = await self.store.get(queue_id)
         if stored is not None and results:
             durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self.store.record(stored.key, results, 0.0, partial(_settle, durable))
+            notify = {rcpt.rcpt_id: rcpt.notify for rcpt in await all_recipients(self.store, stored)}
+            marked = [_marked(result, notify.get(result.rcpt_id, 0)) for result in results]
+            self.store.record(stored.key, marked, 0.0, partial(_settle, durable))
             await durable
 
     async def keep_back(self, queue_id: str, until: float) -> None:
@@ -175,25 +188,41 @@ async def all_recipients(store: Store, stored: StoredMessage) -> list[StoredReci
 
 
 async def revive(store: Store, stored: StoredMessage, active: float) -> ActiveMessage:
-    """Make an active message of a stored one. Recipients that bounced before keep that result. Raises StoreError."""
+    """Make an active message of a stored one. Results that the sender was not told of are kept. Raises StoreError."""
     rows = await all_recipients(store, stored)
     recipients = [
         DeliverTo(rcpt.rcpt_id, rcpt.address, rcpt.original, rcpt.dsn_orcpt, rcpt.notify)
         for rcpt in rows
-        if rcpt.state in (WAITING, BOUNCED)
+        if rcpt.state in (WAITING, BOUNCED, UNTOLD)
     ]
     message = ActiveMessage(stored.key, decode_envelope(stored.attributes), recipients, None, active)
     message.forced_expire = bool(stored.flags & FORCED_EXPIRE)
     message.delay_warned = bool(stored.flags & DELAY_WARNED)
     message.expansion_told = bool(stored.flags & EXPANSION_TOLD)
     for rcpt in rows:
-        if rcpt.state == BOUNCED:
-            message.take(
-                RecipientResult(
-                    rcpt.rcpt_id, BOUNCED_OUTCOME, rcpt.dsn, rcpt.text, rcpt.relay, rcpt.remote_mta, rcpt.diagnostic
-                )
-            )
+        if rcpt.state in (BOUNCED, UNTOLD):
+            message.take(_stored_result(rcpt))
     return message
+
+
+def _stored_result(rcpt: StoredRecipient) -> RecipientResult:
+    return RecipientResult(
+        rcpt.rcpt_id,
+        SENT if rcpt.state == UNTOLD else BOUNCED_OUTCOME,
+        rcpt.dsn,
+        rcpt.text,
+        rcpt.relay,
+        rcpt.remote_mta,
+        rcpt.diagnostic,
+        rcpt.action,
+    )
+
+
+def _marked(result: RecipientResult, notify: int) -> RecipientResult:
+    """Mark a success that the sender wants to hear of: a crash before he did must not make him wait for ever."""
+    if notify & NOTIFY_SUCCESS and result.action and result.outcome == SENT:
+        return replace(result, outcome=UNTOLD)
+    return result
 
 
 def _fresh(key: int, envelope: Envelope, recipients: Sequence[Recipient], content: bytes | SpoolFile) -> ActiveMessage:

@@ -262,15 +262,18 @@ class QueueManager:
         """A notice of success that could not be made does not hold up anything."""
         if error:
             log.warning(f"{message.queue_id}: success notice: {error}")
-        self._tell_failure(message)
+        self._tell_failure(message, told=not error)
 
-    def _tell_failure(self, message: ActiveMessage) -> None:
+    def _tell_failure(self, message: ActiveMessage, *, told: bool = False) -> None:
+        """Tell the sender who failed. told: he heard of success already."""
         if self._active.get(message.queue_id) is not message:
             return  # it was deleted while the sender was told
         bounced, deferred = message.with_outcome(BOUNCED), message.with_outcome(DEFERRED)
         if bounced:
             self._notices.failed(message, bounced, partial(self._failure_told, message))
         elif deferred:
+            if told:
+                self._ledger.settle(message)
             self._defer(message, deferred)
         else:
             self._remove(message, _nothing)

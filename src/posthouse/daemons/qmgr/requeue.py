@@ -12,7 +12,7 @@ from posthouse.ipc.message import NO_MILTERS, Envelope, Recipient, decode_envelo
 from posthouse.ipc.record import replace
 from posthouse.queue.spool import SpoolContent
 from posthouse.queue.store import Store
-from posthouse.queue.values import DONE, Change, StoredMessage
+from posthouse.queue.values import BOUNCED, WAITING, Change, StoredMessage
 from posthouse.util import log
 from posthouse.util.errors import TemporaryError
 
@@ -32,7 +32,7 @@ class Requeuer:
         recipients = [
             Recipient(rcpt.original or rcpt.address, dsn_orcpt=rcpt.dsn_orcpt, notify=rcpt.notify)
             for rcpt in await all_recipients(self._store, stored)
-            if rcpt.state != DONE  # nor those that failed, while their sender was not told
+            if rcpt.state in (WAITING, BOUNCED)  # those that failed too, while their sender was not told
         ]
         content = await self._store.content(stored.key)
         if not recipients or content is None:

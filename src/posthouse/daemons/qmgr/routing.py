@@ -21,7 +21,7 @@ DISCARDED: Final = "undeliverable postmaster notification discarded"
 
 @dataclass(slots=True)
 class Plan:
-    """groups: (transport, nexthop, destination name) → rcpt_ids, in order. refused: results (also "sent") without an agent."""
+    """groups: (transport, nexthop, destination name) → rcpt_ids, in order. refused: results (also "sent"), no agent."""
 
     groups: dict[tuple[str, str, str], list[int]]
     refused: list[RecipientResult]

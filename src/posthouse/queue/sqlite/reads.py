@@ -36,7 +36,7 @@ _RECIPIENTS: Final = f"""SELECT {_RECIPIENT} FROM carray(?) AS c
     CROSS JOIN recipient AS r ON {_BELONGS} + {values.RECIPIENT_PAGE}"""
 _LISTED_RECIPIENTS: Final = f"""SELECT r.key, address, original, text, ifnull(dsn, ''), ifnull(due, 0.0), attempts
     FROM carray(?) AS c CROSS JOIN recipient AS r ON {_BELONGS} + {values.RECIPIENT_PAGE}
-    WHERE state != {values.DONE} ORDER BY r.key"""
+    WHERE state NOT IN ({values.DONE}, {values.UNTOLD}) ORDER BY r.key"""
 _LAST_KEY: Final = 1 << (63 - RECIPIENT_BITS)
 _OF_MESSAGE: Final = (
     f"r.key BETWEEN message.key * {RECIPIENT_SPAN} AND message.key * {RECIPIENT_SPAN} + {RECIPIENT_SPAN - 1}"

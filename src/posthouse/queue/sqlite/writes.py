@@ -37,7 +37,11 @@ FROM v WHERE message.key = v.column1 AND message.state <= {S_DEFERRED}"""
 _KEYS: Final = "key IN (SELECT value FROM carray(?))"
 _RECIPIENT_KEYS: Final = f"""key IN (SELECT r.key FROM carray(?) AS c CROSS JOIN recipient AS r
     ON r.key BETWEEN c.value * {RECIPIENT_SPAN} AND c.value * {RECIPIENT_SPAN} + {RECIPIENT_SPAN - 1})"""
-_STATE_OF_RESULT: Final = {DEFERRED: values.WAITING, BOUNCED: values.BOUNCED}  # anything else: DONE
+_STATE_OF_RESULT: Final = {  # anything else: DONE
+    DEFERRED: values.WAITING,
+    BOUNCED: values.BOUNCED,
+    values.UNTOLD: values.UNTOLD,
+}
 
 
 class Transaction:
@@ -113,8 +117,8 @@ class Transaction:
         self._insert(_DEFERRALS, [cell for row in due.items() for cell in row], 2, _DEFERRALS_END)
 
     def settle(self, keys: Iterable[int]) -> None:
-        """Make BOUNCED recipients DONE: the sender was told."""
-        condition = f"{_RECIPIENT_KEYS} AND state = {values.BOUNCED}"
+        """Make BOUNCED and UNTOLD recipients DONE: the sender was told."""
+        condition = f"{_RECIPIENT_KEYS} AND state IN ({values.BOUNCED}, {values.UNTOLD})"
         self._execute(f"UPDATE recipient SET state = {values.DONE} WHERE {condition}", keys)
 
     def remove(self, removals: Iterable[tuple[int, str]]) -> None:
