@@ -172,7 +172,7 @@ def _delivery_status(report: Report) -> list[str]:
         lines.append("Content-Transfer-Encoding: 8bit")
     lines += ["", f"Reporting-MTA: dns; {report.hostname}"]
     if report.envelope_id:
-        lines.append(f"Original-Envelope-Id: {encode_xtext(_octets(report.envelope_id))}")
+        lines.append(f"Original-Envelope-Id: {_as_given(report.envelope_id)}")
     lines.append(f"X-{report.mail_name}-Queue-ID: {report.queue_id}")
     if report.sender:
         lines.append(f"X-{report.mail_name}-Sender: {_typed(report.sender, smtputf8=report.smtputf8)}")
@@ -186,7 +186,7 @@ def _recipient_fields(recipient: RecipientStatus, *, smtputf8: bool) -> list[str
     lines = [f"Final-Recipient: {_typed(recipient.address, smtputf8=smtputf8)}"]
     kind, semicolon, address = recipient.orcpt.partition(";")
     if semicolon:
-        encoded = _clean(address) if kind.lower() == "utf-8" and smtputf8 else encode_xtext(_octets(address))
+        encoded = _clean(address) if kind.lower() == "utf-8" and smtputf8 else _as_given(address)
         lines.append(f"Original-Recipient: {_clean(kind)};{encoded}")
     elif recipient.original:
         lines.append(f"Original-Recipient: {_typed(recipient.original, smtputf8=smtputf8)}")
@@ -222,6 +222,11 @@ def _returned(report: Report) -> bytes:
         elif (end := _HEADER_END.search(original)) is not None:
             original = original[: end.start() + 1]
     return original if original.endswith(b"\n") or not original else original + b"\n"
+
+
+def _as_given(text: str) -> str:
+    """Write what came as xtext, which is SMTP's, without it (RFC 3461 4.2, 4.4); what cannot stand here keeps it."""
+    return text if text.isascii() and text.isprintable() else encode_xtext(_octets(text))
 
 
 def _typed(address: str, *, smtputf8: bool) -> str:

@@ -64,7 +64,7 @@ Content-Description: Delivery report
 Content-Type: message/delivery-status
 
 Reporting-MTA: dns; mail.example
-Original-Envelope-Id: E+3D1
+Original-Envelope-Id: E=1
 X-Postfix-Queue-ID: 4X3vqF3bwhz5Yqq
 X-Postfix-Sender: rfc822; sender@here.example
 Arrival-Date: Wed, 11 Sep 2024 18:05:54 -0400 (EDT)
@@ -155,10 +155,17 @@ def test_least_report() -> None:
     assert b"<a@b>:\n    " + b"x" * 100 + b"\n" in data
 
 
-def test_original_recipient_of_dsn_wins_and_is_encoded() -> None:
-    """ORCPT goes back in xtext (RFC 3464 2.3.1)."""
+def test_original_recipient_of_dsn_wins_and_is_decoded() -> None:
+    """xtext is SMTP's: the sender looks for what he had before he encoded it, here and in Original-Envelope-Id."""
     data = format_report(replace(REPORT, recipients=(replace(RECIPIENT, orcpt="rfc822;a+b@c"),)))
-    assert b"Original-Recipient: rfc822;a+2Bb@c\n" in data
+    assert b"Original-Recipient: rfc822;a+b@c\n" in data
+
+
+def test_what_cannot_stand_in_a_field_keeps_its_encoding() -> None:
+    """Octets beyond ASCII, and what would end the field."""
+    data = format_report(replace(REPORT, envelope_id="a\nb", recipients=(replace(RECIPIENT, orcpt="rfc822;\u00fc@c"),)))
+    assert b"Original-Envelope-Id: a+0Ab\n" in data
+    assert b"Original-Recipient: rfc822;+C3+BC@c\n" in data
 
 
 def test_utf8_report() -> None:
