@@ -114,6 +114,7 @@ class FakeCleanup:
     def __init__(self, loop: FakeLoop) -> None:
         self.loop = loop
         self.messages: list[tuple[Envelope, list[str]]] = []
+        self.recipients: list[list[Recipient]] = []
         self.contents: list[bytes] = []
         self.answer = Done(1, 250, "2.0.0", "Ok", "3FWD")
         self.is_away = False
@@ -127,6 +128,7 @@ class FakeCleanup:
     def begin(self, envelope: Envelope, recipients: Sequence[Recipient]) -> FakeTransaction:
         """Note who gets it."""
         self.messages.append((envelope, [recipient.address for recipient in recipients]))
+        self.recipients.append(list(recipients))
         return FakeTransaction(self)
 
 
@@ -156,11 +158,17 @@ class Case:
         return LocalAgent(settings, tables, self.users, self.cleanup, os.geteuid())  # type: ignore[arg-type]
 
     def deliver(
-        self, *addresses: str, sender: str = "s@x", content: bytes = CONTENT, agent: LocalAgent | None = None
+        self,
+        *addresses: str,
+        sender: str = "s@x",
+        content: bytes = CONTENT,
+        agent: LocalAgent | None = None,
+        dsn_orcpt: str = "",
+        notify: int = 0,
     ) -> list[RecipientResult]:
         """Deliver; the results in the order of the recipients."""
         client = ClientInfo(name="client", address="192.0.2.1", helo="[192.0.2.1]", protocol="ESMTP")
-        recipients = [DeliverTo(number, address) for number, address in enumerate(addresses, 1)]
+        recipients = [DeliverTo(number, address, "", dsn_orcpt, notify) for number, address in enumerate(addresses, 1)]
         reported: list[Results] = []
         request = Deliver(1, Envelope("3TEST", sender, 5.0, client=client), "x", recipients, 0.0, content)
         (agent or self.agent()).deliver(Delivery(request, -1, lambda _delivery, results: reported.append(results)))

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from posthouse.daemons.local import agent as local
-from posthouse.daemons.local.agent import MAX_INCLUDES, combine, is_loop
+from posthouse.daemons.local.agent import MAX_INCLUDES, combine, exported, is_loop
 from posthouse.delivery.agent import Delivery
 from posthouse.ipc.as_user import (
     OK,
@@ -18,7 +18,17 @@ from posthouse.ipc.as_user import (
 )
 from posthouse.ipc.cleanup import Done
 from posthouse.ipc.delivery import Deliver, DeliverTo
-from posthouse.ipc.message import BOUNCED, DEFERRED, INTERNAL_MAIL, SENT, Envelope, RecipientResult
+from posthouse.ipc.message import (
+    BOUNCED,
+    DEFERRED,
+    INTERNAL_MAIL,
+    NOTIFY_FAILURE,
+    NOTIFY_NEVER,
+    NOTIFY_SUCCESS,
+    SENT,
+    Envelope,
+    RecipientResult,
+)
 from posthouse.ipc.runas_wire import JobKind
 from posthouse.util.errors import TemporaryError
 from tests.support.local_case import CONTENT, JOE, NOBODY, Case, FailingMaps
@@ -79,7 +89,7 @@ def test_without_runas_everything_is_done_as_ourselves(case: Case) -> None:
 
 def test_a_mailbox_command_gets_the_mail(case: Case) -> None:
     """As the user, with what Debian's default needs: the extension."""
-    case.main = {"mailbox_command": 'procmail -a "$EXTENSION"'}
+    case.main = {"mailbox_command": 'procmail -a "$EXTENSION"', "export_environment": ""}
     assert case.one("joe+lists@x").text == 'delivered to command: procmail -a "$EXTENSION"'
     [(uid, job)] = case.done
     assert isinstance(job, RunCommand)
@@ -425,3 +435,27 @@ def test_what_must_be_tried_again_decides() -> None:
     assert combine(rcpt, [sent(1), failed]).outcome == BOUNCED
     assert combine(rcpt, [sent(1), sent(1)]).outcome == SENT
     assert combine(rcpt, []).dsn == "5.3.5"
+
+
+def test_the_sender_is_told_of_an_alias_and_not_of_everybody_behind_it(case: Case) -> None:
+    """Success is asked about once; failure still of each, with the recipient that the sender had named (RFC 3461)."""
+    case.aliases = {"all": "a@x, b@x"}
+    for notify, passed in ((NOTIFY_SUCCESS | NOTIFY_FAILURE, NOTIFY_FAILURE), (NOTIFY_SUCCESS, NOTIFY_NEVER), (0, 0)):
+        result = case.one("all@x", notify=notify, dsn_orcpt="rfc822;o@x")
+        assert (result.outcome, result.action) == (SENT, "expanded")
+        given = case.cleanup.recipients[-1]
+        assert [(rcpt.notify, rcpt.dsn_orcpt) for rcpt in given] == [(passed, "rfc822;o@x")] * 2
+
+
+def test_commands_get_the_environment_that_main_cf_says(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MAIL_CONFIG among it: mail that a command sends belongs to this instance. What we say of the mail wins."""
+    monkeypatch.setenv("TZ", "Europe/Oslo")
+    monkeypatch.delenv("MAIL_CONFIG", raising=False)
+    assert exported(("TZ", "MAIL_CONFIG", "NOT_THERE", "A=b=c"), "/etc/x") == {
+        "TZ": "Europe/Oslo", "MAIL_CONFIG": "/etc/x", "A": "b=c",
+    }  # fmt: skip
+    case.main = {"export_environment": "TZ SENDER=x"}
+    case.aliases = {"cmd": "|cmd"}
+    case.one("cmd@x")
+    [command] = [job for _, job in case.done if isinstance(job, RunCommand)]
+    assert (command.environment["TZ"], command.environment["SENDER"]) == ("Europe/Oslo", "s@x")

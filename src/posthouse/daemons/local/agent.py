@@ -4,7 +4,8 @@ The order and the rules are local(8)'s (facts B11.*). Everything that touches a 
 is that user; what comes back from it (a .forward) is taken as untrusted text.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -97,6 +98,7 @@ class LocalAgent:
         self._time_limit_s = settings[COMMAND_TIME_LIMIT]
         self._default_user = settings[DEFAULT_PRIVS]
         self._luser_relay = settings[parameters.LUSER_RELAY]
+        self._environment = exported(settings[parameters.EXPORT_ENVIRONMENT], settings.config_directory)
         self._mailbox_command = settings[parameters.MAILBOX_COMMAND]
         self._own_domains = tuple(
             item.lower() for item in settings[MYDESTINATION] if item[0] not in "/!" and ":" not in item
@@ -333,7 +335,7 @@ class LocalAgent:
             child.next_id(),
             command,
             "/",
-            command_environment(envelope, rcpt, self._person(rcpt.address), owner),
+            self._environment | command_environment(envelope, rcpt, self._person(rcpt.address), owner),
             from_line(envelope.sender) + head,
             b"" if delivery.descriptor >= 0 else delivery.content(),
             delivery.descriptor >= 0,
@@ -388,6 +390,16 @@ def command_environment(envelope: Envelope, rcpt: DeliverTo, person: Person, own
     }
     given = {name: value for name, value in values.items() if value or name == "SENDER"}
     return {name: "".join(c if c in SAFE else "_" for c in value) for name, value in given.items()}
+
+
+def exported(words: Iterable[str], config_directory: str) -> dict[str, str]:
+    """What commands get of our own environment, and what is set for them (export_environment).
+
+    MAIL_CONFIG is always known: without it mail that a command sends would go to another instance.
+    """
+    ours = {"MAIL_CONFIG": config_directory, **os.environ}
+    pairs = (word.partition("=") for word in words)
+    return {name: value if given else ours[name] for name, given, value in pairs if given or name in ours}
 
 
 def is_loop(delivery: Delivery, address: str) -> bool:

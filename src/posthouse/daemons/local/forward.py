@@ -12,7 +12,16 @@ from posthouse.config.settings import Settings
 from posthouse.delivery.agent import Delivery
 from posthouse.ipc.cleanup import CleanupClient, Done
 from posthouse.ipc.delivery import DeliverTo
-from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, Envelope, Recipient, RecipientResult
+from posthouse.ipc.message import (
+    BOUNCED,
+    DEFERRED,
+    NOTIFY_NEVER,
+    NOTIFY_SUCCESS,
+    SENT,
+    Envelope,
+    Recipient,
+    RecipientResult,
+)
 from posthouse.ipc.origin import FORWARD, Origin
 from posthouse.protocol.message.date import format_date
 from posthouse.protocol.message.received import Server, format_received_internal
@@ -45,8 +54,8 @@ class Forwarder:
                 dsn_envid=old.dsn_envid,
                 client=old.client,
             )
-            original = rcpt.original or rcpt.address
-            recipients = [Recipient(address, original, notify=rcpt.notify) for address in addresses]
+            original, notify = rcpt.original or rcpt.address, _notify_on(rcpt.notify)
+            recipients = [Recipient(address, original, rcpt.dsn_orcpt, notify) for address in addresses]
             transaction = self._cleanup.begin(self._origin.mark(envelope), recipients)
         except TemporaryError as error:
             return RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.0", str(error), "local")
@@ -57,6 +66,11 @@ class Forwarder:
         now = int(time.time())
         received = format_received_internal(self._server, queue_id, format_date(now, *local_zone(now)))
         return received + f"Delivered-To: {address}\n".encode("utf-8", "surrogateescape")
+
+
+def _notify_on(notify: int) -> int:
+    """Leave out success: the sender is told that the address was expanded, and not of each one behind it (RFC 3461)."""
+    return notify & ~NOTIFY_SUCCESS or NOTIFY_NEVER if notify & NOTIFY_SUCCESS else notify
 
 
 def _result(rcpt: DeliverTo, done: Done, queue_id: str) -> RecipientResult:

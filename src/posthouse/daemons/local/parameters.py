@@ -28,6 +28,11 @@ FORWARD_PATH: Final = Raw(
     doc="Where a user's forwarding instructions are looked for; the first file that is there counts.",
 )
 MAILBOX_COMMAND: Final = Raw("mailbox_command", "", doc="Command that delivers to mailboxes in place of local(8).")
+EXPORT_ENVIRONMENT: Final = NameList(
+    "export_environment",
+    "TZ MAIL_CONFIG LANG",
+    doc="The environment variables that external commands get, and name=value to set.",
+)
 LUSER_RELAY: Final = Raw(
     "luser_relay",
     "",
@@ -55,6 +60,7 @@ PARAMETERS: Final = (
     HOME_MAILBOX,
     FORWARD_PATH,
     MAILBOX_COMMAND,
+    EXPORT_ENVIRONMENT,
     LUSER_RELAY,
     MAILBOX_DELIVERY_LOCK,
     STRICT_MAILBOX_OWNERSHIP,
