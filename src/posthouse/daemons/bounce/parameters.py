@@ -9,7 +9,6 @@ from posthouse.config.parameters import (
     MAIL_NAME,
     MAXIMAL_QUEUE_LIFETIME,
     MYHOSTNAME,
-    MYORIGIN,
     NOTIFY_CLASSES,
 )
 from posthouse.ipc.origin import INTERNAL_PARAMETERS
@@ -33,7 +32,6 @@ PARAMETERS: Final = (
     MAIL_NAME,
     MAXIMAL_QUEUE_LIFETIME,
     MYHOSTNAME,
-    MYORIGIN,
     NOTIFY_CLASSES,
     BOUNCE_NOTICE_RECIPIENT,
     TWO_BOUNCE_NOTICE_RECIPIENT,

@@ -16,7 +16,6 @@ from posthouse.config.parameters import (
     MAIL_NAME,
     MAXIMAL_QUEUE_LIFETIME,
     MYHOSTNAME,
-    MYORIGIN,
     NOTIFY_CLASSES,
     QUEUE_OWNER,
 )
@@ -65,7 +64,7 @@ class BounceService(Service):
         self._cleanup = CleanupClient(context.loop, context.public("cleanup"))
         self._hostname = settings[MYHOSTNAME]
         self._mail_name = settings[MAIL_NAME]
-        self._double_bounce = f"{settings[DOUBLE_BOUNCE_SENDER]}@{settings[MYORIGIN]}".lower()
+        self._double_bounce = f"{settings[DOUBLE_BOUNCE_SENDER]}@{settings[MYHOSTNAME]}".lower()
         self._classes = frozenset(settings[NOTIFY_CLASSES])
         self._threaded = settings[parameters.ENABLE_THREADED_BOUNCES]
         self._copies = {

@@ -1,8 +1,7 @@
 """The service of discard(8)."""
 
 from posthouse.delivery.agent import AgentService, Delivery
-from posthouse.delivery.status import same_for_all
-from posthouse.ipc.message import SENT
+from posthouse.ipc.message import SENT, RecipientResult
 from posthouse.protocol.status import split_status
 from posthouse.skeleton.daemon import Context
 
@@ -10,7 +9,11 @@ from posthouse.skeleton.daemon import Context
 def deliver(delivery: Delivery) -> None:
     """Report every recipient as sent."""
     status, text = split_status(delivery.request.nexthop, "2.0.0")
-    delivery.finish(same_for_all(delivery.request.recipients, SENT, status, text))
+    results = [
+        RecipientResult(rcpt.rcpt_id, SENT, status, text, "none", action="delivered")
+        for rcpt in delivery.request.recipients
+    ]
+    delivery.finish(results)
 
 
 def start(context: Context) -> AgentService:

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from posthouse.config.parameters import DATA_DIRECTORY, DOUBLE_BOUNCE_SENDER, MAIL_NAME, MYHOSTNAME, MYORIGIN
+from posthouse.config.parameters import DATA_DIRECTORY, DOUBLE_BOUNCE_SENDER, MAIL_NAME, MYHOSTNAME
 from posthouse.config.settings import Settings
 from posthouse.daemons.governor import parameters as p
 from posthouse.daemons.governor.webhook import WebhookError, post
@@ -39,7 +39,7 @@ class Notifier:
         self._cleanup, self._dns = cleanup, dns
         self._to = settings[p.RESOURCE_NOTICE_RECIPIENT]
         self._webhook = settings[p.RESOURCE_NOTICE_WEBHOOK]
-        self._sender = f"{settings[DOUBLE_BOUNCE_SENDER]}@{settings[MYORIGIN]}"
+        self._sender = f"{settings[DOUBLE_BOUNCE_SENDER]}@{settings[MYHOSTNAME]}"
         self._server = Server(settings[MYHOSTNAME], settings[MAIL_NAME])
         self._path = f"{settings[DATA_DIRECTORY]}/governor/told"
         self._told = _read(self._path)  # seconds since the epoch, by condition
