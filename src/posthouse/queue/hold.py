@@ -8,6 +8,7 @@ Mail goes before readers: when the log becomes too large, or the disk full, the 
 into the file and goes on. A reader finds a number other than at its beginning and knows that it read nonsense.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import Final
 FILE_NAME: Final = "HOLD"
 _MODE: Final = 0o600
 _MAX_NUMBER: Final = 20  # digits
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class OverruledError(Exception):
@@ -38,18 +40,29 @@ class HoldFile:
 
     @contextmanager
     def unless_held(self, *, overrule: bool = False) -> Iterator[bool]:
-        """Keep readers out for a moment; gives False when one is in already. overrule: then tell it, and give True."""
+        """Keep readers out for a moment; gives False when one is in already. overrule: then tell it, and give True.
+
+        On a full disk it may be impossible to tell it; then it is not overruled.
+        """
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if overrule:
-                os.pwrite(self._descriptor, str(self.number() + 1).encode(), 0)
-            yield overrule
+            yield overrule and self._tell_readers()
             return
         try:
             yield True
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def _tell_readers(self) -> bool:
+        """Write the next number; False: there is no room for it."""
+        try:
+            os.pwrite(self._descriptor, str(self.number() + 1).encode(), 0)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            return False
+        return True
 
     # -- a reader's end
 

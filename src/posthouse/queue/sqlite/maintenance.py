@@ -4,6 +4,7 @@ Everything here goes in steps that hold up a batch by milliseconds, except `veri
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final, cast
 
 import apsw
@@ -75,9 +76,10 @@ class Sweep:
     def step(self) -> bool:
         """Do a little; returns whether that was all."""
         if self._before:
-            before, self._before = self._before, 0
-            with transaction(self._connection):
-                self._connection.execute("DELETE FROM ledger WHERE batch < ?", (before,))
+            with suppress(apsw.FullError):  # done again when there is room
+                with transaction(self._connection):
+                    self._connection.execute("DELETE FROM ledger WHERE batch < ?", (self._before,))
+                self._before = 0
         names, self._names = self._names[:SWEEP_FILES], self._names[SWEEP_FILES:]
         if names:
             rows = self._connection.execute(
