@@ -10,7 +10,6 @@ that the message was not accepted.
 """
 
 import asyncio
-import socket
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -18,7 +17,7 @@ from typing import Final
 
 from posthouse.ipc.message import Envelope, Recipient
 from posthouse.ipc.record import Request
-from posthouse.ipc.stream import Channel, Client, Protocol
+from posthouse.ipc.stream import Channel, Client, Protocol, connect_to
 from posthouse.protocol.queue_id import format_long_id, format_short_id
 from posthouse.util.errors import TemporaryError
 
@@ -220,12 +219,9 @@ class CleanupClient:
     def _connect(self) -> bool:
         if self._channel is not None:
             return True
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            sock.setblocking(False)
-            sock.connect(self._path)
+            sock = connect_to(self._path)
         except OSError:
-            sock.close()
             return False
         self._channel = Channel(self._loop, sock, CLIENT, self._on_record, self._on_close)
         return True

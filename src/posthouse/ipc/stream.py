@@ -68,6 +68,17 @@ def peer_credentials(sock: socket.socket) -> PeerCredentials:
     return PeerCredentials(*_CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)))
 
 
+def connect_to(path: str) -> socket.socket:
+    """Connect to a daemon's socket without waiting. Raises OSError: nobody listens, or no descriptor is left."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
 def refuse_descriptors(listeners: Iterable[socket.socket]) -> None:
     """Let nobody pass descriptors to sockets that users can reach (SO_PASSRIGHTS, Linux 6.16; unix(7)).
 
@@ -319,12 +330,9 @@ class Client(Generic[R]):
         self._retry = None
         if self._channel is not None or not self._waiting:
             return
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            sock.setblocking(False)
-            sock.connect(self._path)
-        except OSError as error:  # nobody listens, or the listen queue is full (EAGAIN)
-            sock.close()
+            sock = connect_to(self._path)
+        except OSError as error:  # nobody listens, the listen queue is full (EAGAIN), no descriptor is left
             if self._attempt == len(RECONNECT_S):
                 log.warning(f"connect to {self._path}: {error}; trying on")
             wait = RECONNECT_S[min(self._attempt, len(RECONNECT_S) - 1)]

@@ -9,7 +9,6 @@ import asyncio
 import errno
 import os
 import resource
-import socket
 from collections.abc import Callable
 from typing import Final
 
@@ -17,7 +16,7 @@ from posthouse.governor.drain import Drain
 from posthouse.governor.measures import parse_pss
 from posthouse.ipc.governor import CLIENT, FromGovernor, Report, State, Subscribe
 from posthouse.ipc.record import replace
-from posthouse.ipc.stream import Channel
+from posthouse.ipc.stream import Channel, connect_to
 from posthouse.util.files import close_done
 
 GOVERNOR: Final = "governor"  # the service
@@ -124,12 +123,9 @@ class Subscription:
     def _connect(self) -> None:
         if self._closed:
             return
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            sock.setblocking(False)
-            sock.connect(self._path)
+            sock = connect_to(self._path)
         except OSError:
-            sock.close()
             self._loop.call_later(RECONNECT_S, self._connect)
             return
         self._channel = Channel(self._loop, sock, CLIENT, self._on_record, self._on_close)

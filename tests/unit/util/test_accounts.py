@@ -1,10 +1,7 @@
 """An account that cannot be looked up now is not one that is not there."""
 
 import errno
-import os
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 
@@ -13,33 +10,9 @@ from posthouse.tables.table import DEFAULT_FLAGS
 from posthouse.tables.unix import open_table
 from posthouse.util.accounts import find_group, find_user, find_user_id
 from posthouse.util.errors import TableError
+from tests.support.descriptors import no_descriptor_left
 
-LIMIT = 200  # descriptors
 NOBODY_HAS = 3_999_999_999
-
-
-@contextmanager
-def no_descriptor_left() -> Iterator[None]:
-    """Let every open(2) fail with EMFILE."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, before[1]))
-    opened: list[int] = []
-    try:
-        while _can_open(opened):
-            pass
-        yield
-    finally:
-        for descriptor in opened:
-            os.close(descriptor)
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-def _can_open(opened: list[int]) -> bool:
-    try:
-        opened.append(os.open(os.devnull, os.O_RDONLY))
-    except OSError:
-        return False
-    return True
 
 
 FINDS: list[Callable[[], object]] = [

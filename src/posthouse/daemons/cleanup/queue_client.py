@@ -6,7 +6,6 @@ after a Commit, qmgr is asked whether that came through.
 """
 
 import asyncio
-import socket
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,7 +24,7 @@ from posthouse.ipc.queue import (
     SpoolOpened,
 )
 from posthouse.ipc.record import Request
-from posthouse.ipc.stream import Channel, Client
+from posthouse.ipc.stream import Channel, Client, connect_to
 from posthouse.util.errors import TemporaryError
 from posthouse.util.files import close_done
 
@@ -131,12 +130,9 @@ class _SpoolConnection:
         return self._number
 
     def _connect(self) -> Channel[FromQueue]:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            sock.setblocking(False)
-            sock.connect(self._path)
+            sock = connect_to(self._path)
         except OSError as error:
-            sock.close()
             raise TemporaryError(f"connect to {self._path}: {error.strerror}") from error
         return Channel(self._loop, sock, CLIENT, self._on_record, self._on_close)
 

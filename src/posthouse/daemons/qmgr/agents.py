@@ -7,13 +7,12 @@ tried again; their agent brings results that it had.
 
 import asyncio
 import os
-import socket
 from collections.abc import Callable
 from typing import Final
 
 from posthouse.daemons.qmgr.destinations import Entry, Transport
 from posthouse.ipc.delivery import QMGR, Acknowledge, Deliver, FromAgent, Leaving, Results
-from posthouse.ipc.stream import Channel
+from posthouse.ipc.stream import Channel, connect_to
 from posthouse.util import log
 
 BUSY_DELIVERIES: Final = 32  # in flight on a connection before another process is asked for
@@ -112,12 +111,9 @@ class Agents:
     def _connect(self) -> None:
         if self._retry is not None:
             return
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            sock.setblocking(False)
-            sock.connect(self._path)
+            sock = connect_to(self._path)
         except OSError as error:
-            sock.close()
             if self._attempt == len(RETRY_S):
                 log.warning(f"connect to transport {self._transport.name}: {error}; trying on")
             wait = RETRY_S[min(self._attempt, len(RETRY_S) - 1)]

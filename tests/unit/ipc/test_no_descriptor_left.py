@@ -1,0 +1,80 @@
+"""A process without a free descriptor: whoever would connect to a daemon waits, or is put off; nothing ends by it."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from posthouse.daemons.cleanup.queue_client import QueueClient
+from posthouse.ipc.cleanup import CleanupClient
+from posthouse.ipc.record import Hello, Request
+from posthouse.ipc.stream import Client, Protocol, encode_frame
+from posthouse.skeleton.resources import OwnMemory, Resources, Subscription
+from posthouse.util.errors import TemporaryError
+from tests.support.descriptors import no_descriptor_left
+
+
+class Ask(Request, frozen=True, tag=1):
+    """A question."""
+
+
+PROTOCOL: Protocol[Ask] = Protocol("test", 1, Ask)
+
+
+def test_a_request_made_without_a_free_descriptor_is_answered_later(tmp_path: Path) -> None:
+    """It is sent when a connection can be made."""
+    path = str(tmp_path / "socket")
+
+    async def ask() -> None:
+        loop = asyncio.get_running_loop()
+        client: Client[Ask] = Client(loop, path, PROTOCOL, timeout_s=10)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen()
+            with no_descriptor_left():
+                future = client.request(Ask(client.next_id()))
+                await asyncio.sleep(0.1)  # tries again meanwhile
+            listener.setblocking(False)
+            server, _ = await loop.sock_accept(listener)
+            with server:
+                await loop.sock_sendall(server, encode_frame(Hello("test", 1)) + encode_frame(Ask(1)))
+                assert (await future).id == 1
+        client.close()
+
+    asyncio.run(ask())
+
+
+def test_mail_is_put_off_without_a_free_descriptor(tmp_path: Path) -> None:
+    """A queue ID, and a spool file, cannot be had now: that is a temporary error like others."""
+
+    async def ask() -> None:
+        loop = asyncio.get_running_loop()
+        cleanup = CleanupClient(loop, str(tmp_path / "cleanup"))
+        queue = QueueClient(loop, str(tmp_path / "qmgr"), timeout_s=10)
+        with no_descriptor_left():
+            with pytest.raises(TemporaryError):
+                await cleanup.new_queue_id()
+            with pytest.raises(TemporaryError):
+                await queue.open_spool()
+        cleanup.close()
+        queue.close()
+
+    asyncio.run(ask())
+
+
+def test_a_lost_governor_is_looked_for_again_without_a_free_descriptor(tmp_path: Path) -> None:
+    """The process goes on, with its last word."""
+    bugs: list[object] = []
+
+    async def watch() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: bugs.append(context))
+        subscription = Subscription(loop, str(tmp_path / "governor"), "smtpd", Resources(), OwnMemory())
+        with no_descriptor_left():
+            loop.call_soon(subscription.start)
+            await asyncio.sleep(0.05)
+        subscription.close()
+
+    asyncio.run(watch())
+    assert bugs == []
