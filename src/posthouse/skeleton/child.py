@@ -69,7 +69,7 @@ def run_child(module: str, settings_fd: int, handed: Handed) -> NoReturn:
         if (what := denial(error)) is not None:
             log.error(what)
         log.panic(" | ".join(traceback.format_exception(error)).replace("\n", " | "))
-    log.LOG.flush()
+    log.LOG.finish()
     os._exit(code)
 
 
@@ -148,7 +148,7 @@ def _on_bug(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> Non
                 log.error(what)
             text = " | ".join(traceback.format_exception(error))
         log.panic(text.replace("\n", " | "))
-    log.LOG.flush()
+    log.LOG.finish()
     os._exit(1)
 
 

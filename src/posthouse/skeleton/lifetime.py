@@ -88,6 +88,8 @@ class Lifetime:
         self.retiring = True
         self._set_accepting(accepting=False)
         for listener in self._listeners:
+            if listener.type == socket.SOCK_DGRAM:
+                self._service.datagrams(listener)  # at a stop nobody comes after us
             listener.close()
         self._listeners = []
         self._report(State.RETIRING)
@@ -187,5 +189,5 @@ class Lifetime:
 
     def _exit(self) -> None:
         self.before_exit()
-        log.LOG.flush()
+        log.LOG.finish()
         os._exit(0)

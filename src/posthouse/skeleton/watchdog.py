@@ -59,7 +59,7 @@ class Watchdog:
 
     def _end(self, what: str, frame: FrameType | None) -> None:
         log.fatal(f"watchdog timeout: {what}; in {where(frame)}")
-        log.LOG.flush()
+        log.LOG.finish()
         os._exit(1)
 
     def allow_long_start(self) -> None:

@@ -26,6 +26,8 @@ MAX_DATAGRAM: Final = 64 * 1024  # bytes in one datagram to postlogd; the kernel
 GATHER_S: Final = 0.02  # how long a line may wait for company; what a kill -9 can cost the log
 GATHER_LINES: Final = 100  # lines that are enough company
 MAX_PENDING: Final = 10_000  # records kept while the log does not take them
+FINISH_S: Final = 0.2  # how long a process that ends waits for the log; a stop has 5 s in all
+FINISH_STEP_S: Final = 0.005
 
 # Control characters would let a client forge log lines or drive a terminal; "?" is what Postfix writes.
 _CLEAN: Final = dict.fromkeys((*range(32), *range(127, 160)), "?")
@@ -252,6 +254,20 @@ class Log:
         if self._pending and self._loop is not None:
             self._scheduled = True
             self._schedule(self._loop)
+
+    def finish(self) -> None:
+        """Write the last lines of the process; a log that is busy gets a moment to take them."""
+        self._loop = None
+        until = time.monotonic() + FINISH_S
+        self.flush()
+        while self._pending and time.monotonic() < until:
+            time.sleep(FINISH_STEP_S)
+            self.flush()
+
+    @property
+    def pending(self) -> int:
+        """How many lines the log has not taken yet."""
+        return len(self._pending)
 
     def _line_start(self) -> bytes:
         """Time, host (where the sink wants them) and program; made once a second."""

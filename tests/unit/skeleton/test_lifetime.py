@@ -282,6 +282,20 @@ def test_a_datagram_service_reads_its_socket(loop: FakeLoop) -> None:
         assert service.datagrams_read == [b"line"]
 
 
+def test_datagrams_that_came_before_the_end_are_read(loop: FakeLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a stop nobody comes after a process: what daemons wrote to the log with their last breath is in the socket."""
+    monkeypatch.setattr(os, "_exit", lambda _code: None)
+    ours, master = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    receiver, sender = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, master, receiver, sender:
+        service = Counting()
+        lifetime = Lifetime(loop, ours, client_limit=1)
+        lifetime.serve(service, [receiver], max_idle=0, max_use=0)
+        sender.send(b"last line")
+        lifetime.retire()
+        assert service.datagrams_read == [b"last line"]
+
+
 def test_a_service_does_nothing_unless_it_is_told_what() -> None:
     """The defaults: close what comes, have no work."""
     left, right = socket.socketpair()

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -294,3 +295,28 @@ def test_what_is_logged_meanwhile_can_be_collected(json_mode: bool) -> None:
     own.write("info", "after", {})
     assert lines == ["warning: a line"]
     assert [b"before" in line or b"after" in line for _, line in sink.lines] == [True, True]
+
+
+def test_last_lines_of_a_process_wait_for_a_busy_log(tmp_path: Path) -> None:
+    """The log's socket holds few datagrams, and at a stop all daemons write at once: each waits for its turn."""
+    path = tmp_path / "postlog"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as reader:
+        reader.bind(str(path))
+        sink = PostlogSink(str(path))
+        made = opened(sink)
+        count = 0
+        while not made.pending and count < 5000:  # until the socket is full
+            made.write("info", f"line {count}", {})
+            count += 1
+        threading.Timer(0.03, lambda: [reader.recv(MAX_DATAGRAM) for _ in range(count - 1)]).start()
+        made.finish()
+        assert made.pending == 0
+        sink.close()
+
+
+def test_last_lines_of_a_process_do_not_wait_for_a_log_that_is_gone(tmp_path: Path) -> None:
+    """A process ends all the same."""
+    made = opened(PostlogSink(str(tmp_path / "nobody")))
+    made.write("info", "line", {})
+    made.finish()
+    assert made.pending == 1
