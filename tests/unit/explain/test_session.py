@@ -48,7 +48,7 @@ def test_a_table_says_no(place: Place, session: Session) -> None:
 
 def test_the_rule_of_a_pattern_table_is_found(place: Place, session: Session) -> None:
     """Behind an if, with an earlier rule that does not match; inside of a block that is not closed yet."""
-    text = "/^no/ OK\nif /^192/\n/\\.8$/ OK\n# a comment\n/\\.9$/\n  REJECT dynamic\nendif\n/./ OK\n"
+    text = "/^no/ OK\nif /^192/\n/\\.8$/ OK\n# a comment\n/\\.9$/\n  REJECT dynamic\nendif\n/[.]/ OK\n"
     place.write({"smtpd_client_restrictions": "check_client_access regexp:{DIR}/clients"}, clients=text)
     lookup = rules(session())["check_client_access"]["lookups"][-1]
     assert lookup["value"] == "REJECT dynamic"

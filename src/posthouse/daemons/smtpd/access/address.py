@@ -20,54 +20,70 @@ from posthouse.ipc.rewrite import (
     CLASS_VIRTUAL,
     FAILED,
     ROUTED,
+    Resolved,
 )
 from posthouse.protocol.address import split_address
 from posthouse.protocol.domain import is_address_literal, is_hostname, is_ipv4_address
 from posthouse.protocol.idn import domain_to_ascii
+from posthouse.rewriting.local import Rewriter
 from posthouse.util.errors import TemporaryError
 
 AUTHORISED: Final = CLASS_LOCAL | CLASS_ALIAS | CLASS_VIRTUAL | CLASS_RELAY
 FINAL: Final = CLASS_LOCAL | CLASS_ALIAS | CLASS_VIRTUAL
 
 
-async def _is_authorised(env: Environment, check: Check, routing: bool) -> bool:
-    """Whether mail for the recipient may go through us for anybody. Raises TemporaryError."""
-    recipient = check.recipient or ""
-    resolved = await env.resolver.resolve(recipient, check.sender or "")
-    if resolved.flags & FAILED:
-        raise TemporaryError("trivial-rewrite cannot tell now")
-    if split_address(resolved.recipient).domain is None:
-        return True  # a bare name is a local user
-    if resolved.flags & ROUTED and not routing:
-        return False
-    return bool(resolved.flags & AUTHORISED)
+class _Meaning:
+    """What addresses mean: completed, then resolved, since cleanup(8) completes them, too, before they go on."""
+
+    def __init__(self, env: Environment) -> None:
+        self._resolver = env.resolver
+        self._rewrite = Rewriter(env.settings).rewrite
+        self._routing = env.settings[p.ALLOW_UNTRUSTED_ROUTING]
+
+    async def of(self, address: str, sender: str) -> Resolved:
+        """Complete and resolve. Raises TemporaryError."""
+        resolved = await self._resolver.resolve(self._rewrite(address), sender)
+        if resolved.flags & FAILED:
+            raise TemporaryError("trivial-rewrite cannot tell now")
+        return resolved
+
+    async def is_authorised(self, recipient: str, sender: str) -> bool:
+        """Whether mail for the recipient may go through us for anybody. Raises TemporaryError."""
+        resolved = await self.of(recipient, sender)
+        if resolved.flags & ROUTED and not self._routing:
+            return False
+        return bool(resolved.flags & AUTHORISED)
 
 
 def _permit_auth_destination(env: Environment) -> Rule:
-    routing = env.settings[p.ALLOW_UNTRUSTED_ROUTING]
+    meaning = _Meaning(env)
 
     async def permit_auth_destination(check: Check) -> Verdict:
+        if check.recipient is None:  # none yet, or several
+            return None
         try:
-            return PERMIT if await _is_authorised(env, check, routing) else None
+            return PERMIT if await meaning.is_authorised(check.recipient, check.sender or "") else None
         except TemporaryError:
-            return check.lookup_failure(shown(check.recipient or ""))
+            return check.lookup_failure(shown(check.recipient))
 
     return permit_auth_destination
 
 
 def _unauth_destination(code: int, status: str) -> Callable[[Environment], Rule]:
     def make(env: Environment) -> Rule:
-        routing = env.settings[p.ALLOW_UNTRUSTED_ROUTING]
+        meaning = _Meaning(env)
         relay_code = env.code(p.RELAY_DOMAINS_REJECT_CODE)
 
         async def unauth_destination(check: Check) -> Verdict:
+            if check.recipient is None:  # none yet, or several
+                return None
             try:
-                if await _is_authorised(env, check, routing):
+                if await meaning.is_authorised(check.recipient, check.sender or ""):
                     return None
             except TemporaryError:
-                return check.lookup_failure(shown(check.recipient or ""))
+                return check.lookup_failure(shown(check.recipient))
             used = relay_code - 100 if code == 454 and relay_code >= 500 else relay_code
-            return check.refuse(used, status, f"<{shown(check.recipient or '')}>: Relay access denied")
+            return check.refuse(used, status, f"<{shown(check.recipient)}>: Relay access denied")
 
         return unauth_destination
 
@@ -78,21 +94,22 @@ def _subject(check: Check, kind: str) -> str:
     return (check.sender if kind == SENDER else check.recipient) or ""
 
 
-async def _no_opinion(_check: Check) -> Verdict:
+async def no_opinion(_check: Check) -> Verdict:
+    """Answer nothing."""
     return None
 
 
 def _reject_unlisted(kind: str) -> Callable[[Environment], Rule]:
     def make(env: Environment) -> Rule:
         if NO_UNKNOWN_RECIPIENT_CHECKS in env.settings[RECEIVE_OVERRIDE_OPTIONS]:
-            return _no_opinion
+            return no_opinion
 
         async def reject_unlisted(check: Check) -> Verdict:
             address = _subject(check, kind)
             if not address:
                 return None
             try:
-                problem = await env.listed.find_problem(check.sender or "", address)
+                problem = await env.listed.find_problem(check.sender or "", address, is_sender=kind == SENDER)
             except TemporaryError:
                 return check.lookup_failure(shown(address))
             if problem is None:
@@ -216,17 +233,18 @@ def _reject_unknown_domain(kind: str) -> Callable[[Environment], Rule]:
         code = env.code(p.UNKNOWN_ADDRESS_REJECT_CODE)
         defer = env.settings[p.UNKNOWN_ADDRESS_TEMPFAIL_ACTION] == "defer"
         status = "5.1.8" if kind == SENDER else "5.1.2"
+        meaning = _Meaning(env)
 
         async def reject_unknown_domain(check: Check) -> Verdict:
             address = _subject(check, kind)
-            domain = split_address(address).domain if address else None
-            if not domain or domain.startswith("["):
+            if not address:
                 return None
             try:
-                resolved = await env.resolver.resolve(address, check.sender or "")
+                resolved = await meaning.of(address, check.sender or "")
             except TemporaryError:
                 return check.lookup_failure(shown(address))
-            if resolved.flags & FINAL:
+            domain = split_address(resolved.recipient).domain
+            if resolved.flags & FINAL or not domain or domain.startswith("["):
                 return None
             problem = await _domain_problem(env, ascii_domain(domain.removesuffix(".")))
             if problem == "":

@@ -67,7 +67,8 @@ class Check:
         self.defer_if_permit = self.defer_if_reject = None
 
     def about(self, kind: str) -> None:
-        """Say what the list that comes now is about."""
+        """Say what the list that comes now is about. defer_if_reject is for the rest of one list only."""
+        self.defer_if_reject = None
         self.reply_class = kind
         if kind == CLIENT:
             self.reply_name = self.client.log_name
@@ -119,6 +120,11 @@ class Check:
         elif self.defer_if_reject is None:
             self.defer_if_reject = Deferral(self._reply(code, status, text))
         return None
+
+    @property
+    def discards(self) -> bool:
+        """Whether a table has said DISCARD."""
+        return bool(self.actions) and any(action == "DISCARD" for action, _ in self.actions)
 
     def log(self, what: str, text: str) -> None:
         """Write "QUEUEID: what: STAGE from client: text; from=<> to=<> ..."."""

@@ -34,7 +34,7 @@ class Dns(Protocol):
 class Listed(Protocol):
     """What recipients there are (recipients.py)."""
 
-    async def find_problem(self, sender: str, address: str) -> "Unlisted | None":
+    async def find_problem(self, sender: str, address: str, *, is_sender: bool = False) -> "Unlisted | None":
         """Why mail for this address cannot be delivered here; None: nothing known against it."""
 
 

@@ -5,7 +5,7 @@ a list never becomes laxer than it was written (facts B04.23). Sources: SMTPD_AC
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from posthouse.config.lists import ListSyntaxError, parse_items
@@ -91,7 +91,9 @@ class Compiler:
     def implied(self, parameter: Boolean, name: str, kind: str) -> RuleList:
         """Make the list of one restriction that a parameter of its own turns on."""
         named = Named(parameter.name, name)
-        rules = [self._watched(named, SIMPLE[name](self._env))] if self._env.settings[parameter] else []
+        rules = (
+            [self._watched(named, _unless_discarded(SIMPLE[name](self._env)))] if self._env.settings[parameter] else []
+        )
         return RuleList(kind, rules, parameter.name)
 
     def _rules(self, items: Sequence[str], kind: str, where: str, *, in_table: bool) -> list[Rule] | None:
@@ -179,13 +181,20 @@ async def _broken(check: Check) -> Verdict:
 
 def _warning_only(rule: Rule) -> Rule:
     async def warn_if_reject(check: Check) -> Verdict:
-        check.warn = True
+        outside, check.warn = check.warn, True
         try:
             return await rule(check)
         finally:
-            check.warn = False
+            check.warn = outside
 
     return warn_if_reject
+
+
+def _unless_discarded(rule: Rule) -> Rule:
+    def unless_discarded(check: Check) -> Awaitable[Verdict]:
+        return address.no_opinion(check) if check.discards else rule(check)
+
+    return unless_discarded
 
 
 def _split(text: str) -> Sequence[str]:

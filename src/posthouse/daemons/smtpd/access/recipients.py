@@ -14,6 +14,7 @@ from posthouse.config.parameters import (
     LOCAL_RECIPIENT_MAPS,
     RECIPIENT_CANONICAL_MAPS,
     RELAY_RECIPIENT_MAPS,
+    SENDER_CANONICAL_MAPS,
     SHOW_USER_UNKNOWN_TABLE_NAME,
     VIRTUAL_ALIAS_MAPS,
     VIRTUAL_MAILBOX_MAPS,
@@ -45,6 +46,8 @@ class RecipientTables:
             for parameter in (RECIPIENT_CANONICAL_MAPS, CANONICAL_MAPS, VIRTUAL_ALIAS_MAPS)
             if (maps := open_maps(settings[parameter], opener))
         ]
+        senders = open_maps(settings[SENDER_CANONICAL_MAPS], opener)
+        self._rewriting_senders = [senders, *self._rewriting] if senders else self._rewriting
         self._local = open_maps(settings[LOCAL_RECIPIENT_MAPS], opener)
         self._classes = (
             (CLASS_VIRTUAL, open_maps(settings[VIRTUAL_MAILBOX_MAPS], opener), "virtual mailbox"),
@@ -59,13 +62,16 @@ class RecipientTables:
         self._shows_table = settings[SHOW_USER_UNKNOWN_TABLE_NAME]
         self._always_local = frozenset({POSTMASTER, MAILER_DAEMON, settings[DOUBLE_BOUNCE_SENDER].lower()})
 
-    async def find_problem(self, sender: str, address: str) -> Unlisted | None:
-        """Say why an address does not exist here; None: nothing is known against it. Raises TemporaryError."""
+    async def find_problem(self, sender: str, address: str, *, is_sender: bool = False) -> Unlisted | None:
+        """Say why an address does not exist here; None: nothing is known against it. Raises TemporaryError.
+
+        is_sender: sender_canonical_maps may make it another one.
+        """
         resolved = await self._resolver.resolve(self._rewriter.rewrite(address), sender)
         if resolved.flags & FAILED:
             raise TemporaryError("trivial-rewrite cannot tell now")
         recipient = fold_key(resolved.recipient, utf8=True)
-        for maps in self._rewriting:
+        for maps in self._rewriting_senders if is_sender else self._rewriting:
             if await find_address(maps, recipient, self._rules) is not None:
                 return None
         if resolved.transport in ERROR_TRANSPORTS:

@@ -27,6 +27,7 @@ from posthouse.daemons.smtpd.access.check import (
 )
 from posthouse.daemons.smtpd.access.environment import Environment
 from posthouse.ipc.rewrite import FAILED, ROUTED
+from posthouse.protocol.domain import is_ipv4_address
 from posthouse.protocol.status import split_status
 from posthouse.rewriting.local import Rewriter
 from posthouse.tables.client_search import network_keys, parent_keys
@@ -92,12 +93,12 @@ class Access:
         return finders[self._kind]
 
     async def _client(self, check: Check) -> Verdict:
-        keys = [*self._name_keys(check.client.known_name), *self._network_keys(check.client.address)]
+        keys = [*self._name_keys(check.client.name), *self._network_keys(check.client.address)]
         return await self._look_up(check, keys, check.client.log_name)
 
     async def _reverse_client(self, check: Check) -> Verdict:
         name = check.client.reverse_name
-        keys = [*self._name_keys("" if name == "unknown" else name), *self._network_keys(check.client.address)]
+        keys = [*self._name_keys(name), *self._network_keys(check.client.address)]
         verdict = await self._look_up(check, keys, name)
         return self._no_permission(check, verdict)
 
@@ -163,7 +164,7 @@ class Access:
         if not name:
             return
         yield name
-        if self._partial:
+        if self._partial and not (name[-1].isdigit() and is_ipv4_address(name)):
             yield from parent_keys(name, dotted=not self._env.parents_match)
 
     def _network_keys(self, address: str) -> Iterator[str]:
