@@ -130,7 +130,7 @@ def test_a_full_standard_output_costs_the_file_nothing_and_stops_nobody(
 ) -> None:
     """The reader does not read: lines beyond the buffer are missing there, counted, and told when it reads again."""
     line = b"x" * 1000
-    count = 2 * BUFFER // len(line)
+    count = 3 * BUFFER // len(line)  # the thread may hold a bufferful while the next one gathers
     postlogd.log(*[line] * count)
     assert postlogd.path.read_bytes() == (line + b"\n") * count
     assert [FULL.encode() in said for said in own_lines] == [True]
@@ -140,7 +140,7 @@ def test_a_full_standard_output_costs_the_file_nothing_and_stops_nobody(
         postlogd.log(b"more")
     said = own_lines[1]
     lost = int(said.split(b"takes the log again; ")[1].split(b" lines")[0])
-    assert count // 3 < lost < count
+    assert count // 4 < lost < count
     assert set(copied.splitlines()[:-1]) <= {line, b"more"}
 
 
