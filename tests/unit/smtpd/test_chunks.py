@@ -143,7 +143,7 @@ def test_others_have_their_turns(receiver: MakeReceiver) -> None:
             work[1] = await send(client, counter, 2)
 
     with_open_message(system, both)
-    assert work[1] <= 2.2 * work[0]
+    assert work[1] <= 3 * work[0], "four times would be quadratic; how often the loop turns is the kernel's choice"
     assert longest[0] <= 0.5 * work[0]
 
 

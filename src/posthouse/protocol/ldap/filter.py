@@ -11,6 +11,7 @@ from posthouse.protocol.ldap import ber
 
 MAX_NESTING: Final = 50
 _SPECIAL: Final = frozenset(b"*()\\\0")
+_BLANK: Final = 0x20
 _ESCAPE: Final = re.compile(r"\\([0-9A-Fa-f]{2})?", re.ASCII)
 _TYPE: Final = r"(?:[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)*)(?:;[A-Za-z0-9-]+)*"
 _SIMPLE: Final = re.compile(rf"({_TYPE})(=|>=|<=|~=)(.*)", re.ASCII | re.DOTALL)
@@ -25,11 +26,18 @@ class MalformedFilter(ValueError):
 
 
 def quote_value(text: str) -> str:
-    """Quote a value for a filter (RFC 4515 3). Octets that are no UTF-8 are written as such."""
+    """Quote a value for a filter (RFC 4515 3). Octets that are no UTF-8 are written as such.
+
+    So are blanks at its ends, which a filter without parentheses would lose.
+    """
     data = text.encode("utf-8", "surrogateescape")
-    if text.isascii() and not _SPECIAL.intersection(data):
+    if text.isascii() and not _SPECIAL.intersection(data) and text == text.strip(" "):
         return text
-    return "".join(f"\\{octet:02x}" if octet in _SPECIAL or octet >= 0x80 else chr(octet) for octet in data)
+    ends = (0, len(data) - 1)
+    return "".join(
+        f"\\{octet:02x}" if octet in _SPECIAL or octet >= 0x80 or (octet == _BLANK and at in ends) else chr(octet)
+        for at, octet in enumerate(data)
+    )
 
 
 def quote_name(text: str) -> str:

@@ -1,7 +1,7 @@
 """Filters and names of LDAP: known encodings, what is no filter, and that a quoted value is one value."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from posthouse.protocol.ldap.ber import Reader
@@ -69,8 +69,10 @@ def test_quoted_values() -> None:
     """What means something in a filter is written by its number."""
     assert quote_value("a*(b)\\\0") == "a\\2a\\28b\\29\\5c\\00"
     assert quote_value("ä\udcff") == "\\c3\\a4\\ff"
+    assert quote_value("  a b ") == "\\20 a b\\20"
 
 
+@example(" ", "cn={}")
 @given(st.text(max_size=30), st.sampled_from(["(cn={})", "(&(cn={})(x=y))", "cn={}", "(!(cn={}))"]))
 def test_a_quoted_value_is_one_value(text: str, template: str) -> None:
     """No key adds to a filter or becomes a pattern: exactly its octets are compared."""
