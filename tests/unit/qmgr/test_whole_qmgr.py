@@ -1,6 +1,7 @@
 """The whole queue manager with a real store, trivial-rewrite(8) and discard(8): what no part of it shows alone."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,31 +9,57 @@ from pathlib import Path
 import pytest
 
 from posthouse.daemons.discard.daemon import DAEMON as DISCARD
+from posthouse.daemons.error.daemon import DAEMON as ERROR
 from posthouse.daemons.qmgr import service as module
 from posthouse.daemons.qmgr.service import QmgrService
 from posthouse.daemons.trivial_rewrite.daemon import DAEMON as REWRITE
+from posthouse.ipc.bounce import SERVER, Notified, Notify
 from posthouse.ipc.message import Envelope, Recipient, encode_envelope
+from posthouse.ipc.stream import Channel
 from posthouse.queue.store import Store, open_store
 from posthouse.queue.values import NewMessage
+from posthouse.skeleton.daemon import Context, Service
 from tests.support.inprocess import System
 
 YEARS = 10 * 365.25 * 86400
-MAIN = {"default_transport": "discard", "mydestination": ""}
+MAIN = {
+    "default_transport": "discard",
+    "mydestination": "",
+    "transport_maps": "inline:{ {error.test = error:5.1.1 nobody} }",
+}
+
+
+class SlowBounce(Service):
+    """bounce(8) that answers when the test says so."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.asked: list[tuple[Channel[Notify], Notify]] = []
+
+    def accept(self, sock: socket.socket, listener: int) -> None:
+        """Take qmgr."""
+        Channel(self._context.loop, sock, SERVER, lambda *asked: self.asked.append(asked), lambda _channel: None)
+
+    def answer(self) -> None:
+        """Say that the notice is durable."""
+        channel, record = self.asked.pop(0)
+        channel.send(Notified(record.id, "", "3NOTICE"))
 
 
 class Case:
     """A queue, and the queue manager once it is started."""
 
     def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.system = System(directory, MAIN)
         (directory / "posthouse").mkdir()
         self.store: Store = open_store(str(directory), self.system.loop, lambda _text: None)
         self.service: QmgrService | None = None
 
-    def put(self, queue_id: str, arrival: float, recipients: int = 1) -> int:
+    def put(self, queue_id: str, arrival: float, recipients: int = 1, domain: str = "there.test") -> int:
         """Store a message, durably."""
         envelope = Envelope(queue_id, "s@x", arrival)
-        to = [Recipient(f"r{number}@there.test") for number in range(recipients)]
+        to = [Recipient(f"r{number}@{domain}") for number in range(recipients)]
         stored = self.system.loop.create_future()
         new = NewMessage(queue_id, "s@x", arrival, 1, encode_envelope(envelope), b"Subject: x\n\nbody\n", to)
         key = self.store.commit(new, stored.set_result)
@@ -69,8 +96,10 @@ def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
     made = Case(tmp_path)
     yield made
     if made.service is not None:
-        made.service.retire()
+        if not made.service._closing:
+            made.service.retire()
         made.wait_until(lambda: not made.service or not made.service.busy)
+        made.service._notices.close()
         made.service._resolver.close()
     else:
         made.system.loop.run_until_complete(made.store.close())
@@ -104,3 +133,20 @@ def test_what_an_operator_takes_while_its_recipients_are_read(case: Case, gone: 
     case.wait_until(lambda: not reading)
     case.system.loop.run_until_complete(asyncio.sleep(0.2))
     assert not any("3Many" in line for line in case.system.log.lines)
+
+
+def test_a_notice_that_is_made_when_the_queue_manager_is_replaced_is_made_once(case: Case) -> None:
+    """It waits for it; the next one would ask for another, and the sender get two."""
+    bounce = case.system.start(SlowBounce, "private/bounce")
+    assert isinstance(bounce, SlowBounce)
+    case.system.start(ERROR, "private/error")
+    case.put("3Failed", time.time(), domain="error.test")
+    service = case.start()
+    case.wait_until(lambda: bounce.asked)
+    service.retire()
+    case.system.loop.run_until_complete(asyncio.sleep(0.1))
+    bounce.answer()
+    case.wait_until(lambda: not service.busy)
+    store = open_store(str(case.directory), case.system.loop, lambda _text: None)
+    assert not any(store.counts)
+    case.system.loop.run_until_complete(store.close())

@@ -69,6 +69,11 @@ class Notices:
         self._ledger.delay_warned(message)
         self._notify(DELAYED, message, results, until, lambda _error: None)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no notice is asked for just now."""
+        return all(client.idle for client in self._clients.values())
+
     def close(self) -> None:
         """Close the connections."""
         for client in self._clients.values():

@@ -262,7 +262,7 @@ class QmgrService(Service):
         return self._closing and not self._closed
 
     def retire(self) -> None:
-        """Start no more deliveries, wait for those under way for a while, close the store."""
+        """Start no more deliveries, wait for those and the notices under way for a while, close the store."""
         self._closing = True
         self._due.stop()
         self._clock_watch.stop()
@@ -270,7 +270,8 @@ class QmgrService(Service):
         self._wait_for_deliveries(self._loop.time() + RETIRE_WAIT_S)
 
     def _wait_for_deliveries(self, deadline: float) -> None:
-        if self._scheduler.in_flight and self._loop.time() < deadline:
+        is_idle = not self._scheduler.in_flight and self._notices.idle  # a notice that is made now is not made again
+        if not is_idle and self._loop.time() < deadline:
             self._loop.call_later(0.02, self._wait_for_deliveries, deadline)
             return
         until = time.time() + STILL_DELIVERING_S
