@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from posthouse.commands.drain.ledger import MAILDROP, QUEUES, SPOOL, Standing, standing, table
+from posthouse.commands.drain.ledger import MAILDROP, NOT_TAKEN, QUEUES, SPOOL, Standing, standing, table
 from posthouse.ipc.governor import Picture
 
 
@@ -13,7 +13,7 @@ def queue(tmp_path: Path, dropped: int = 0, spooled: int = 0) -> str:
     for directory, count in (("maildrop", dropped), ("posthouse/spool/a", spooled)):
         (tmp_path / directory).mkdir(parents=True)
         for number in range(count):
-            (tmp_path / directory / str(number)).touch()
+            (tmp_path / directory / str(number)).touch(0o444)
     return str(tmp_path)
 
 
@@ -56,3 +56,13 @@ def test_the_table_is_aligned() -> None:
     lines = table(before, Standing({"incoming": 0, "deferred": 0}, 0)).splitlines()
     assert lines[0].split() == ["before", "after"]
     assert {len(line) for line in lines} == {32}
+
+
+def test_what_pickup_never_takes_is_counted_apart(tmp_path: Path) -> None:
+    """Nobody waits for a file of Postfix's sendmail, and it is not said that nothing is left."""
+    directory = queue(tmp_path, 1)
+    (tmp_path / "maildrop" / "4CE7CE69").touch(0o744)
+    now = standing({}, picture(0), directory)
+    assert (now.places[MAILDROP], now.places[NOT_TAKEN]) == (1, 1)
+    assert (now.moving, now.total, now.empty) == (1, 2, False)
+    assert "not taken            0         1" in table(standing({}, picture(0), queue(tmp_path / "other")), now)

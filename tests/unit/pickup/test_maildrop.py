@@ -183,3 +183,16 @@ def test_junk_that_stays_does_not_fill_the_log(drop: Drop) -> None:
     assert drop.scan() == []
     assert len(drop.lines) == 3
     assert "50 entries" in drop.lines[-1]
+
+
+def test_mail_of_postfix_sendmail_is_kept_and_named(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is complete, in a form that is not ours: a day later it is still there, and the log says once what to do."""
+    for name in ("4CE7CE69", "50D1AE6A"):
+        drop.put(name, b"T\x111795473165 330989", 0o744)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + INCOMPLETE_S + 10)
+    maildrop = Maildrop(str(drop.path), files_per_user=9, bytes_per_user=99)
+    assert list(maildrop.scan()) == list(maildrop.scan()) == []
+    assert sorted(os.listdir(drop.path)) == ["4CE7CE69", "50D1AE6A"]
+    assert len(drop.lines) == 1
+    assert drop.lines[0].startswith("warning: maildrop/4CE7CE69: from Postfix's sendmail, so it waits for Postfix (2")

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from posthouse.commands.drain.ledger import SPOOL, UNKNOWN, Standing, standing, table
+from posthouse.commands.drain.ledger import NOT_TAKEN, SPOOL, UNKNOWN, Standing, standing, table
 from posthouse.commands.posthouse.status import ask_governor
 from posthouse.commands.progress import Progress
 from posthouse.commands.queue_client import (
@@ -26,6 +26,7 @@ from posthouse.config.parameters import QUEUE_DIRECTORY
 from posthouse.governor.drain import end_drain, write_drain
 from posthouse.ipc.governor import Picture
 from posthouse.ipc.showq import Count, Counts, Flush
+from posthouse.util.errors import ConfigError
 
 LOOK_S: Final = 0.25
 FLUSH_S: Final = 5.0
@@ -127,7 +128,7 @@ def run(plan: Plan) -> int:
     except NotSuperuserError:
         sys.stderr.write("posthouse drain: use of this command is reserved for the superuser\n")
         return EX_NOPERM
-    except (NotDrainableError, QueueUnavailableError, RefusedError, OSError) as error:
+    except (ConfigError, NotDrainableError, QueueUnavailableError, RefusedError, OSError) as error:
         sys.stderr.write(f"posthouse drain: {error}\n")
         return EX_UNAVAILABLE
     except KeyboardInterrupt:
@@ -166,8 +167,11 @@ def report(plan: Plan, outcome: Outcome) -> None:
         sys.stdout.write(f"{outcome.handed_over} could not be delivered at once and went to {plan.to}\n")
     if after.empty:
         sys.stdout.write("nothing is left\n")
-    elif after.total:
-        sys.stdout.write(f"{after.total} messages are left: postqueue -p shows why\n")
+    others = after.places.get(NOT_TAKEN, 0)
+    if after.total > others:
+        sys.stdout.write(f"{after.total - others} messages are left: postqueue -p shows why\n")
+    if others:
+        sys.stdout.write(f"{others} files in maildrop are not complete or not Posthouse's own: the log names them\n")
     if after.places["hold"]:
         sys.stdout.write("mail on hold stays until it is released (postsuper -H ALL) or deleted (postsuper -d)\n")
     if after.places[SPOOL] and not after.total:
@@ -188,7 +192,7 @@ def run_off(plan: Plan) -> int:
     except NotSuperuserError:
         sys.stderr.write("posthouse drain: use of this command is reserved for the superuser\n")
         return EX_NOPERM
-    except OSError as error:
+    except (ConfigError, OSError) as error:
         sys.stderr.write(f"posthouse drain: {error}\n")
         return EX_UNAVAILABLE
     sys.stdout.write("mail is taken again\n" if was_there else "no drain was in force\n")

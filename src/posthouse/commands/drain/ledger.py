@@ -1,6 +1,7 @@
 """What is where while a system is drained: the queue by name, maildrop, sessions; and the table at the end."""
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -9,7 +10,9 @@ from posthouse.ipc.governor import Picture
 
 QUEUES: Final = ("incoming", "active", "deferred", "hold")
 MAILDROP: Final = "maildrop"
+NOT_TAKEN: Final = "not taken"
 SPOOL: Final = "spool files"
+COMPLETE: Final = 0o444  # of a file in maildrop: what pickup(8) takes
 UNKNOWN: Final = -1
 
 
@@ -23,7 +26,7 @@ class Standing:
     @property
     def moving(self) -> int:
         """Count the messages that are on their way, or will be by themselves."""
-        return sum(number for name, number in self.places.items() if name not in ("hold", SPOOL))
+        return sum(number for name, number in self.places.items() if name not in ("hold", NOT_TAKEN, SPOOL))
 
     @property
     def total(self) -> int:
@@ -39,9 +42,23 @@ class Standing:
 def standing(counts: Mapping[str, int], picture: Picture | None, queue_directory: str) -> Standing:
     """Take stock. Raises OSError: a directory cannot be read."""
     places = {name: counts.get(name, 0) for name in QUEUES}
-    places[MAILDROP] = len(os.listdir(f"{queue_directory}/maildrop"))
+    places[MAILDROP], others = _maildrop(f"{queue_directory}/maildrop")
+    if others:
+        places[NOT_TAKEN] = others
     places[SPOOL] = _files(f"{queue_directory}/posthouse/spool")
     return Standing(places, int(picture.numbers.get("sessions", 0)) if picture is not None else UNKNOWN)
+
+
+def _maildrop(directory: str) -> tuple[int, int]:
+    """Count the files that pickup(8) will take, and the others: not complete, or of Postfix's sendmail."""
+    complete = others = 0
+    for entry in os.scandir(directory):
+        try:
+            mode = stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode)
+        except FileNotFoundError:  # it was taken meanwhile
+            continue
+        complete, others = complete + (mode == COMPLETE), others + (mode != COMPLETE)
+    return complete, others
 
 
 def _files(directory: str) -> int:
@@ -52,7 +69,8 @@ def _files(directory: str) -> int:
 def table(before: Standing, after: Standing) -> str:
     """Lay it out for people."""
     lines = [f"{'':<12}{'before':>10}{'after':>10}"]
-    lines += [f"{name:<12}{before.places[name]:>10}{after.places[name]:>10}" for name in before.places]
+    names = dict.fromkeys((*before.places, *after.places))
+    lines += [f"{name:<12}{before.places.get(name, 0):>10}{after.places.get(name, 0):>10}" for name in names]
     known = ["?" if each.sessions == UNKNOWN else str(each.sessions) for each in (before, after)]
     lines.append(f"{'sessions':<12}{known[0]:>10}{known[1]:>10}")
     return "\n".join(lines) + "\n"

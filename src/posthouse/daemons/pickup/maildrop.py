@@ -3,6 +3,8 @@
 Anybody may write there, so nothing about a file is believed but what the kernel says: a regular file with one link,
 complete when its mode is 0444; its owner is the submitter. Others' junk is logged and removed; what is not complete is
 left for a day. One user's files are taken in bounded number and size per run, so that he cannot hold up the others.
+
+A message of Postfix's sendmail is in Postfix's own form, which we do not read: it is kept, and the log says so.
 """
 
 import os
@@ -17,6 +19,7 @@ from posthouse.util.files import close_done
 
 COMPLETE: Final = 0o444  # sendmail sets it after file and directory are synced
 INCOMPLETE_S: Final = 86400.0  # a file that is still being written after this is junk
+OF_POSTFIX: Final = stat.S_IXUSR  # Postfix's sendmail sets it when a message is complete
 
 
 @dataclass(slots=True)
@@ -38,6 +41,8 @@ class Maildrop:
         self._files, self._bytes = files_per_user, bytes_per_user
         self._held: set[int] = set()
         self._stuck = 0
+        self._of_postfix: list[str] = []
+        self._told: list[str] = []  # those that were of Postfix when the log said so last
 
     def hold(self, uid: int) -> None:
         """Leave this user's other files to the next run: one of them cannot be taken now."""
@@ -47,9 +52,16 @@ class Maildrop:
         """Open every complete file, first name first; the caller closes the descriptors."""
         self._held.clear()
         self._stuck = 0
+        self._of_postfix.clear()
         yield from self._complete_files()
         if self._stuck > 1:
             log.warning(f"maildrop: {self._stuck} entries in all cannot be removed; remove them by hand")
+        if self._of_postfix and self._of_postfix != self._told:
+            self._told = self._of_postfix[:]
+            log.warning(
+                f"maildrop/{self._of_postfix[0]}: from Postfix's sendmail, so it waits for Postfix"
+                f" ({len(self._of_postfix)} in all); let programs call Posthouse's sendmail (docs/moving.md)"
+            )
 
     def _complete_files(self) -> Iterator[DroppedFile]:
         try:
@@ -95,7 +107,9 @@ class Maildrop:
                 self.remove(name)
                 return None
             if stat.S_IMODE(before.st_mode) != COMPLETE:
-                if time.time() - before.st_ctime > INCOMPLETE_S:  # nobody can set that one
+                if before.st_mode & OF_POSTFIX:
+                    self._of_postfix.append(name)
+                elif time.time() - before.st_ctime > INCOMPLETE_S:  # nobody can set that one
                     log.warning(f"maildrop/{name}: uid {before.st_uid}: never completed; junk")
                     self.remove(name)
                 return None
