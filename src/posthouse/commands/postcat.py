@@ -25,6 +25,7 @@ from posthouse.commands.queue_file import QueueFileError, Shown, as_data
 from posthouse.commands.queue_file import show as show_file
 from posthouse.ipc.message import Envelope
 from posthouse.ipc.showq import Fetch, Fetched, shown
+from posthouse.util.errors import ConfigError
 
 USAGE: Final = """\
 usage: postcat [-c config_dir] [-b] [-e] [-h] [--json] -q queue_id ...
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     parts = names & PARTS or PARTS
     try:
         return asyncio.run(show(config_directory, queue_ids, parts, as_json="--json" in names))
-    except QueueUnavailableError as error:
+    except (ConfigError, QueueUnavailableError) as error:
         sys.stderr.write(f"postcat: fatal: {error}\n")
         return EX_UNAVAILABLE
     except NotSuperuserError:

@@ -9,6 +9,7 @@ from typing import Final
 from posthouse.config.load import config_directory, load_settings
 from posthouse.config.parameters import LOG_FORMAT, MAILLOG_FILE, QUEUE_DIRECTORY, SYSLOG_NAME
 from posthouse.util import log
+from posthouse.util.errors import ConfigError
 from posthouse.util.log import PostlogSink, Sink, SyslogSink
 
 SEVERITIES: Final = {"info": log.info, "warn": log.warning, "error": log.error, "fatal": log.fatal, "panic": log.panic}
@@ -29,7 +30,11 @@ def main(argv: list[str] | None = None) -> int:
     if severity not in SEVERITIES:
         sys.stderr.write(f"postlog: fatal: unknown severity {severity}; use one of {', '.join(SEVERITIES)}\n")
         return FAILED
-    settings = load_settings(config_directory(values.get("-c")), "postlog")
+    try:
+        settings = load_settings(config_directory(values.get("-c")), "postlog")
+    except ConfigError as error:
+        sys.stderr.write(f"postlog: fatal: {error}\n")
+        return FAILED
     postlog = f"{settings[QUEUE_DIRECTORY]}/public/postlog"
     sink: Sink = PostlogSink(postlog) if settings[MAILLOG_FILE] else SyslogSink()
     tag = values.get("-t") or f"{os.environ.get('MAIL_LOGTAG') or settings[SYSLOG_NAME]}/postlog"

@@ -19,6 +19,7 @@ from posthouse.commands.queue_client import (
     RefusedError,
 )
 from posthouse.ipc.showq import Flush, Listed
+from posthouse.util.errors import ConfigError
 
 USAGE: Final = (
     "usage: postqueue [-c config_dir] -p | -j [--json] | -f | -s site | -i queue_id\n"
@@ -68,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
         if mode in ("-p", "-j"):
             return asyncio.run(show(config_directory, as_json=mode == "-j", out=sys.stdout.buffer))
         return asyncio.run(flush(config_directory, site=value * (mode == "-s"), queue_id=value * (mode == "-i")))
-    except QueueUnavailableError as error:
+    except (ConfigError, QueueUnavailableError) as error:
         sys.stderr.write(f"postqueue: fatal: {error}\n")
         return EX_UNAVAILABLE
     except RefusedError as error:

@@ -22,6 +22,7 @@ from posthouse.config.load import config_directory as find_config_directory
 from posthouse.config.load import load_settings
 from posthouse.ipc import showq
 from posthouse.ipc.showq import Steer, Steered
+from posthouse.util.errors import ConfigError
 
 OPERATIONS: Final = {
     "-d": (showq.DELETE, "Deleted"),
@@ -61,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         return EX_USAGE
     try:
         return asyncio.run(steer(config_directory, work, queues))
-    except QueueUnavailableError as error:
+    except (ConfigError, QueueUnavailableError) as error:
         sys.stderr.write(f"postsuper: fatal: {error}\n")
         return EX_UNAVAILABLE
     except NotSuperuserError:

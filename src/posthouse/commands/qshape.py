@@ -19,6 +19,7 @@ from typing import Final, TextIO
 
 from posthouse.commands.queue_client import EX_UNAVAILABLE, QueueClient, QueueUnavailableError, RefusedError
 from posthouse.ipc.showq import Listed
+from posthouse.util.errors import ConfigError
 
 USAGE: Final = """\
 usage: qshape [-s] [-p] [-m min_subdomains] [-l] [-b buckets] [-t minutes] [-w width] [-N messages] [-n domains]
@@ -158,7 +159,7 @@ def main(argv: list[str] | None = None) -> int:
         return FAILED
     try:
         asyncio.run(_show(options, sys.stdout))
-    except (QueueUnavailableError, RefusedError) as error:
+    except (ConfigError, QueueUnavailableError, RefusedError) as error:
         sys.stderr.write(f"qshape: fatal: {error}\n")
         return EX_UNAVAILABLE
     except BrokenPipeError:
