@@ -56,6 +56,19 @@ def test_reload_brings_new_settings(posthouse: Start) -> None:
         time.sleep(0.05)
 
 
+def test_reload_opens_a_log_under_a_new_name(posthouse: Start) -> None:
+    """postlogd cannot make a file where only root may, so the reload does; the next lines are in it."""
+    server = posthouse()
+    (server.directory / "logs").mkdir()
+    server.maillog = server.directory / "logs" / "new"
+    server.write_config()
+    assert server.command("postfix", "reload").returncode == 0
+    server.wait_log("reload -- version")
+    net.greeting(server.port)
+    server.wait_log(r"smtpd\[[0-9]+\]: disconnect from")
+    assert "fails to start" not in server.log()
+
+
 def status(server: Instance, *options: str) -> str:
     """Ask posthouse status."""
     argv = [str(OURS / "posthouse"), "status", "-c", str(server.config_directory), *options]

@@ -1,7 +1,9 @@
 """Starting master, and finding, signalling and waiting for the one that runs."""
 
+import contextlib
 import errno
 import fcntl
+import glob
 import os
 import signal
 import sys
@@ -26,6 +28,19 @@ def running(settings: Settings) -> int:
         if _is_locked(path):
             return _number_in(f"{settings[QUEUE_DIRECTORY]}/pid/master.pid") or -1
     return 0
+
+
+def is_ours(settings: Settings) -> bool:
+    """Tell whether we may look after this mail system: others cannot even see whether it runs."""
+    directory = settings[QUEUE_DIRECTORY]
+    return os.geteuid() == 0 or not os.path.exists(directory) or os.access(directory, os.W_OK)
+
+
+def forget_throttled(settings: Settings) -> None:
+    """Remove what the last master left for governor(8) about services that did not start: this is another attempt."""
+    for mark in glob.glob(f"{glob.escape(settings[QUEUE_DIRECTORY])}/pid/throttled.*"):
+        with contextlib.suppress(OSError):
+            os.rmdir(mark)
 
 
 def _is_locked(path: str) -> bool:

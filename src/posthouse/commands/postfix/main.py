@@ -5,6 +5,7 @@ Unlike there, standard error gets them also when it is no terminal. Where main.c
 command goes to multi_instance_wrapper, which calls this one with --one for each mail system.
 """
 
+import errno
 import getopt
 import os
 import signal
@@ -23,6 +24,7 @@ from posthouse.commands.postfix.layout import (
     problems_of,
     set_permissions,
 )
+from posthouse.commands.postfix.left_behind import left_behind
 from posthouse.commands.postfix.wrapper import call_wrapper, wrapper_of
 from posthouse.config.load import config_directory, load_settings
 from posthouse.config.parameters import MAILLOG_FILE, MYHOSTNAME, QUEUE_DIRECTORY, SYSLOG_NAME
@@ -56,7 +58,9 @@ def main() -> int:
         if "--one" not in dict(options) and (wrapper := wrapper_of(settings)):
             return call_wrapper(wrapper, directory, words)
         _open_log(settings)
-        _command(words[0])(settings)
+        command = _command(words[0])
+        _require_ours(settings)
+        command(settings)
     except (ConfigError, LayoutError, Failed) as error:
         _say("fatal", str(error))
         return 1
@@ -67,6 +71,11 @@ def main() -> int:
 
 class _Quiet(Exception):
     """Exit status 1; everything has been said."""
+
+
+def _require_ours(settings: Settings) -> None:
+    if not control.is_ours(settings):
+        raise Failed(f"the postfix command is reserved for the superuser, or who owns {settings[QUEUE_DIRECTORY]}")
 
 
 def _command(word: str) -> Callable[[Settings], None]:
@@ -88,6 +97,8 @@ def _start(settings: Settings) -> None:
     failure = control.start_daemon(settings)
     if failure:
         _say("fatal", failure)
+        if os.strerror(errno.EADDRINUSE) in failure:
+            _say("fatal", "another program listens there: ss -ltnp names it")
         raise Failed("mail system startup failed")
 
 
@@ -104,6 +115,8 @@ def _before_start(settings: Settings) -> None:
     prepare(settings)
     prepare_maillog(settings)
     _open_log(settings)  # now there is a file
+    control.forget_throttled(settings)
+    _warn_of_left_behind(settings)
     make_missing_indexes(settings, _say)
 
 
@@ -134,6 +147,7 @@ def _reload(settings: Settings) -> None:
     orders = control.check_orders(settings)
     if isinstance(orders, str):
         raise Failed(f"{orders}\nthe running mail system keeps its configuration")
+    prepare_maillog(settings)  # where it has a new name; postlogd(8) could not make it
     _say("info", "refreshing the Postfix mail system")
     control.send(pid, signal.SIGHUP)
 
@@ -164,6 +178,7 @@ def _check(settings: Settings) -> None:
         wrong += problems_of(directory)
     for problem in wrong:
         _say("warning", problem)
+    _warn_of_left_behind(settings)
     _warn_of_writable(settings.config_directory)
     orders = control.check_orders(settings)
     if isinstance(orders, str):
@@ -172,6 +187,11 @@ def _check(settings: Settings) -> None:
     said |= dict.fromkeys(_own_findings(settings.config_directory))  # what only who may read keys can find
     for note in said:
         _say("warning", note)
+
+
+def _warn_of_left_behind(settings: Settings) -> None:
+    if what := left_behind(settings):
+        _say("warning", what)
 
 
 def _own_findings(directory: str) -> list[str]:
