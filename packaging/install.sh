@@ -10,6 +10,10 @@
 # this work tree is built with the locked builder. PYTHON: the interpreter (default /usr/bin/python3); PIP: a pip for
 # the same interpreter (default: one in an environment of its own, for which Debian has python3-venv).
 set -eu
+if [ $# -ne 1 ]; then
+    echo "usage: packaging/install.sh DIRECTORY" >&2
+    exit 64
+fi
 target=$1
 cd "$(dirname "$0")/.."
 python=${PYTHON:-/usr/bin/python3}

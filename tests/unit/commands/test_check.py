@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from posthouse.commands.check.probe import MAX_BYTES, MAX_ENTRIES, TableProbe
 from posthouse.commands.check.show import as_text
 from posthouse.config.findings import ERROR, KINDS, WARNING, Finding
 from tests.support.findings import GOOD_MAIN, GOOD_MASTER
+from tests.support.servers import OURS
 
 
 @pytest.fixture
@@ -173,3 +175,25 @@ def test_the_example_of_the_document_is_true(directory: Path, capsys: pytest.Cap
     (directory / "main.cf").write_text("\n".join(lines) + "\n")
     assert main(["-c", str(directory)]) == 2
     assert capsys.readouterr().out == shown.replace("/etc/postfix", str(directory))
+
+
+def test_lines_are_as_wide_as_the_terminal(tmp_path: Path) -> None:
+    """In a narrow one they are broken where they would be, at 110 characters in a wide one or a file."""
+    (tmp_path / "main.cf").write_text(
+        f"compatibility_level = 3.6\nmail_owner = nobody\nqueue_directory = {tmp_path}/{'q' * 40}\n"
+        f"relayhost = [127.0.0.1]\nvirtual_alias_maps = hash:{tmp_path}/nowhere\n"
+    )
+    (tmp_path / "master.cf").touch()
+    for columns in (60, 80):
+        command = f"stty cols {columns}; {OURS / 'posthouse'} check -c {tmp_path}"
+        done = subprocess.run(
+            ["script", "-qec", command, "/dev/null"],
+            env={"PATH": os.environ["PATH"], "NO_COLOR": "1", "TERM": "dumb"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        lines = [line for line in done.stdout.splitlines() if " " in line.strip() and str(tmp_path) not in line]
+        assert "nowhere" in done.stdout
+        assert columns - 25 < max(len(line) for line in lines) <= columns

@@ -6,11 +6,12 @@ start), 64 wrong usage. docs/checks.md lists every finding by its identifier.
 
 import getopt
 import os
+import shutil
 import sys
 from typing import Final
 
 from posthouse.commands.check.probe import TableProbe
-from posthouse.commands.check.show import as_json, as_text
+from posthouse.commands.check.show import WIDTH, as_json, as_text
 from posthouse.commands.registry import registry
 from posthouse.config.check import check_directory
 from posthouse.config.findings import KINDS, Finding, Severity
@@ -49,7 +50,9 @@ def main(words: list[str] | None = None) -> int:
     if "--json" in values:
         sys.stdout.write(as_json(shown))
     else:
-        sys.stdout.write(as_text(shown, coloured=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+        coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        width = shutil.get_terminal_size((WIDTH, 0)).columns if sys.stdout.isatty() else WIDTH
+        sys.stdout.write(as_text(shown, coloured=coloured, width=width))
     return status_of(shown, strict="--strict" in values)
 
 

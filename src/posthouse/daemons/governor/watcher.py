@@ -222,7 +222,8 @@ class Watcher:
             except (OSError, ValueError) as error:
                 if is_out_of_reach(error) and f"{c.CERTIFICATE}:{path}" in self.board.entries:
                     ask_for_successor(f"{path} was replaced")
-                log.info(f"resources: certificate {path} is not watched: {error}", event="resources")
+                why = (error.strerror or error) if isinstance(error, OSError) else error
+                log.info(f"resources: certificate {path} is not watched: {why}", event="resources")
                 continue
             text = f"expires in {format_seconds(left)}" if left > 0 else "has expired"
             yield Reading(f"{c.CERTIFICATE}:{path}", left, c.FIXED[c.CERTIFICATE], text)
