@@ -135,9 +135,11 @@ def _check(service: Service, registry: Registry) -> Iterator[Problem]:
 
 def check_addresses(context: Context) -> Iterator[Finding]:
     """Check that the first column of each inet service is an endpoint, and that no two have the same one."""
+    from posthouse.config.checks.values import BAD_VALUE  # noqa: PLC0415 (it imports us)
     from posthouse.config.endpoints import service_addresses  # noqa: PLC0415 (asks the kernel for interfaces)
 
     taken: dict[tuple[str, int], Service] = {}
+    told: set[str] = set()
     disabled = context.items("master_service_disable")
     for service in context.services():
         if service.type != "inet" or "inet" in disabled or f"{service.name}/inet" in disabled:
@@ -146,6 +148,13 @@ def check_addresses(context: Context) -> Iterator[Finding]:
             addresses = service_addresses(service, context.view(service), context.master_path)
         except ConfigError as error:
             why, _, advice = error.why.partition("; ")
+            if error.parameter:  # of main.cf, which the check of values does not read that far
+                if error.parameter not in told:
+                    told.add(error.parameter)
+                    yield BAD_VALUE.at(
+                        Place(error.file or context.main_path, error.line), f"{error.parameter}: {why}", advice or None
+                    )
+                continue
             yield ENDPOINT.at(Place(error.file, error.line), why, advice or None)
             continue
         others = (_holder(taken, address) for address in addresses)

@@ -16,6 +16,7 @@ from posthouse.config.settings import Settings
 from posthouse.util import log
 from posthouse.util.errors import ConfigError
 
+INET_PROTOCOLS: Final = "inet_protocols"
 MAX_PORT: Final = 65535
 _NUMBER: Final = re.compile(r"[0-9]+", re.ASCII)
 
@@ -54,7 +55,7 @@ def service_addresses(service: Service, settings: Settings, path: str = "") -> t
     try:
         host, port_text = split_endpoint(service.name)
         port = find_port(port_text, parse_tcp_ports(settings.text("known_tcp_ports"), "known_tcp_ports"))
-        versions = parse_protocols(settings.text("inet_protocols"))
+        versions = parse_protocols(settings.text(INET_PROTOCOLS))
         if host:
             found = [address for address in addresses_of(host) if address.version in versions]
         elif settings.text("inet_interfaces").strip().lower() == "all":
@@ -63,6 +64,8 @@ def service_addresses(service: Service, settings: Settings, path: str = "") -> t
         else:
             found = [item.address for item in own_interfaces(settings.text)]
     except ConfigValueError as error:
+        if error.parameter == INET_PROTOCOLS:
+            raise settings.error(error.parameter, str(error)) from None
         raise ConfigError(str(error), file=path, line=service.line) from None
     if not found:
         why = f'"{service.name}" has no address of the protocols in inet_protocols; change one of the two'

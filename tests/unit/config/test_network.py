@@ -255,7 +255,6 @@ def test_services_have_addresses(name: str, values: dict[str, str], expected: tu
         ("127.0.0.1:25", {"inet_protocols": "ipv6"}),
         ("[::1:25", {}),
         ("nosuchport", {}),
-        ("25", {"inet_protocols": "x"}),
     ],
 )
 def test_impossible_addresses_name_the_entry(name: str, values: dict[str, str]) -> None:
@@ -263,6 +262,13 @@ def test_impossible_addresses_name_the_entry(name: str, values: dict[str, str]) 
     service, _ = parse_service(f"{name} inet n - - - - smtpd", 3)
     with pytest.raises(ConfigError, match=r"^master\.cf:3: "):
         service_addresses(service, Settings.from_mapping(values), "master.cf")
+
+
+def test_protocols_that_do_not_exist_are_the_parameter_s() -> None:
+    """And no mistake in each service that listens."""
+    service, _ = parse_service("25 inet n - - - - smtpd", 3)
+    with pytest.raises(ConfigError, match=r"^inet_protocols: "):
+        service_addresses(service, Settings.from_mapping({"inet_protocols": "x"}), "master.cf")
 
 
 @pytest.mark.parametrize(

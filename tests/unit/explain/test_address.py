@@ -313,3 +313,10 @@ def test_dns_is_asked_when_wanted(mail: Place) -> None:
     assert found["tried in this order"]["result"] == order
     assert report["decision"] == f"u@elsewhere.test: goes to {order} by smtp"
     assert missing["decision"].startswith("u@nowhere.test: bounced: 5.4.4 Host or domain name not found.")
+
+
+def test_aliases_that_lead_back_are_a_loop(mail: Place) -> None:
+    """What delivery says of such mail in the end, and not the first way once more."""
+    (mail.directory / "aliases").write_text("here there\nthere here\n")
+    ends = mail.json("address", "here")["decision"].splitlines()
+    assert ends[-1] == "here: bounced: 5.4.6 mail forwarding loop"

@@ -129,6 +129,7 @@ class Way:
     def __init__(self, situation: Situation, report: Report) -> None:
         self._situation, self._report = situation, report
         self._seen: set[str] = set()
+        self._chain: list[str] = []  # the addresses that led here, of alias to alias
         self.ends: list[str] = []
         self._cleanup = self._make_cleanup()
         settings = situation.settings("trivial-rewrite")
@@ -151,6 +152,9 @@ class Way:
 
     async def follow(self, address: str, sender: str, depth: int) -> None:
         """Follow an address to its deliveries."""
+        if address.lower() in self._chain:
+            self._end(f"{address}: bounced: 5.4.6 mail forwarding loop")
+            return
         if address.lower() in self._seen:
             self._end(f"{address}: as above")
             return
@@ -160,8 +164,10 @@ class Way:
             return
         overrides = INTERNAL_MAIL if depth else 0
         envelope = Envelope(QUEUE_ID, await self._sender(sender), time.time(), overrides=overrides)
+        self._chain.append(address.lower())
         for recipient in await self._recipients(address, envelope, depth):
             await self.deliver(recipient, envelope, depth)
+        self._chain.pop()
 
     async def _sender(self, sender: str) -> str:
         """Rewrite the sender, which matters to sender-dependent tables."""

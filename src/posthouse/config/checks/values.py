@@ -45,6 +45,21 @@ NOT_SUPPORTED = Kind(
     "it has no effect",
     "take it out, or wait for it",
 )
+# What happens without it, where "no effect" does not say enough.
+_WITHOUT: Final = {
+    "smtp_tls_security_level": "mail goes out without TLS, also where the value demands it",
+    "lmtp_tls_security_level": "mail goes out without TLS, also where the value demands it",
+    "smtp_tls_policy_maps": "mail goes out without TLS, also where the table demands it",
+    "smtpd_tls_security_level": "mail is taken without TLS, also where the value demands it",
+    "smtpd_milters": "mail is taken without asking them",
+    "non_smtpd_milters": "mail is taken without asking them",
+    "smtp_sasl_auth_enable": "nobody logs in to servers, and those that want it refuse the mail",
+    "smtpd_sasl_auth_enable": "clients cannot log in, and are strangers",
+    "mailbox_transport": "mail is delivered to mailboxes of this host",
+    "mailbox_transport_maps": "mail is delivered to mailboxes of this host",
+    "fallback_transport": "mail to unknown users is returned",
+    "fallback_transport_maps": "mail to unknown users is returned",
+}
 NO_EFFECT = Kind(
     "without-effect",
     NOTE,
@@ -152,7 +167,7 @@ def _not_supported(settings: Settings, place: Place, name: str, row: Parameter[o
         consequence, fix = "without it mail would be decided wrongly", "take it out, or wait for it"
         yield NOT_SUPPORTED.at(place, f"{name} is not built yet", fix, consequence, ERROR)
     else:
-        yield NOT_SUPPORTED.at(place, f"{name} is not built yet")
+        yield NOT_SUPPORTED.at(place, f"{name} is not built yet", consequence=_WITHOUT.get(name))
 
 
 def check_defaults(context: Context) -> Iterator[Finding]:
