@@ -103,6 +103,8 @@ def _check_by_itself(directory: str, registry: Registry, error: ConfigError) -> 
     found = [finding for check in checks for finding in check(context)]
     first = values.bad_value(error)
     is_said = any(finding[1:4] == first[1:4] for finding in found)  # severity and place
+    if not first.file:  # a default that a service's -o makes impossible
+        is_said = any(finding.what == first.what for finding in found)
     return _sorted(found if is_said else [first, *found])
 
 

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from posthouse.config import catalog
@@ -52,6 +52,7 @@ def checked(main: list[str], master: list[str]) -> list[Finding]:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example([], ["smtp inet n n n - - anvil -o { compatibility_level =  }"])
 @given(st.lists(LINES, max_size=6), st.lists(SERVICES, max_size=3))
 def test_no_configuration_raises(main: list[str], master: list[str]) -> None:
     """Each finding has an identifier, a place and words."""

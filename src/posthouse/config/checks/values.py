@@ -87,7 +87,8 @@ def check_values(context: Context) -> Iterator[Finding]:
         try:
             settings = context.view(service)
         except ConfigError as error:  # one that the defaults of others are computed from
-            yield bad_value(error)
+            where = Place(error.file, error.line) if error.file else Place(context.master_path, service.line)
+            yield bad_value(error)._replace(file=where.file, line=where.line)
             continue
         for name, _ in service.overrides:
             yield from check_setting(context, settings, name)
