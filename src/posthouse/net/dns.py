@@ -163,6 +163,8 @@ class Resolver:
             reply = await self._exchange(server, query, timeout_s)
             rcode = reply.rcode()
             if rcode in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+                if _says_nothing(reply):
+                    raise _NoReplyError("it resolves nothing for us")
                 return reply
             if rcode not in (dns.rcode.FORMERR, dns.rcode.NOTIMP):  # old servers that do not know EDNS say these
                 break
@@ -285,6 +287,13 @@ def _bounded(wire: bytes) -> bytes:
             counts[section:] = [limit, 0, 0][: 3 - section]
             return wire[:6] + _COUNTS.pack(*counts) + wire[12:]
     return wire
+
+
+def _says_nothing(reply: dns.message.Message) -> bool:
+    """Whether a server that neither resolves for us nor knows the zone left the answer empty (RFC 2308 2.1, 2.2)."""
+    if reply.answer or reply.rcode() != dns.rcode.NOERROR or reply.flags & (dns.flags.AA | dns.flags.RA):
+        return False
+    return not any(rrset.rdtype == dns.rdatatype.SOA for rrset in reply.authority)
 
 
 def _walk(chain: _Chain, reply: dns.message.Message, rrtype: dns.rdatatype.RdataType) -> bool:

@@ -5,6 +5,7 @@ import struct
 import time
 from collections.abc import Callable
 
+import dns.flags
 import dns.message
 import dns.rcode
 import dns.rrset
@@ -273,3 +274,40 @@ def test_dn10_truncated_and_no_good_tcp_is_temporary(answer: list[bytes]) -> Non
         server.truncate = True
         server.hook = lambda _question, way: answer if way == "tcp" else None
         assert look_up(server, "example.org", "MX", timeout_s=0.5).status == TEMPORARY
+
+
+REFERRAL = dns.rrset.from_text(".", 3600, "IN", "NS", "a.root-servers.net.")
+
+
+def refer(question: bytes, _way: str) -> list[bytes]:
+    """Answer as a server does that resolves nothing for us, and names those of the root."""
+    reply = dns.message.make_response(dns.message.from_wire(question))
+    reply.authority.append(REFERRAL)
+    return [reply.to_wire()]
+
+
+@pytest.mark.parametrize("rrtype", ["MX", "A"])
+def test_a_server_that_refers_to_others_has_not_said_that_there_is_nothing(rrtype: str) -> None:
+    """Mail would be returned for a wrong line in resolv.conf; it waits, and another server is asked first."""
+    with FakeDns(hook=refer) as server:
+        assert look_up(server, "example.org", rrtype).status == TEMPORARY
+    zone = {("example.org", "MX"): ["10 mx.example.org."], ("example.org", "A"): ["192.0.2.1"]}
+    with FakeDns(zone) as second, FakeDns(hook=refer) as first:
+        servers = (Server("127.0.0.1", first.port), Server("127.0.0.1", second.port))
+        loop = new_event_loop()
+        found = loop.run_until_complete(Resolver(loop, lambda: Options(servers, 1.0, 1)).resolve("example.org", rrtype))
+        loop.close()
+        asyncio.set_event_loop(None)
+    assert found.status == OK
+
+
+def test_an_empty_answer_with_authority_is_an_answer() -> None:
+    """Of the zone's own server, which resolves nothing for others."""
+
+    def answer(question: bytes, _way: str) -> list[bytes]:
+        reply = dns.message.make_response(dns.message.from_wire(question))
+        reply.flags |= dns.flags.AA
+        return [reply.to_wire()]
+
+    with FakeDns(hook=answer) as server:
+        assert look_up(server, "example.org", "MX").status == NODATA
