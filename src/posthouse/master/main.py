@@ -8,6 +8,7 @@
 import contextlib
 import ctypes
 import os
+import resource
 import sys
 from collections.abc import Callable
 from typing import Final
@@ -37,14 +38,14 @@ def main(argv: list[str], launch: Launch | None = None) -> int:
     # Nothing of the caller stays but standard input, output, error and what was passed on purpose.
     keep = [*(sock.fileno() for sock in inherited), *([outcome] if outcome >= LISTEN_FDS_START else [])]
     close_others(keep)
-    for descriptor in keep:
-        with contextlib.suppress(OSError):  # -r may name a closed one
-            os.set_inheritable(descriptor, False)
+    with contextlib.suppress(OSError):  # -r may name a closed one, or be missing
+        os.set_inheritable(outcome, False)
     # Daemons that warm forks become ours when the process between dies.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     name_process("master")
-    if launch is None:
-        launch = Launch(environment=clean_environment(environment))
+    # Each process costs a descriptor, and one that cannot be had would be our end.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    launch = launch or Launch(environment=clean_environment(environment))
     loop = Loop()
     supervisor = Supervisor(loop, Listeners(inherited), config_directory, launch, _teller(outcome))
     supervisor.prepare()
