@@ -77,8 +77,10 @@ class LocalSubmission:
 
     @property
     def congested(self) -> bool:
-        """Whether to read more slowly."""
-        return self._transaction is not None and self._transaction.congested
+        """Whether to read more slowly: cleanup is slow, or there is no queue ID yet for what has come."""
+        if self._transaction is None:
+            return bool(self._waiting) and self._done is not None
+        return self._transaction.congested
 
     def feed(self, data: bytes) -> None:
         """Take bytes of records."""
