@@ -345,6 +345,32 @@ def test_lmtp_over_a_unix_socket(start_agent: StartAgent) -> None:
     assert server.heard()[0] == b"LHLO client.test"
 
 
+def test_lmtp_server_that_wants_content_for_nobody(start_agent: StartAgent) -> None:
+    """354 though all recipients were refused: the next message of that session has all of its results."""
+
+    def script(talk: Talk) -> None:
+        talk.say("220 hi")
+        talk.line()
+        talk.say("250-hi|250 PIPELINING")
+        for _ in range(3):
+            talk.line()
+        talk.say("250 ok|550 5.1.1 nobody|354 go")
+        talk.content()  # of no octets; nobody answers it
+        for _ in range(4):
+            talk.line()
+        talk.say("250 ok|250 ok|250 ok|354 go")
+        talk.content()
+        talk.say("250 2.0.0 one|250 2.0.0 two")
+        talk.line()
+
+    agent = start_agent(program="lmtp")
+    with ScriptedServer(script, path=f"{agent.directory}/private/lmtp"):
+        (refused,) = agent.deliver("unix:private/lmtp", ["nobody@b.test"], reuse=True).results
+        results = agent.deliver("unix:private/lmtp", ["a@b.test", "b@b.test"]).results
+    assert refused.outcome == BOUNCED
+    assert [each.outcome for each in results] == [SENT, SENT]
+
+
 def test_absent_unix_socket_is_deferred(start_agent: StartAgent) -> None:
     """No such socket: Postfix's words."""
     (result,) = start_agent(program="lmtp").deliver("unix:private/none").results

@@ -1,5 +1,6 @@
 """Transaction: one message from MAIL to the end of its content, on its way to cleanup(8)."""
 
+import re
 import time
 from typing import Final
 
@@ -19,7 +20,9 @@ _NOTIFY: Final = {
     "FAILURE": message.NOTIFY_FAILURE,
     "DELAY": message.NOTIFY_DELAY,
 }
-MAX_FIRST_LINE: Final = 2048  # bytes looked at before the first line is complete
+# What makes a line one of a mailbox, or, where the group is None, may be the beginning of that
+_FROM: Final = re.compile(rb">{0,2000}+(?:(From )|(?:F(?:r(?:om?)?)?)?\Z)")
+_BLANKS: Final = frozenset({b" ", b"\t"})
 TOO_BIG: Final = Done(0, 552, "5.3.4", "Error: message file too big", "")
 LARGE_NOW: Final = Done(0, 452, "4.3.1", "Insufficient system storage for a message of this size, try again later", "")
 _CONTROLS: Final = dict.fromkeys((*range(9), *range(10, 32), 127), " ")
@@ -47,7 +50,8 @@ class Transaction:
         self._size_limit = size_limit
         self._too_big: Done | None = None  # the answer, when it is
         self._beyond_limit = TOO_BIG
-        self._first: bytes | None = b""  # content until its first line is complete; None: it was
+        self._first: bytes | None = b""  # content of which too little came to tell its first line; None: all is clear
+        self._mailbox_line = False  # content is inside of a "From " line
         self._cleanup: CleanupTransaction | None = None
         self._ours = b""  # header lines of ours that leave with the first content
         self._discard = False
@@ -156,26 +160,23 @@ class Transaction:
         A "From " line of a mailbox becomes a header; a line that begins with a blank would continue our Received:.
         """
         assert self._first is not None
-        data = self._first + data
-        while True:
-            if data[:1] not in _SUSPECT:
-                self._first = None
-                return data
-            line, newline, rest = data.partition(b"\n")
-            if not newline and len(data) < MAX_FIRST_LINE:
-                self._first = data
-                return b""
-            if not line.lstrip(b">").startswith(b"From "):
-                self._first = None
-                return b"\n" + data if line[:1] in b" \t" else data
-            self._send(b"X-Mailbox-Line: " + line + newline)
-            data = rest
-            if not data:
-                self._first = b""
-                return b""
+        data, self._first = self._first + data, b""
+        while data:
+            if not self._mailbox_line:
+                match = _FROM.match(data)
+                if match is None:
+                    self._first = None
+                    return b"\n" + data if data[:1] in _BLANKS else data
+                if match[1] is None:
+                    self._first = data
+                    return b""
+                data = b"X-Mailbox-Line: " + data
+            line, newline, data = data.partition(b"\n")
+            self._mailbox_line = not newline
+            self._send(line + newline)
+        return b""
 
 
-_SUSPECT: Final = frozenset({b"F", b">", b" ", b"\t", b""})
 _ENCODINGS: Final = {"": "", "7BIT": "7bit", "8BITMIME": "8bit"}
 
 

@@ -416,9 +416,9 @@ class ClientSession:
             self._may_send = True
             self._events.append(SendContent())
         else:
-            self._void_content = True
+            self._void_content = not self.settings.lmtp
             self._end_content()
-            if self.settings.lmtp:
+            if self.settings.lmtp:  # nobody, so no reply
                 self._finish()
 
     def _end_reply(self, index: int, reply: ServerReply) -> None:

@@ -70,8 +70,8 @@ def parse_features(reply: ServerReply, discard: frozenset[str] = frozenset()) ->
     hostname = reply.lines[0].partition(" ")[0]
     keywords: dict[str, str] = {}
     for line in reply.lines[1 : MAX_KEYWORDS + 1]:
-        keyword, _, parameters = line.strip(" ").partition(" ")
-        keyword = keyword.upper()
+        word, _, parameters = line.strip(" ").partition(" ")
+        keyword = word.upper() if word.isascii() else ""  # no other letter is one of a keyword
         if keyword and keyword not in discard:
             keywords[keyword] = parameters.strip(" ")[:MAX_PARAMETERS]
     return Features(hostname, keywords)

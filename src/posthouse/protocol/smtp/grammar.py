@@ -18,12 +18,14 @@ from posthouse.protocol.status import decode_xtext
 
 # Dot-string = Atom *("." Atom); the at-domain is checked by is_hostname (RFC 5321 4.1.2)
 _ATEXT: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_PLAIN: Final = rf"<({_ATEXT}(?:\.{_ATEXT})*@([A-Za-z0-9._-]+))>(?: +([!-~].*))?"
-_PLAIN_MAIL: Final = re.compile(rf"[Ff][Rr][Oo][Mm]:(?:(<>)(?: +([!-~].*))?|{_PLAIN})", re.ASCII)
+_OPTIONS: Final = r"(?: +([!-~][ -~]*+))?"  # where str.split() finds blanks only
+_PLAIN: Final = rf"<({_ATEXT}(?:\.{_ATEXT})*@([A-Za-z0-9._-]+))>{_OPTIONS}"
+_PLAIN_MAIL: Final = re.compile(rf"[Ff][Rr][Oo][Mm]:(?:(<>){_OPTIONS}|{_PLAIN})", re.ASCII)
 _PLAIN_RCPT: Final = re.compile(rf"[Tt][Oo]:{_PLAIN}", re.ASCII)
 
+_BLANKS: Final = re.compile(r"[ \t\n\v\f\r]+")
 _SIZE: Final = re.compile(r"[0-9]+", re.ASCII)
-_CHUNK: Final = re.compile(r"[ \t]*([0-9]+)(?:[ \t]+([Ll][Aa][Ss][Tt]))?[ \t]*", re.ASCII)
+_CHUNK: Final = re.compile(r"[ \t\v\f\r]*([0-9]+)(?:[ \t\v\f\r]+([Ll][Aa][Ss][Tt]))?[ \t\v\f\r]*", re.ASCII)
 MAX_CHUNK: Final = (1 << 63) - 1  # octets; more do not fit into a file's size
 _ARRIVAL: Final = re.compile(r"[1-9][0-9]{0,11}", re.ASCII)
 MAX_SIZE_DIGITS: Final = 18  # a number with more does not fit into a file's size (RFC 1870 allows 20)
@@ -48,6 +50,11 @@ class Syntax:
     min_user: bool = True  # postconf(5): allow_min_user
 
 
+def upper(word: str) -> str:
+    """Give a word of the protocol in upper case: only letters of ASCII have two cases there."""
+    return word.upper() if word.isascii() else word
+
+
 def parse_mail(argument: str, syntax: Syntax) -> Mail | Reply:
     """Read what stands behind MAIL."""
     match = _PLAIN_MAIL.fullmatch(argument)
@@ -65,7 +72,7 @@ def parse_mail(argument: str, syntax: Syntax) -> Mail | Reply:
     sender = parse_path(words[1].text, strict=syntax.strict_envelopes, allow_null=True) if words[1].ok else None
     if sender is None or not _is_allowed(sender, syntax):
         return replies.BAD_SENDER
-    return _mail_options(Mail(sender, words[1].text), [word.text for word in words[2:]], syntax)
+    return _mail_options(Mail(sender, words[1].text), _split_options(words[2:]), syntax)
 
 
 def parse_rcpt(argument: str, syntax: Syntax) -> Rcpt | Reply:
@@ -81,7 +88,7 @@ def parse_rcpt(argument: str, syntax: Syntax) -> Rcpt | Reply:
     recipient = parse_path(words[1].text, strict=syntax.strict_envelopes) if words[1].ok else None
     if recipient is None or not _is_allowed(recipient, syntax):
         return replies.BAD_RECIPIENT
-    return _rcpt_options(Rcpt(recipient, words[1].text), [word.text for word in words[2:]], syntax)
+    return _rcpt_options(Rcpt(recipient, words[1].text), _split_options(words[2:]), syntax)
 
 
 def _is_allowed(address: str, syntax: Syntax) -> bool:
@@ -94,7 +101,7 @@ def parse_vrfy(argument: str, syntax: Syntax) -> Vrfy | Reply:
     words: list[CommandWord] = split_command(argument)
     if not words:
         return replies.VRFY_UTF8_SYNTAX if syntax.smtputf8 else replies.VRFY_SYNTAX
-    smtputf8 = len(words) > 1 and words[-1].text.upper() == "SMTPUTF8" and syntax.smtputf8
+    smtputf8 = len(words) > 1 and upper(words[-1].text) == "SMTPUTF8" and syntax.smtputf8
     if smtputf8:
         words.pop()
     text = " ".join(word.text for word in words)
@@ -112,11 +119,16 @@ def parse_bdat(argument: str) -> tuple[int, bool] | None:
     return None if size > MAX_CHUNK else (size, match[2] is not None)
 
 
+def _split_options(words: list[CommandWord]) -> list[str]:
+    """Split parameters at blanks: quotes and brackets mean nothing there (RFC 5321 4.1.2, esmtp-value)."""
+    return [option for word in words for option in _BLANKS.split(word.text) if option]
+
+
 def _mail_options(mail: Mail, options: list[str], syntax: Syntax) -> Mail | Reply:
     seen = set()
     for option in options:
         keyword, equals, value = option.partition("=")
-        keyword = keyword.upper()
+        keyword = upper(keyword)
         error = _mail_option(mail, keyword, value if equals else None, syntax)
         if error is None and keyword in seen:
             error = _REPEATED.get(keyword, replies.unsupported(option))
@@ -140,12 +152,12 @@ def _mail_option(mail: Mail, keyword: str, value: str | None, syntax: Syntax) ->
     if keyword == "SIZE":
         return _size(mail, value)
     if keyword == "BODY":
-        mail.body = value.upper()
+        mail.body = upper(value)
         return None if mail.body in {"7BIT", "8BITMIME"} else _UNSUPPORTED
     if keyword == "AUTH":  # RFC 4954 5: who does not trust the client takes it and forgets it; Postfix does
         return None
     if keyword == "RET":
-        return _ret(mail, value.upper(), syntax)
+        return _ret(mail, upper(value), syntax)
     if keyword == "ENVID":
         return _envid(mail, value, syntax)
     if keyword == "XARRIVAL" and syntax.arrival and _ARRIVAL.fullmatch(value):
@@ -185,7 +197,7 @@ def _rcpt_options(rcpt: Rcpt, options: list[str], syntax: Syntax) -> Rcpt | Repl
     seen = set()
     for option in options:
         keyword, _, value = option.partition("=")
-        keyword = keyword.upper()
+        keyword = upper(keyword)
         if keyword not in {"NOTIFY", "ORCPT"}:
             return replies.unsupported(option)
         if not syntax.dsn:
@@ -199,7 +211,7 @@ def _rcpt_options(rcpt: Rcpt, options: list[str], syntax: Syntax) -> Rcpt | Repl
 
 def _notify(rcpt: Rcpt, value: str) -> bool:
     """NOTIFY=NEVER, or a list of the others (RFC 3461 4.1)."""
-    names = value.upper().split(",")
+    names = upper(value).split(",")
     rcpt.notify = frozenset(names)
     return rcpt.notify <= _NOTIFY and ("NEVER" not in names or rcpt.notify == _NEVER)
 

@@ -38,7 +38,7 @@ from posthouse.protocol.smtp.events import (
     Rset,
     Vrfy,
 )
-from posthouse.protocol.smtp.grammar import Syntax, parse_bdat, parse_mail, parse_rcpt, parse_vrfy
+from posthouse.protocol.smtp.grammar import Syntax, parse_bdat, parse_mail, parse_rcpt, parse_vrfy, upper
 from posthouse.protocol.smtp.replies import Reply
 from posthouse.protocol.smtp.states import SEQUENCE_REPLIES, TRANSACTION, TRANSITIONS, State
 
@@ -46,7 +46,8 @@ LAST_IN_GROUP: Final = frozenset({"EHLO", "HELO", "DATA", "VRFY", "NOOP"})  # RF
 JUNK_COMMANDS: Final = frozenset({"HELO", "EHLO", "RSET", "NOOP", "VRFY", "ETRN"})  # B04.06
 LOGGED: Final = 200  # characters of a refused line that go on to the log
 AHEAD_LOGGED: Final = 100  # octets of what was sent too early that do
-_BLANKS: Final = re.compile(r"[ \t\n\v\f\r]+")
+BLANKS: Final = " \t\n\v\f\r"
+_BLANKS: Final = re.compile(f"[{BLANKS}]+")
 _HEADER: Final = re.compile(r"[!-9;-~]+:", re.ASCII)
 # Blanks (several are one), control characters, and what would mean something in a header
 _UNSAFE_IN_NAME: Final = re.compile(r"[ \t\n\v\f\r]++|[\x00-\x1f\x7f-\x9f\u2028\u2029<>()\\\";@]")
@@ -208,7 +209,7 @@ class ServerSession:
             self._out.append(reply.wire)
         self.state = State.CLOSED
         self._unanswered = self._read = None
-        self._buffer = b""
+        self._buffer, self._position = b"", 0
 
     # What happens inside.
 
@@ -230,7 +231,7 @@ class ServerSession:
             self._content = ContentReader(self.settings.bare_newline)
             self._read = ServerSession._read_content
         elif state is State.CLOSED:
-            self._buffer = b""
+            self._buffer, self._position = b"", 0
         elif state is State.CHUNK:
             assert type(event) is Bdat
             if event.first or self._chunks is None:
@@ -321,12 +322,13 @@ class ServerSession:
 
     def _command(self, text: str) -> Event | None:
         word, _, argument = text.partition(" ")
-        verb = word.upper()
+        verb = upper(word)
         if verb not in _READERS:
             # Blanks in front, a tab behind the verb, an unknown verb: rare, so only now looked at.
-            words = _BLANKS.sub(" ", text, count=0).strip(" ") if not text.isprintable() or text[:1] == " " else text
-            word, _, argument = words.partition(" ")
-            verb = word.upper()
+            words = text.strip(BLANKS)
+            blanks = _BLANKS.search(words)
+            word, argument = (words, "") if blanks is None else (words[: blanks.start()], words[blanks.end() :])
+            verb = upper(word)
             if verb in self.settings.noop:
                 return Refused(Reason.IGNORED, verb, text[:LOGGED], replies.OK)
             if verb not in _READERS:
@@ -388,7 +390,7 @@ class ServerSession:
 
     def _helo_name(self, argument: str) -> str:
         """Clean the name: it goes into the log, into Received: and to policy servers."""
-        return _UNSAFE_IN_NAME.sub("?", argument.strip(" \t\r\n\v\f"))
+        return _UNSAFE_IN_NAME.sub("?", argument.strip(BLANKS))
 
     def _mail(self, argument: str) -> Event | Reply:
         if self.helo is None and self.settings.helo_required:
@@ -399,7 +401,7 @@ class ServerSession:
         return parse_rcpt(argument, self.settings.syntax)
 
     def _data(self, argument: str) -> Event | Reply:
-        return replies.DATA_SYNTAX if argument.strip(" \t") else Data()
+        return replies.DATA_SYNTAX if argument.strip(BLANKS) else Data()
 
     def _bdat(self, argument: str) -> Event | None:
         """BDAT, in any state."""
@@ -433,7 +435,7 @@ class ServerSession:
         return self._skip_chunk()
 
     def _rset(self, argument: str) -> Event | Reply:
-        return replies.RSET_SYNTAX if argument.strip(" \t") else Rset()
+        return replies.RSET_SYNTAX if argument.strip(BLANKS) else Rset()
 
     def _vrfy(self, argument: str) -> Event | Reply:
         if not self.settings.vrfy:

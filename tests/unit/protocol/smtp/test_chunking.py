@@ -82,6 +82,7 @@ def opened(commands: bytes = OPEN, **options: object) -> ServerSession:
         ("12", (12, False)),
         ("12 LAST", (12, True)),
         ("  12 \t last  ", (12, True)),
+        ("\f12\vLAST\r", (12, True)),
         ("0" * 100 + "7 LaSt", (7, True)),
         ("9223372036854775807", (2**63 - 1, False)),
         ("9223372036854775808", None),

@@ -159,6 +159,30 @@ def test_354_without_recipients_is_ended_with_a_lone_dot() -> None:
     assert events(session, b"250 Ok: queued\r\n") == [Idle()]
 
 
+def test_354_without_recipients_leaves_no_trace_in_lmtp() -> None:
+    """Nobody answers the dot there; the next transaction of the session gets all of its replies."""
+    session = ready(PIPELINING, LMTP)
+    session.send_envelope(TWO)
+    found = events(session, b"250 Ok\r\n550 No\r\n550 No\r\n354 Go\r\n")
+    assert results(found) == [(0, Stage.RCPT, 550), (1, Stage.RCPT, 550)]
+    assert found[-1] == Idle()
+    assert session.bytes_to_send().endswith(b"DATA\r\n.\r\n")
+    session.send_envelope(TWO)
+    assert events(session, b"250 Ok\r\n250 Ok\r\n250 Ok\r\n354 Go\r\n") == [SendContent()]
+    session.send_content(b"x\r\n")
+    found = events(session, b"250 2.0.0 Ok\r\n")
+    assert results(found) == [(0, Stage.END, 250)]
+    found += events(session, b"250 2.0.0 Ok\r\n")
+    assert results(found) == [(0, Stage.END, 250), (1, Stage.END, 250)]
+    assert found[-1] == Idle()
+
+
+def test_letters_beyond_ascii_offer_nothing() -> None:
+    """The upper case of a long s is S: SIZE is not what such a server offers."""
+    features = ready("250-mx.example\r\n250-\u017fIZE 5\r\n250 P\u0131PELINING\r\n".encode()).features
+    assert features.keywords == {}
+
+
 def test_content_is_never_sent_unless_354_came() -> None:
     """250 to DATA is no leave to send (CL-14), nor is 354 to MAIL a yes."""
     session = ready()

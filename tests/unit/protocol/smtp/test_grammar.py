@@ -74,6 +74,47 @@ def test_parameters_of_mail() -> None:
     assert parse_mail("FROM:<a@1.2>", SYNTAX) is replies.BAD_SENDER
 
 
+@pytest.mark.parametrize(
+    ("parameter", "reply"),
+    [
+        ("\u017fIZE=1", replies.unsupported("\u017fIZE=1")),
+        ("S\u0131ZE=1", replies.unsupported("S\u0131ZE=1")),
+        ("BODY=8B\u0131TMIME", replies.unsupported("BODY=8B\u0131TMIME")),
+        ("RET=HDR\u017f", replies.BAD_RET),
+        ("\u017fMTPUTF8", replies.unsupported("\u017fMTPUTF8")),
+    ],
+)
+def test_letters_beyond_ascii_stand_for_no_others(parameter: str, reply: replies.Reply) -> None:
+    """The upper case of a long s is S, and of a dotless i it is I: not in keywords."""
+    assert parse_mail(f"FROM:<a@b.c> {parameter}", SYNTAX) == reply
+
+
+def test_letters_beyond_ascii_in_parameters_of_rcpt_and_vrfy() -> None:
+    """The same there."""
+    assert parse_rcpt("TO:<a@b.c> NOTIFY=\u017fUCCESS", SYNTAX) is replies.BAD_NOTIFY
+    assert parse_rcpt("TO:<a@b.c> NOT\u0131FY=NEVER", SYNTAX) == replies.unsupported("NOT\u0131FY=NEVER")
+    assert parse_vrfy("a@b.c \u017fMTPUTF8", SYNTAX) is replies.BAD_RECIPIENT
+
+
+@pytest.mark.parametrize("separator", ["\xa0", "\u2003", "\x1c", "\x85"])
+def test_only_blanks_separate_parameters(separator: str) -> None:
+    """What Unicode calls a space is part of a word, in the plain form and in others."""
+    for address in ("<a@b.c>", " <a@b.c>"):
+        assert parse_mail(f"FROM:{address} SIZE=1{separator}RET=FULL", SYNTAX) is replies.BAD_SIZE
+
+
+@pytest.mark.parametrize("address", ["<a@b.c>", " <a@b.c>"])
+def test_quotes_mean_nothing_in_parameters(address: str) -> None:
+    """Only a blank ends one (RFC 5321 4.1.2), with an address in the plain form and in others."""
+    assert parse_rcpt(f'TO:{address} ORCPT=rfc822;a"<\\ NOTIFY=NEVER', SYNTAX) == Rcpt(
+        "a@b.c", "<a@b.c>", frozenset({"NEVER"}), 'rfc822;a"<\\'
+    )
+    assert parse_mail(f'FROM:{address} ENVID="a" \tRET=FULL ', SYNTAX) == Mail(
+        "a@b.c", "<a@b.c>", ret="FULL", envid='"a"'
+    )
+    assert parse_mail(f"FROM:{address} AUTH=<a b>", SYNTAX) == replies.unsupported("b>")
+
+
 def test_dsn_parameters_where_dsn_is_not_offered() -> None:
     """RET and ENVID are refused by their own words."""
     for parameter in ("RET=FULL", "ENVID=a"):

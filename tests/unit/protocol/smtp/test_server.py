@@ -22,6 +22,7 @@ from posthouse.protocol.smtp.events import (
     Rcpt,
     Reason,
     Refused,
+    Rset,
 )
 from posthouse.protocol.smtp.replies import Reply
 from posthouse.protocol.smtp.server import ServerSession, ServerSettings
@@ -343,6 +344,43 @@ def test_no_argument_makes_it_raise(verb: str, data: st.DataObject) -> None:
     if isinstance(event, Mail | Rcpt):
         address = event.sender if isinstance(event, Mail) else event.recipient
         assert address.isprintable() or not address.isascii()
+
+
+@pytest.mark.parametrize(
+    "line", ["R\u017fET", "QU\u0131T", "VRFY\u212a", "MA\u0131L FROM:<a@b>", "\tR\u017fET", "\u0131 x"]
+)
+def test_letters_beyond_ascii_make_no_command(line: str) -> None:
+    """The upper case of a long s is S, and of a dotless i it is I: such words are no commands."""
+    (event,) = talk(session_in(State.GREETED), f"{line}\r\n".encode())
+    assert isinstance(event, Refused)
+    assert event.reason in {Reason.UNKNOWN, Reason.FORBIDDEN}
+
+
+@pytest.mark.parametrize("start", [b"RCPT TO:", b"RCPT\tTO:", b" RCPT TO:", b"\t\vrcpt\f \tto: "])
+def test_quoted_blanks_stay_however_the_command_is_written(start: bytes) -> None:
+    """A tab behind the verb, or blanks before it, change nothing in the address."""
+    (event,) = talk(session_in(State.MAIL), start + b'<"a  b"@h.example>\r\n')
+    assert event == Rcpt('"a  b"@h.example', '<"a  b"@h.example>')
+    (event,) = talk(session_in(State.MAIL), start + b'<"a\tb"@h.example>\r\n')
+    assert isinstance(event, Refused)
+
+
+@pytest.mark.parametrize("line", ["RSET \f", "RSET\v\t", "\tRSET \r", "RSET"])
+def test_blanks_behind_a_command_are_nothing(line: str) -> None:
+    """Of all kinds, however many."""
+    assert [type(event) for event in talk(session_in(State.MAIL), f"{line}\r\n".encode())] == [Rset]
+
+
+def test_nothing_is_kept_at_the_end() -> None:
+    """However the session ends, no octet waits any more."""
+    session = session_in(State.GREETED)
+    talk(session, b"QUIT\r\n")
+    assert session.buffered_bytes == 0
+    session = session_in(State.GREETED)
+    session.receive(b"NOOP\r\nNOOP\r\n")
+    session.next_event()
+    session.close()
+    assert session.buffered_bytes == 0
 
 
 def test_quit_is_answered_and_closes() -> None:
