@@ -7,7 +7,7 @@ PYTEST = .venv/bin/python -m pytest
 PARALLEL = -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help native test-native setup run lint test test-faults fuzz fuzz-config fuzz-content fuzz-tables bench check format test-integration docs lock peers clean
+.PHONY: help native test-native setup run lint test test-faults fuzz fuzz-config fuzz-content fuzz-tables fuzz-smtp bench check format test-integration docs lock peers clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F '|' '{printf "make %-17s %s\n", $$1, $$2}'
@@ -61,6 +61,10 @@ fuzz-content: setup ## a million messages for what takes them apart; INPUTS=N SE
 
 fuzz-tables: setup ## a million inputs for what reads tables and replies of their servers; INPUTS=N SEED=N BLOCK=N
 	@.venv/bin/python -m tests.fuzz.tables $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(BLOCK),--block $(BLOCK))
+
+fuzz-smtp: setup ## a million conversations for both halves of SMTP and for smtpd; INPUTS=N SEED=N BLOCK=N
+	@.venv/bin/python -m tests.fuzz.smtp $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(BLOCK),--block $(BLOCK))
 
 # Compiled anew when a source is newer.
