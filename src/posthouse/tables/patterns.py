@@ -17,8 +17,9 @@ from posthouse.tables.rules import Reporter, RuleError, inline_rules, is_keyword
 from posthouse.tables.source import BLANKS, decode
 from posthouse.util.errors import ConfigError
 
-# $$, $1, ${1}, $(1); a name or a lone dollar sign is a mistake
-_REFERENCE: Final = re.compile(r"\$(?:(\$)|([0-9]{1,3})|\{([0-9]{1,3})\}|\(([0-9]{1,3})\)|)", re.ASCII)
+# $$, $1, ${1}, $(1); a name ($x and $1x are names) or a lone dollar sign is a mistake
+_REFERENCE: Final = re.compile(r"\$(?:(\$)|([0-9A-Za-z_]+)|\{([0-9]+)\}|\(([0-9]+)\)|)", re.ASCII)
+_GROUPS: Final = 6  # digits at most of a group's number
 
 
 class Engine(Protocol):
@@ -231,12 +232,20 @@ def _template(text: str) -> tuple[str | int, ...]:
         number = found[2] or found[3] or found[4]
         if found[1]:
             parts.append("$")
-        elif number is None:
-            raise RuleError(f'non-numeric replacement index "{text[found.end() :][:20]}"')
+        elif number is None or not number.isdigit():
+            raise RuleError(f'non-numeric replacement index "{number or text[found.end() :][:20]}"')
         else:
-            parts.append(int(number))
+            parts.append(_group(number))
     parts.append(text[at:])
     return tuple(part for part in parts if part != "")
+
+
+def _group(digits: str) -> int:
+    """Read the number of a group. Raises RuleError."""
+    number = digits.lstrip("0")
+    if not 0 < len(number) <= _GROUPS:
+        raise RuleError(f'out of range replacement index "{number[:20] or "0"}"')
+    return int(number)
 
 
 def _result(rule: Rule, text: bytes) -> str | None:

@@ -30,6 +30,26 @@ def test_replacement(kind: str) -> None:
     assert now(table.lookup("user@example.org")) == "example.org:user $2"
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("$0", "out of range replacement index"),
+        ("${00}", "out of range replacement index"),
+        ("$1y", "non-numeric replacement index"),
+        ("$1_", "non-numeric replacement index"),
+        ("$12345678", "out of range replacement index"),
+        ("$0001-y", ""),
+        ("${1}y", ""),
+    ],
+)
+def test_what_no_group_is_called(kind: str, text: str, why: str) -> None:
+    """$0 is none, and letters and digits behind the dollar sign are one name; such a rule is skipped."""
+    with logged() as lines:
+        table = _table(kind, f"/^(a)/ x{text}", "/^a/ next")
+    assert (why in lines[0]) if why else lines == []
+    assert now(table.lookup("a")) == ("next" if why else f"xa{text.lstrip('$01{}')}")
+
+
 def test_negated_rules(kind: str) -> None:
     """The rule holds where the pattern does not; it cannot refer to groups."""
     with logged() as lines:
