@@ -45,9 +45,9 @@ async def map_address(
     if found is None:
         return []
     value, extension = found
-    if value.startswith("@"):
-        local_part = split_address(address).local_part
-        value, extension = local_part + value, None
+    if value.startswith("@"):  # all of the value is the domain, whatever is in it
+        local_part = unquote_address(split_address(address).local_part)
+        value, extension = quote_address(local_part + value), None
     results = []
     for one in split_addresses(value):
         mapped = rewrite(one)
@@ -130,7 +130,10 @@ class Masquerade:
     """masquerade_domains: addresses of hosts below a domain get the domain itself."""
 
     def __init__(self, domains: Iterable[str], exceptions: MatchList | None = None) -> None:
-        """domains: in order, "!domain" leaves its addresses alone. exceptions: users who keep their host."""
+        """domains: in order, "!domain" leaves its addresses alone. exceptions: users who keep their host.
+
+        Exceptions are asked for local parts as they stand, with their quotes.
+        """
         self._domains = [(fold_key(text.lstrip("!"), utf8=True), _is_negated(text)) for text in domains]
         self._exceptions = exceptions
 
@@ -142,7 +145,7 @@ class Masquerade:
         local_part, domain = split_address(address)
         if domain is None or not self._domains:
             return address
-        if self._exceptions and await self._exceptions.matches(unquote_address(local_part)):
+        if self._exceptions and await self._exceptions.matches(local_part):
             return address
         folded = fold_key(domain, utf8=True)
         for parent, keeps in self._domains:
