@@ -48,6 +48,7 @@ _ACCESS: Final = frozenset(
         "check_ccert_access", "check_sasl_access", "check_etrn_access",
     }
 )  # fmt: skip
+CHECK_ADDRESS_MAP: Final = "check_address_map"  # a word of local_header_rewrite_clients; its table follows
 _OTHERS_WITH_ARGUMENT: Final = frozenset(
     {
         "check_policy_service", "permit_dnswl_client", "permit_rhswl_client", "reject_rbl_client", "reject_rbl",

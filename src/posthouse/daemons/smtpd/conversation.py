@@ -215,7 +215,7 @@ class Conversation:
             return refusal
         if self._shared.scarcity.at_mail and (scarce := self._scarce(check)) is not None:
             return scarce
-        if self._shared.policy.has_mail:
+        if self._shared.policy.has_mail or self._shared.header_rewriting.has_tables:
             return self._decide_mail(event)
         self._open_transaction(event)
         return replies.SENDER_OK
@@ -237,12 +237,27 @@ class Conversation:
             self.transaction.put_off_beyond(self._shared.scarcity.large)
 
     async def _decide_mail(self, event: Mail) -> Reply:
+        if self._shared.header_rewriting.has_tables and (refusal := await self._find_context()) is not None:
+            return refusal
         refusal = await self._shared.policy.mail(self.check)
         if refusal is not None:
             self.check.sender = None
             return refusal
         self._open_transaction(event)
         return replies.SENDER_OK
+
+    async def _find_context(self) -> Reply | None:
+        """Ask the tables of local_header_rewrite_clients; a refusal when they do not answer."""
+        check = self.check
+        try:
+            self._local_headers = await self._shared.header_rewriting.is_local(check)
+        except TemporaryError:
+            check.begin("MAIL")
+            check.sender = None
+            refusal = check.refuse(451, "4.3.0", "Temporary lookup error")
+            assert isinstance(refusal, Reply), "nothing softens this refusal"
+            return refusal
+        return None
 
     async def rcpt(self, event: Rcpt) -> Reply:
         """RCPT TO. The first recipient gets the message its queue ID (facts B04.04)."""

@@ -21,6 +21,7 @@ from posthouse.protocol.smtp.content import BareNewline
 from posthouse.protocol.smtp.grammar import Syntax
 from posthouse.protocol.smtp.replies import Reply
 from posthouse.protocol.smtp.server import ServerSettings
+from posthouse.rewriting.parameters import RESOLVE_NULL_DOMAIN
 
 SKIPPED_AT_MOST: Final = 10  # times message_size_limit: how much of a refused chunk is read for the client's sake
 # Words that can be discarded, in the order of Postfix's log line; others mean nothing, so that a configuration may
@@ -120,5 +121,6 @@ def _session_settings(
             dsn="DSN" not in discarded,
             arrival=bool(settings[p.SMTPD_AUTHORIZED_ARRIVAL_HOSTS]),
             min_user=settings[ALLOW_MIN_USER],
+            null_domain=settings[RESOLVE_NULL_DOMAIN],
         ),
     )

@@ -48,6 +48,7 @@ class Syntax:
     dsn: bool = True  # "dsn" not in smtpd_discard_ehlo_keywords
     arrival: bool = False  # whether anybody may say XARRIVAL
     min_user: bool = True  # postconf(5): allow_min_user
+    null_domain: bool = False  # postconf(5): resolve_null_domain
 
 
 def upper(word: str) -> str:
@@ -69,7 +70,7 @@ def parse_mail(argument: str, syntax: Syntax) -> Mail | Reply:
     words = split_command(argument)
     if len(words) < 2 or words[0].text.lower() != "from:":
         return replies.MAIL_SYNTAX
-    sender = parse_path(words[1].text, strict=syntax.strict_envelopes, allow_null=True) if words[1].ok else None
+    sender = _path(words[1], syntax, allow_null=True)
     if sender is None or not _is_allowed(sender, syntax):
         return replies.BAD_SENDER
     return _mail_options(Mail(sender, words[1].text), _split_options(words[2:]), syntax)
@@ -85,10 +86,15 @@ def parse_rcpt(argument: str, syntax: Syntax) -> Rcpt | Reply:
     words = split_command(argument)
     if len(words) < 2 or words[0].text.lower() != "to:":
         return replies.RCPT_SYNTAX
-    recipient = parse_path(words[1].text, strict=syntax.strict_envelopes) if words[1].ok else None
+    recipient = _path(words[1], syntax)
     if recipient is None or not _is_allowed(recipient, syntax):
         return replies.BAD_RECIPIENT
     return _rcpt_options(Rcpt(recipient, words[1].text), _split_options(words[2:]), syntax)
+
+
+def _path(word: CommandWord, syntax: Syntax, *, allow_null: bool = False) -> str | None:
+    strict, null_domain = syntax.strict_envelopes, syntax.null_domain
+    return parse_path(word.text, strict=strict, allow_null=allow_null, null_domain=null_domain) if word.ok else None
 
 
 def _is_allowed(address: str, syntax: Syntax) -> bool:

@@ -47,10 +47,11 @@ def split_command(line: str) -> list[CommandWord]:
         words.append(CommandWord(line[start:position], ok))
 
 
-def parse_path(text: str, *, strict: bool = False, allow_null: bool = False) -> str | None:
+def parse_path(text: str, *, strict: bool = False, allow_null: bool = False, null_domain: bool = False) -> str | None:
     """Return the address of a path in external form ("" for "<>"); None: no valid path.
 
-    strict: strict_rfc821_envelopes, one address in angle brackets and nothing else.
+    strict: strict_rfc821_envelopes, one address in angle brackets and nothing else. null_domain: resolve_null_domain,
+    "user@" is an address.
     """
     if text == "<>":
         return "" if allow_null else None
@@ -69,7 +70,10 @@ def parse_path(text: str, *, strict: bool = False, allow_null: bool = False) -> 
         return None
     if allow_null and [(node.kind, node.text) for node in tokens] == [("quoted", "")]:
         return ""
-    return _check(format_internal(tokens), allows_empty=tokens[0].kind != "op" and not strict)
+    internal = format_internal(tokens)
+    if null_domain and internal.endswith("@"):
+        return quote_address(internal)
+    return _check(internal, allows_empty=tokens[0].kind != "op" and not strict)
 
 
 def _is_one_address(tokens: list[Node]) -> bool:
@@ -89,9 +93,11 @@ def _check(internal: str, *, allows_empty: bool) -> str | None:
     local_part, at, domain = internal.rpartition("@")
     if not at:
         return quote_address(internal) or None
-    domain = domain.removesuffix(".")
-    if not (local_part or allows_empty) or not is_valid_domain(domain):
+    plain = domain.removesuffix(".")
+    if not (local_part or allows_empty) or not is_valid_domain(plain):
         return None
+    if "." in plain:
+        domain = plain  # the dot of a single label says that it is the whole name (append_dot_mydomain)
     return quote_address(f"{local_part}@{domain}")
 
 

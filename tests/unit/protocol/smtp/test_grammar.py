@@ -196,3 +196,25 @@ def test_an_accepted_path_reads_back_as_itself(text: str, strict: bool) -> None:
     address = parse_path(text, strict=strict)
     if address:
         assert parse_path(f"<{address}>") == address
+
+
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [
+        ("<user@>", "user@"),
+        ('<"a b"@>', '"a b"@'),
+        ("<user@a.test@>", '"user@a.test"@'),
+        ("<user@.>", None),
+        ("<>", None),
+    ],
+)
+def test_addresses_without_a_domain(path: str, address: str | None) -> None:
+    """With resolve_null_domain they are addresses."""
+    assert parse_path(path, null_domain=True) == address
+    assert parse_path(path) is None
+
+
+def test_the_dot_behind_a_single_label_stays() -> None:
+    """It says that this is the whole name, so that append_dot_mydomain adds nothing; others go at once."""
+    assert parse_path("<user@localhost.>") == "user@localhost."
+    assert parse_path("<user@far.test.>") == "user@far.test"

@@ -8,6 +8,7 @@ asked for are applied when all lists of the command are through. One for the lif
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from posthouse.config.check_restrictions import CHECK_ADDRESS_MAP
 from posthouse.config.lists import ListSyntaxError, parse_items
 from posthouse.daemons.smtpd import parameters as p
 from posthouse.daemons.smtpd.access import generic
@@ -20,12 +21,15 @@ from posthouse.daemons.smtpd.access.check import (
     RECIPIENT,
     SENDER,
     Check,
+    Rule,
     Verdict,
 )
 from posthouse.daemons.smtpd.access.environment import Environment
 from posthouse.daemons.smtpd.access.lists import Compiler, RuleList, has_relay_guard
 from posthouse.protocol.address import POSTMASTER
 from posthouse.protocol.smtp.replies import Reply
+from posthouse.tables.maps import Maps
+from posthouse.tables.open import open_maps
 from posthouse.util import log
 from posthouse.util.errors import ConfigError
 
@@ -150,22 +154,33 @@ def _check_relay_guard(env: Environment) -> None:
 
 
 class HeaderRewriting:
-    """local_header_rewrite_clients: whose headers are completed like those of this host's own mail."""
+    """local_header_rewrite_clients: whose headers are completed like those of this host's own mail.
 
-    BUILT = ("permit_inet_interfaces", "permit_mynetworks", "permit_sasl_authenticated", "permit_tls_clientcerts",
+    Words, and tables in which the client's address is looked up as a whole; what they answer does not matter.
+    """
+
+    WORDS = ("permit_inet_interfaces", "permit_mynetworks", "permit_sasl_authenticated", "permit_tls_clientcerts",
              "permit_tls_all_clientcerts")  # fmt: skip
 
     def __init__(self, env: Environment) -> None:
-        self._rules = []
+        """Open the tables. Raises ConfigError."""
+        self._rules: list[Rule | Maps] = []
         for word in env.settings[p.LOCAL_HEADER_REWRITE_CLIENTS]:
-            if word.lower() in self.BUILT:
-                self._rules.append(generic.SIMPLE[word.lower()](env))
-            else:
-                log.warning(f"local_header_rewrite_clients: {word} is not built yet; its clients count as remote")
+            name = word.lower()
+            if name in self.WORDS:
+                self._rules.append(generic.SIMPLE[name](env))
+            elif ":" in word:
+                self._rules.append(open_maps([word], env.opener))
+            elif name != CHECK_ADDRESS_MAP:  # the table follows
+                log.warning(f"local_header_rewrite_clients: {word} is no word of this list")
+        self.has_tables = any(isinstance(rule, Maps) for rule in self._rules)
 
     async def is_local(self, check: Check) -> bool:
-        """Whether the headers of this client's mail are to be completed."""
+        """Whether the headers of this client's mail are to be completed. Raises TemporaryError."""
         for rule in self._rules:
-            if await rule(check) is PERMIT:
+            if isinstance(rule, Maps):
+                if await rule.find(check.client.address) is not None:
+                    return True
+            elif await rule(check) is PERMIT:
                 return True
         return False
