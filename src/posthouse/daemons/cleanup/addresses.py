@@ -33,6 +33,7 @@ from posthouse.tables.search_order import SearchRules
 
 ENVELOPE_SENDER, ENVELOPE_RECIPIENT = "envelope_sender", "envelope_recipient"
 HEADER_SENDER, HEADER_RECIPIENT = "header_sender", "header_recipient"
+EMPTY: Final = '""'  # the empty address, such as the null sender, as tables are asked for it
 SENDERS: Final = (ENVELOPE_SENDER, HEADER_SENDER)
 
 
@@ -78,12 +79,14 @@ class AddressMappings:
             return rewrite(address, context) if address else ""
 
         async def mapped(address: str) -> str:
-            if not address:
+            if not address and place != ENVELOPE_SENDER:
                 return ""
-            address = rewrite(address, context)
+            address = rewrite(address, context) if address else EMPTY
+            if address == "@":
+                address = EMPTY
             for step in steps:
                 address = await step(address)
-            return address
+            return "" if address == EMPTY and place == ENVELOPE_SENDER else address
 
         return mapped if steps else standard_form
 

@@ -16,7 +16,7 @@ from posthouse.daemons.cleanup.header_size import cut_header
 from posthouse.daemons.cleanup.origin import Origin
 from posthouse.daemons.cleanup.outcome import WRITE_ERROR, Refusal, RefusedError
 from posthouse.filters.actions import LAST, Action, Verb
-from posthouse.filters.content_checks import Line, Prepended, log_line, parameter_for
+from posthouse.filters.content_checks import MIME_HEADERS, Line, Prepended, log_line, parameter_for
 from posthouse.ipc.message import Envelope
 from posthouse.ipc.record import replace
 from posthouse.protocol.message.mime_events import (
@@ -103,6 +103,8 @@ class ContentPass:
     # --- content ---------------------------------------------------------------------------------------------------
 
     async def _piece(self, data: bytes, turns: Turns) -> None:
+        if self._rules.replaces_cr and b"\r" in data:
+            data = data.replace(b"\r", b" ")
         rejected = self._rules.rejected
         if self._checks and rejected is not None:
             found = rejected.search(data)
@@ -124,8 +126,6 @@ class ContentPass:
     async def _pass(self, data: bytes, turns: Turns) -> None:
         if self._filters and self._rules.stripped:
             data = data.translate(None, self._rules.stripped)
-        if self._rules.replaces_cr and b"\r" in data:
-            data = data.replace(b"\r", b" ")
         await self._handle(self._parser.feed(data), turns)
 
     async def _handle(self, events: list[Event], turns: Turns) -> None:
@@ -167,7 +167,7 @@ class ContentPass:
             if field.part is not Part.MAIN:
                 self._out.append(cut_header(text, self._rules.header_size) + b"\n")
                 self._note_encoding(field.name, text)
-            elif isinstance(line, Prepended):
+            elif isinstance(line, Prepended) or (line is not field and field.name in MIME_HEADERS):
                 self._inserts.append((self._header_size, text + b"\n"))
             else:
                 self._header.append(text + b"\n")

@@ -34,7 +34,7 @@ from posthouse.daemons.cleanup.parameters import (
 )
 from posthouse.filters.content_checks import FLAGS, ContentChecks, Tables
 from posthouse.ipc.message import NO_HEADER_BODY_CHECKS, Envelope
-from posthouse.protocol.message.mime import MimeParser
+from posthouse.protocol.message.mime import ALL_LINES, MimeParser
 from posthouse.protocol.message.mime_events import Limits, Problem
 from posthouse.protocol.text import unescape
 from posthouse.tables.open import Opener, open_maps
@@ -56,7 +56,7 @@ class ContentRules:
         self.stripped = _octets(settings[MESSAGE_STRIP_CHARACTERS])
         self._structured = not settings[DISABLE_MIME_INPUT_PROCESSING]
         self._converts = settings[FORCE_MIME_INPUT_CONVERSION] and self._structured
-        self._body_lines = settings[BODY_CHECKS_SIZE_LIMIT] if settings[BODY_CHECKS] else 0
+        self._body_lines = (settings[BODY_CHECKS_SIZE_LIMIT] or ALL_LINES) if settings[BODY_CHECKS] else 0
         self._limits = Limits(
             nesting=settings[MIME_NESTING_LIMIT],
             header_size=self.header_size,
@@ -95,8 +95,8 @@ def _refused(settings: Settings, *, has_tables: bool) -> set[Problem]:
 
 
 def _octets(text: str) -> bytes:
-    """Read a set of characters (postconf(5), message_reject_characters)."""
-    return unescape(text.encode("utf-8", "surrogateescape"))
+    """Read a set of characters (postconf(5), message_reject_characters); no line has a line end in it."""
+    return unescape(text.encode("utf-8", "surrogateescape")).replace(b"\n", b"")
 
 
 def _any_of(text: str) -> re.Pattern[bytes] | None:

@@ -29,6 +29,8 @@ from posthouse.ipc.message import (
 )
 from posthouse.ipc.record import replace
 from posthouse.protocol.address import MAILER_DAEMON
+from posthouse.protocol.message.mime import MimeParser
+from posthouse.protocol.message.mime_events import DEFAULT_LIMITS, HeaderField
 from posthouse.rewriting.local import Rewriter
 from posthouse.rewriting.virtual_alias import (
     VIRTUAL_ALIAS_ADDRESS_LENGTH_LIMIT,
@@ -78,12 +80,10 @@ class EnvelopeEditor:
 
     async def sender(self, address: str, overrides: int = 0) -> str:
         """Give the final envelope sender. overrides: NO_ADDRESS_MAPPINGS counts. Raises TemporaryError."""
-        if not address:
-            return ""
         if MAILER_DAEMON in address.lower():  # as it was given; what tables make of others counts
             address = await self._standard_form(address)
             if address.lower() == self._own_daemon:
-                return ""
+                address = ""
         return await (self._standard_form if overrides & NO_ADDRESS_MAPPINGS else self._sender)(address)
 
     async def recipients(self, envelope: Envelope, given: list[Recipient]) -> list[Recipient]:
@@ -172,12 +172,15 @@ def is_utf8(text: str) -> bool:
     return not text.isascii() and not any(0xDC80 <= ord(character) <= 0xDCFF for character in text)
 
 
-def header_is_utf8(content: bytes) -> bool:
-    """Whether a line of the header section needs SMTPUTF8."""
-    head = content.partition(b"\n\n")[0]
-    if head.isascii():
+def headers_are_wide(content: bytes) -> bool:
+    """Whether a header of the message, or of a part in what is given of it, has octets beyond ASCII."""
+    if content.isascii():
         return False
-    return any(is_utf8(line.decode("utf-8", "surrogateescape")) for line in head.split(b"\n") if not line.isascii())
+    if not content.partition(b"\n\n")[0].isascii():
+        return True
+    parser = MimeParser(DEFAULT_LIMITS)
+    events = [*parser.feed(content), *parser.close()]
+    return any(isinstance(event, HeaderField) and not event.data.isascii() for event in events)
 
 
 class _Recipients:

@@ -17,6 +17,7 @@ from typing import Final
 
 from posthouse.config.parameters import (
     HEADER_SIZE_LIMIT,
+    LINE_LENGTH_LIMIT,
     MYHOSTNAME,
     UNDISCLOSED_RECIPIENTS_HEADER,
 )
@@ -24,7 +25,7 @@ from posthouse.config.settings import Settings
 from posthouse.daemons.cleanup.addresses import AddressMappings
 from posthouse.daemons.cleanup.header_addresses import AddressHeaders
 from posthouse.daemons.cleanup.header_scan import RESENT, Field, HeaderScanner, HeaderSection
-from posthouse.daemons.cleanup.header_size import cut_header
+from posthouse.daemons.cleanup.header_size import cut_header, let_in
 from posthouse.daemons.cleanup.mailbox import format_mailbox
 from posthouse.daemons.cleanup.outcome import TOO_MANY_HOPS, RefusedError
 from posthouse.daemons.cleanup.parameters import (
@@ -36,15 +37,18 @@ from posthouse.daemons.cleanup.parameters import (
 )
 from posthouse.ipc.message import NO_ADDRESS_MAPPINGS, Envelope
 from posthouse.protocol.message.date import format_date
+from posthouse.tables.table import printable
 from posthouse.util import log
 from posthouse.util.clock import local_zone
 from posthouse.util.turns import Turns
 
 _EIGHT_BIT: Final = frozenset({b"8bit", b"binary"})
 _LF: Final = 10
-_PART: Final = re.compile(rb"\ncontent-transfer-encoding:[ \t]*(?:8bit|binary)[ \t]*\n", re.IGNORECASE)
+_PART: Final = re.compile(rb"\ncontent-transfer-encoding:[ \t]*(?:\n[ \t]+)?(?:8bit|binary)\n", re.IGNORECASE)
 _NOTICE: Final = b"MIME-Error: message header was not terminated by empty line\n"
 _START: Final = itemgetter(0)
+_BEFORE_COLON: Final = re.compile(rb"\A([!-9;-~]++)[ \t]++:")
+_HEADER: Final = re.compile(r"[!-9;-~]+[ \t]*:")
 MAILER_DAEMON: Final = "MAILER-DAEMON"
 
 Sender = Callable[[str, int], Awaitable[str]]  # from envelope sender and overrides
@@ -109,10 +113,17 @@ class HeaderEditor:
         }
         self._scanner = HeaderScanner(settings[MESSAGE_DROP_HEADERS], settings[HEADER_SIZE_LIMIT])
         self._size_limit = settings[HEADER_SIZE_LIMIT]
+        self._line_limit = settings[LINE_LENGTH_LIMIT]
         self._hop_limit = settings[HOPCOUNT_LIMIT]
         self._myhostname = settings[MYHOSTNAME]
         self._always_add = settings[ALWAYS_ADD_MISSING_HEADERS]
         self._undisclosed = settings[UNDISCLOSED_RECIPIENTS_HEADER]
+        if self._undisclosed and _HEADER.match(self._undisclosed) is None:
+            log.warning(
+                f'bad undisclosed_recipients_header header text "{printable(self._undisclosed)}" -- '
+                'need "headername: headervalue"'
+            )
+            self._undisclosed = ""
         self._detect_encoding = settings[DETECT_8BIT_ENCODING_HEADER]
         # what comes between the header section and a line that is neither header nor empty
         self.separator = _NOTICE + b"\n" if settings[NON_EMPTY_END_OF_HEADER_ACTION] == "add_header" else b"\n"
@@ -166,12 +177,21 @@ class HeaderEditor:
         edits: list[Edit] = [(field.start, field.end, b"") for field in section.dropped]
         if rewriter is not None:
             for field in section.addresses:
-                new = await rewriter.rewrite(content, field, turns)
+                new = await self._rewritten(content, field, rewriter, turns)
                 if new is not None:
                     edits.append((field.start, field.end, self._cut_rewritten(new)))
         edits += section.blanks
-        edits += [(field.start, field.end, self._cut(content[field.start : field.end])) for field in section.oversized]
+        edits += [
+            (field.start, field.end, self._cut(self._without_blanks(content, field))) for field in section.oversized
+        ]
         return edits
+
+    async def _rewritten(self, content: bytes, field: Field, rewriter: AddressHeaders, turns: Turns) -> bytes | None:
+        """Rewrite a header with addresses; of a long one, the lines that its limit lets in."""
+        if field.end - field.start > self._size_limit:
+            content = let_in(self._without_blanks(content, field), self._size_limit, self._line_limit)
+            field = Field(field.name, 0, len(content), content.find(b":") + 1)
+        return await rewriter.rewrite(content, field, turns)
 
     async def _author(self, envelope: Envelope) -> str:
         """Give what the missing From: or Resent-From: says."""
@@ -208,6 +228,10 @@ class HeaderEditor:
         added = "".join(lines).encode("utf-8", "surrogateescape") if lines else b""
         return added, "" if message_id == "<>" else message_id
 
+    def _without_blanks(self, content: bytes, field: Field) -> bytes:
+        """Give a header without blanks before its colon; they do not count."""
+        return _BEFORE_COLON.sub(rb"\1:", content[field.start : field.end])
+
     def _cut(self, field: bytes) -> bytes:
         """Keep a header within its limit; with its last line end."""
         if len(field) <= self._size_limit:
@@ -230,13 +254,13 @@ def _date() -> str:
 
 
 def is_eight_bit(encoding: bytes) -> bool:
-    """Whether the value of a Content-Transfer-Encoding header says 8-bit content (RFC 2045 6.2)."""
-    return encoding.strip().lower() in _EIGHT_BIT
+    """Whether the value of a Content-Transfer-Encoding header says 8-bit content: the word alone (RFC 2045 6.2)."""
+    return encoding.lstrip().lower() in _EIGHT_BIT
 
 
 def _says_eight_bit(content: bytes, section: HeaderSection) -> bool:
     """Whether the message, or a part of it, says that it is 8-bit text; parts count only where there is such text."""
-    if section.encoding is not None and is_eight_bit(_value(content, section.encoding)):
+    if any(is_eight_bit(content[found.value : found.end].removesuffix(b"\n")) for found in section.encodings):
         return True
     return not content.isascii() and _PART.search(content, section.end) is not None
 

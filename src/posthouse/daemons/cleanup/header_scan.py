@@ -31,6 +31,7 @@ class Role(Enum):
     MESSAGE_ID = auto()
     ENCODING = auto()
     DROPPED = auto()  # of message_drop_headers
+    COUNTED = auto()  # Received: of message_drop_headers: its number is what ends loops
 
 
 ROLES: Final[dict[bytes, Role]] = {
@@ -44,6 +45,13 @@ ROLES: Final[dict[bytes, Role]] = {
     b"resent-message-id": Role.MESSAGE_ID,
 }
 RESENT: Final = b"resent-"
+# The header of the content; without it nobody could read the body, so message_drop_headers does not take it.
+_OF_CONTENT: Final = frozenset(
+    {
+        *(b"content-description", b"content-disposition", b"content-id", b"content-transfer-encoding"),
+        *(b"content-type", b"mime-version"),
+    }
+)
 
 
 @dataclass(slots=True)
@@ -71,7 +79,7 @@ class HeaderSection:
     blanks: list[tuple[int, int, bytes]] = field(default_factory=list)  # before colons, as edits
     oversized: list[Field] = field(default_factory=list)
     message_id: Field | None = None
-    encoding: Field | None = None
+    encodings: list[Field] = field(default_factory=list)  # Content-Transfer-Encoding, of all of the section
     resent: bool = False
 
     def next_piece(self) -> None:
@@ -83,10 +91,10 @@ class HeaderScanner:
     """Scans by the settings of one process."""
 
     def __init__(self, drop: tuple[str, ...], size_limit: int) -> None:
-        dropped = dict.fromkeys((name.lower().encode() for name in drop), Role.DROPPED)
-        self._roles = {**ROLES, **dropped}
-        if self._roles.get(b"received") is Role.DROPPED:
-            self._roles[b"received"] = Role.RECEIVED  # its number is what ends loops
+        names = {name.lower().encode() for name in drop} - _OF_CONTENT
+        self._roles = {**ROLES, **dict.fromkeys(names, Role.DROPPED)}
+        if b"received" in names:
+            self._roles[b"received"] = Role.COUNTED
         self._size_limit = size_limit
 
     def scan(self, content: bytes, section: HeaderSection) -> bool:
@@ -127,8 +135,9 @@ def _note(section: HeaderSection, role: Role, name: bytes, place: tuple[int, int
     elif role is Role.MESSAGE_ID:
         section.message_id = Field(name, *place)
     elif role is Role.ENCODING:
-        section.encoding = Field(name, *place)
-    elif role is Role.DROPPED:
+        section.encodings.append(Field(name, *place))
+    elif role is Role.DROPPED or role is Role.COUNTED:
+        section.received += role is Role.COUNTED
         section.dropped.append(Field(name, *place))
 
 

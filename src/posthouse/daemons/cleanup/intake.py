@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from posthouse.daemons.cleanup.content_pass import ContentPass
-from posthouse.daemons.cleanup.envelope import EnvelopeEditor, header_is_utf8
+from posthouse.daemons.cleanup.envelope import EnvelopeEditor, headers_are_wide
 from posthouse.daemons.cleanup.header import Edited, HeaderEditor
 from posthouse.daemons.cleanup.outcome import ALIAS_ERROR, QUEUE_FULL, TOO_MANY_RECIPIENTS, WRITE_ERROR, RefusedError
 from posthouse.daemons.cleanup.queue_client import QueueClient
@@ -225,7 +225,7 @@ def _check(result: CommitResult, queue_id: str) -> None:
 
 def _find_utf8(envelope: Envelope, content: bytes) -> Envelope:
     """See whether the header needs SMTPUTF8 where nobody has said so (smtputf8_autodetect_classes)."""
-    if envelope.finds_smtputf8 and not envelope.smtputf8 and header_is_utf8(content):
+    if envelope.finds_smtputf8 and not envelope.smtputf8 and headers_are_wide(content):
         return replace(envelope, smtputf8=True)
     return envelope
 
