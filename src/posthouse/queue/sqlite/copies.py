@@ -108,6 +108,8 @@ def _copy_files(source: str, target: str, names: list[str], progress: Progress) 
     """Link or copy spool files, durably. One that is missing is found when the copy is checked."""
     for number, name in enumerate(names, 1):
         here, there = os.path.join(source, name), os.path.join(target, name)
+        with suppress(FileNotFoundError):  # of a restore that was interrupted; no message here uses it
+            os.unlink(there)
         try:
             os.link(here, there, follow_symlinks=False)
         except FileNotFoundError:
