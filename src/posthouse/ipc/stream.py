@@ -218,7 +218,11 @@ class Channel(Connection, Generic[R]):
             except RecordError as error:
                 self._refuse(f"a record that does not decode: {error}")
                 break
-            self._on_record(self, record)
+            try:
+                self._on_record(self, record)
+            except TemporaryError:  # of take_descriptor, which has closed the connection
+                if not self.closed:
+                    raise
         return position
 
     def _take_hello(self, frame: memoryview) -> None:

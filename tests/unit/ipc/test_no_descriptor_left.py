@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from posthouse.daemons.cleanup.queue_client import QueueClient
+from posthouse.ipc import queue as queue_protocol
 from posthouse.ipc.cleanup import CleanupClient
 from posthouse.ipc.record import Hello, Request
 from posthouse.ipc.stream import Client, Protocol, encode_frame
 from posthouse.skeleton.resources import OwnMemory, Resources, Subscription
+from posthouse.util.connection import set_bug_handler
 from posthouse.util.errors import TemporaryError
 from tests.support.descriptors import no_descriptor_left
 
@@ -61,6 +63,34 @@ def test_mail_is_put_off_without_a_free_descriptor(tmp_path: Path) -> None:
         queue.close()
 
     asyncio.run(ask())
+
+
+def test_a_descriptor_that_finds_no_room_puts_its_mail_off_and_is_no_bug(tmp_path: Path) -> None:
+    """qmgr lends a file for large content, and the kernel drops it on the way: the connection ends, the process not."""
+    bugs: list[BaseException] = []
+
+    async def ask() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_UNIX) as listener, (tmp_path / "file").open("wb") as file:
+            listener.bind(str(tmp_path / "qmgr"))
+            listener.listen()
+            queue = QueueClient(loop, str(tmp_path / "qmgr"), timeout_s=10)
+            asking = loop.create_task(queue.open_spool())
+            await asyncio.sleep(0.05)
+            server, _ = listener.accept()
+            hello = encode_frame(Hello(queue_protocol.NAME, queue_protocol.VERSION))
+            with server, no_descriptor_left():
+                socket.send_fds(server, [hello + encode_frame(queue_protocol.SpoolOpened(1, 1))], [file.fileno()])
+                with pytest.raises(TemporaryError):
+                    await asking
+            queue.close()
+
+    set_bug_handler(bugs.append)
+    try:
+        asyncio.run(ask())
+    finally:
+        set_bug_handler(lambda _error: None)
+    assert bugs == []
 
 
 def test_a_lost_governor_is_looked_for_again_without_a_free_descriptor(tmp_path: Path) -> None:
