@@ -139,7 +139,7 @@ class DuePage(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Messages in the order of their keys. next: the key to go on after; 0 at the end."""
+    """Messages in the order of their keys. next: the key to go on after; 0 at the end. May be empty and not the end."""
 
     messages: list[StoredMessage]
     next: int

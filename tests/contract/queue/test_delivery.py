@@ -136,6 +136,14 @@ def test_deferral_leaves_a_held_message_on_hold(queue: Harness) -> None:
     assert queue.store.counts == (0, 0, 1, 0)
 
 
+def test_replayed_result_does_not_undo_a_delivery_of_the_same_moment(queue: Harness) -> None:
+    """Results that reach the disk together are no exception: the first that is final holds."""
+    [key] = queue.put(message("ID1", "a@x", "b@x", "c@x"))
+    queue.store.record(key, [sent(1), bounced(2), deferred(3)], ARRIVAL + 300)
+    queue.record(key, [deferred(1), deferred(2), sent(3)], due=ARRIVAL + 900)
+    assert [each.state for each in queue.get("ID1").recipients] == [DONE, BOUNCED, DONE]
+
+
 def test_site_shows_its_deferred_messages_only(queue: Harness) -> None:
     """due_domain finds tried recipients of a domain, in whatever letters, quoted local parts included."""
     keys = queue.put(
@@ -170,3 +178,21 @@ def test_flags_are_added(queue: Harness) -> None:
     [key] = queue.put(message("ID1", flags=4))
     queue.wait(queue.store.set_flags(key, 2))
     assert queue.get("ID1").flags == 6
+
+
+def test_due_domain_goes_on_behind_messages_on_hold(queue: Harness) -> None:
+    """Held mail for a domain fills no page in such a way that what comes after it is not found."""
+    keys = queue.put(*(message(f"ID{number}", "user@example.org") for number in range(6)))
+    for key in keys:
+        queue.record(key, [deferred(1)], ARRIVAL)
+        queue.defer(key, ARRIVAL)
+    queue.wait(queue.store.change(Change.HOLD, [f"ID{number}" for number in range(4)]))
+    found: list[str] = []
+    after = 0
+    while True:
+        page = queue.wait(queue.store.due_domain("example.org", after, limit=2))
+        found += [each.queue_id for each in page.messages]
+        after = page.next
+        if not after:
+            break
+    assert found == ["ID4", "ID5"]

@@ -31,6 +31,7 @@ _RECIPIENT: Final = (
     "r.key, address, original, dsn_orcpt, notify, state, attempts, due, dsn, text, relay, remote_mta, diagnostic, "
     "action, finished"
 )
+_KEYS: Final = "key IN (SELECT value FROM carray(?))"
 _BELONGS: Final = f"r.key BETWEEN c.value * {RECIPIENT_SPAN} AND c.value * {RECIPIENT_SPAN}"
 _RECIPIENTS: Final = f"""SELECT {_RECIPIENT} FROM carray(?) AS c
     CROSS JOIN recipient AS r ON {_BELONGS} + {values.RECIPIENT_PAGE}"""
@@ -65,15 +66,15 @@ def due(connection: apsw.Connection, until: float, after: DueKey, limit: int) ->
 
 def due_domain(connection: apsw.Connection, domain: str, after: int, limit: int) -> Page:
     """Find deferred messages by recipient_domain."""
-    rows = _rows(
-        connection,
-        f"SELECT {_MESSAGE} FROM message WHERE state = {S_DEFERRED} AND key IN "
-        f"(SELECT DISTINCT key / {RECIPIENT_SPAN} FROM recipient WHERE domain = ? AND attempts > 0 AND state = 0 "
-        "AND key >= ? ORDER BY key LIMIT ?) ORDER BY key",
+    found = connection.execute(
+        f"SELECT DISTINCT key / {RECIPIENT_SPAN} FROM recipient WHERE domain = ? AND attempts > 0 AND state = 0 "
+        "AND key >= ? ORDER BY key LIMIT ?",
         (domain, (after + 1) * RECIPIENT_SPAN, limit),
     )
-    messages = _messages(connection, rows, f"state != {values.DONE}")
-    return Page(messages, messages[-1].key if messages else 0)
+    keys = [key for (key,) in cast("Iterable[tuple[int]]", found)]  # some may be on hold
+    statement = f"SELECT {_MESSAGE} FROM message WHERE state = {S_DEFERRED} AND {_KEYS} ORDER BY key"
+    rows = _rows(connection, statement, (apsw.carray(array("q", keys)),)) if keys else []
+    return Page(_messages(connection, rows, f"state != {values.DONE}"), keys[-1] if keys else 0)
 
 
 def get(connection: apsw.Connection, column: str, value: str | int) -> StoredMessage | None:
@@ -168,7 +169,9 @@ def window(connection: apsw.Connection, after: int, size: int) -> tuple[int, boo
     return last or after, count < size
 
 
-def _rows(connection: apsw.Connection, statement: str, bindings: tuple[Cell, ...]) -> list[_MessageRow]:
+def _rows(
+    connection: apsw.Connection, statement: str, bindings: "tuple[Cell | apsw.CArrayBinding, ...]"
+) -> list[_MessageRow]:
     return cast("list[_MessageRow]", connection.execute(statement, bindings).fetchall())
 
 

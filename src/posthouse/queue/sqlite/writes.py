@@ -91,9 +91,11 @@ class Transaction:
 
     def record(self, results: Iterable[tuple[int, RecipientResult, float]]) -> None:
         """Write down what became of recipients. Those that are done already stay as they are (replayed results)."""
-        rows: dict[int, tuple[Cell, ...]] = {}  # by key, the last result of a recipient counts
+        rows: dict[int, tuple[Cell, ...]] = {}  # by key; of several results of a recipient the first final one, or last
         for message_key, result, due in results:
             key = message_key * RECIPIENT_SPAN + result.rcpt_id
+            if (known := rows.get(key)) is not None and known[1] != values.WAITING:
+                continue
             rows[key] = (
                 key,
                 _STATE_OF_RESULT.get(result.outcome, values.DONE),
