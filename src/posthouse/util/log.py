@@ -9,6 +9,7 @@ cannot be written is dropped and counted, and the count is logged when the log t
 Sinks: syslog (/dev/log), postlogd(8)'s datagram socket (one datagram carries many lines), or a descriptor.
 """
 
+import errno
 import os
 import socket
 import time
@@ -109,6 +110,7 @@ class _DatagramSink:
     def __init__(self, path: str) -> None:
         self._path = path
         self._socket: socket.socket | None = None
+        self._was_there = False  # the reader: it is replaced, and comes back
 
     def close(self) -> None:
         """Close the socket; the next line opens another."""
@@ -122,11 +124,14 @@ class _DatagramSink:
                 if self._socket is None:
                     self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
                     self._socket.connect(self._path)
+                    self._was_there = True
                 self._socket.send(datagram)
             except BlockingIOError:
                 return False
-            except OSError:
+            except OSError as error:
                 self.close()
+                if error.errno == errno.EMSGSIZE:
+                    return True  # nobody will ever take it, and others wait behind it
             else:
                 return True
         return False
@@ -140,11 +145,11 @@ class SyslogSink(_DatagramSink):
         self._facility = facility
 
     def write(self, lines: list[tuple[int, bytes]]) -> int:
-        """Send each line. Where no log daemon runs at all (containers), lines are dropped, as syslog(3) does."""
+        """Send each line. Where no log daemon ever ran (containers), lines are dropped, as syslog(3) does."""
         stamp = time.strftime("%b %e %H:%M:%S ").encode()
         for taken, (severity, line) in enumerate(lines):
             if not self._send(b"<%d>%b%b" % (self._facility | severity, stamp, line)):
-                return taken if self._socket is not None else len(lines)
+                return taken if self._was_there else len(lines)
         return len(lines)
 
 

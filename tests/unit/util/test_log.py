@@ -320,3 +320,39 @@ def test_last_lines_of_a_process_do_not_wait_for_a_log_that_is_gone(tmp_path: Pa
     made.write("info", "line", {})
     made.finish()
     assert made.pending == 1
+
+
+def test_lines_wait_for_a_system_log_that_is_restarted(tmp_path: Path) -> None:
+    """Where a log daemon was, it comes back; what was logged meanwhile is not lost."""
+    path = tmp_path / "log"
+    sink = SyslogSink(str(path))
+    made = opened(sink)
+    for texts in (["first"], ["second", "third"]):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
+            daemon.bind(str(path))
+            daemon.settimeout(5)
+            made.flush()
+            if texts == ["first"]:
+                made.write("info", "first", {})
+            assert [daemon.recv(1000).rpartition(b" ")[2].decode() for _ in texts] == texts
+        path.unlink()
+        if texts == ["first"]:
+            made.write("info", "second", {})
+            made.write("info", "third", {})
+    sink.close()
+
+
+@pytest.mark.parametrize("kind", [SyslogSink, PostlogSink])
+def test_line_that_no_datagram_holds_is_dropped_alone(kind: type[SyslogSink | PostlogSink], tmp_path: Path) -> None:
+    """It would never be taken, and everything behind it would wait for ever."""
+    path = tmp_path / "log"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(str(path))
+        daemon.settimeout(5)
+        sink = kind(str(path))
+        made = opened(sink, json=True)
+        made.write("info", "first", {"list": ["x" * 1000] * 1000})
+        made.write("info", "second", {})
+        assert b"second" in daemon.recv(MAX_DATAGRAM)
+        assert made.pending == 0
+        sink.close()
