@@ -8,6 +8,7 @@ its memory. They are opened before confinement, so nothing is imported after it.
 import difflib
 import importlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -21,6 +22,7 @@ from posthouse.tables.file_table import Origin
 from posthouse.tables.maps import Maps
 from posthouse.tables.proxy import ProxyClient, ProxyTable
 from posthouse.tables.table import DEFAULT_FLAGS, Table, TableFlags
+from posthouse.tables.watch import FileWatch
 from posthouse.util import log
 from posthouse.util.errors import ConfigError
 
@@ -154,8 +156,13 @@ class Opener:
         except ConfigError as error:
             if self._must_open:
                 raise
-            log.error(error.why)
-            return Fail(spec, error.why, flags)
+            failure = error
+        file = FileWatch(failure.file) if failure.file else None
+        if file is not None:
+            with suppress(ConfigError):  # what has come meanwhile would never be seen to change
+                return self.open(spec, flags)
+        log.error(failure.why)
+        return Fail(spec, failure.why, flags, file)
 
     @property
     def tables(self) -> Sequence[Table]:

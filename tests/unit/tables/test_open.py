@@ -1,10 +1,13 @@
 """Opening tables by name: types, mistakes in names, lists of tables."""
 
+from pathlib import Path
+
 import pytest
 
 from posthouse.tables.open import NotBuiltError, is_fixed_spec, open_maps
 from posthouse.tables.table import SENSITIVE, TableFlags
 from posthouse.util.errors import ConfigError, TableError
+from posthouse.util.successor import set_successor_handler
 from tests.support.lookups import logged, now, opener
 
 
@@ -135,3 +138,23 @@ def test_a_table_that_cannot_be_opened_may_end_the_daemon() -> None:
     with logged() as lines, pytest.raises(TableError):
         now(open_maps([spec], opener()).find("a"))
     assert lines[0].startswith("error: open ")
+
+
+def test_a_table_that_comes_after_the_start_is_opened_by_another_process(tmp_path: Path) -> None:
+    """One that could not be opened is not given up for as long as the process lives; nobody is asked in vain."""
+    asked: list[str] = []
+    file = tmp_path / "map"
+    set_successor_handler(asked.append)
+    try:
+        with logged():
+            [table] = open_maps([f"texthash:{file}"], opener()).tables
+            table.poll()
+            assert not asked
+            file.write_text("a b\n", encoding="ascii")
+            table.poll()
+            table.poll()
+            with pytest.raises(TableError):  # this process does not change what it knows of its tables
+                now(table.lookup("a"))
+    finally:
+        set_successor_handler(lambda _reason: None)
+    assert asked == [f"texthash:{file}: {file} has changed"]
