@@ -94,7 +94,8 @@ class SmtpConnection(Connection):
         if event is not None:
             self._log_improper(event)
             if isinstance(event, Refused):
-                self._session.reply(event.reply)
+                soft = self._shared.settings.soft_bounce and event.reply.code >= 500
+                self._session.reply(event.reply.softened() if soft else event.reply)
         self._process(answered=True)
 
     # Input.
@@ -274,6 +275,8 @@ class SmtpConnection(Connection):
             return False
         if self.closed:
             return True
+        if reply.code >= 500 and self._shared.settings.soft_bounce:
+            reply = reply.softened()
         self._session.reply(reply)
         if self._errors >= self._limits.hard_errors and self._session.state is not State.CLOSED:
             self._reason = "too many errors"

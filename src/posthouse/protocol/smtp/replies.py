@@ -42,6 +42,11 @@ class Reply:
     def __str__(self) -> str:
         return f"{self.code} {self.status} {self.text}" if self.status else f"{self.code} {self.text}"
 
+    def softened(self) -> "Reply":
+        """Make a permanent refusal a temporary one."""
+        status = f"4{self.status[1:]}" if self.status else ""
+        return Reply(self.code - 100, status, self.text, closes=self.closes)
+
     @classmethod
     def of_lines(cls, code: int, lines: tuple[str, ...], *, status: str = "") -> "Reply":
         """Make a reply of several lines (EHLO, HELP)."""
