@@ -70,7 +70,7 @@ def _without_redirected(delivery: Delivery) -> Delivery:
 
 
 def _without_body(delivery: Delivery) -> Delivery:
-    return replace(delivery, mail=delivery.mail.replace(b" BODY=8BITMIME", b""))
+    return replace(delivery, mail=delivery.mail.replace(b" BODY=8BITMIME", b"").replace(b" BODY=7BIT", b""))
 
 
 def _replaced(pattern: bytes, new: bytes) -> Callable[[Delivery], Delivery]:
@@ -100,7 +100,9 @@ def _without_half_brackets(delivery: Delivery) -> Delivery:
 
 def _is_eight_bit(letter: Letter) -> bool:
     """Whether something in it, or in the Received: that is made of it, is 8-bit and not announced."""
-    return not b"".join((letter.content, *letter.recipients)).isascii() and b"BODY=" not in letter.mail_options
+    if b"".join((letter.content, *letter.recipients)).isascii():
+        return False
+    return b"BODY=" not in letter.mail_options or b"-Transfer-Encoding" in letter.content
 
 
 def _always(_: Letter) -> bool:
