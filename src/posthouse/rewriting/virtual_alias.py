@@ -88,18 +88,20 @@ class VirtualAliases:
                 await turns.rest()
             current, depth = waiting.pop()
             key = fold_key(current, utf8=True)
+            if depth >= self._limits.recursion and key not in self_mapped:
+                raise _refused(f"unreasonable virtual_alias_maps map nesting for {printable(current)}")
             results = [] if key in self_mapped else await self._look_up(current)
             if not results:
                 final.setdefault(key, current)
                 continue
-            if depth >= self._limits.recursion:
-                raise _refused(f"unreasonable virtual_alias_maps map nesting for {printable(current)}")
             found += len(results) - 1
             if found > self._limits.expansion:
                 raise _refused(f"unreasonable virtual_alias_maps map expansion size for {printable(address)}")
             if any(fold_key(result, utf8=True) == key for result in results):
                 self_mapped.add(key)
-            waiting += [(result, depth + 1) for result in reversed(results)]
+            # Only the first of several results goes deeper; the others are what the limit of the expansion is about.
+            waiting += [(result, 0) for result in reversed(results[1:])]
+            waiting.append((results[0], depth + 1))
         return list(final.values())
 
     async def _look_up(self, address: str) -> list[str]:

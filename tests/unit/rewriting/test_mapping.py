@@ -202,6 +202,16 @@ def test_limits(spec: str, limits: Limits, message: str) -> None:
         now(_aliases(spec, limits=limits).expand("a@v.example"))
 
 
+@pytest.mark.parametrize(("address", "least"), [("d", 1), ("s", 1), ("c", 2), ("u", 2), ("b", 3), ("a", 4)])
+def test_how_deep_aliases_may_be_nested(address: str, least: int) -> None:
+    """virtual_alias_recursion_limit counts lookups, the last one included that finds nothing; not those of a circle."""
+    spec = "inline:{a@x=b@x,b@x=c@x,c@x=d@x,{s@x=s@x, q@y},u@x=s@x}"
+    assert now(_aliases(spec, limits=Limits(recursion=least)).expand(f"{address}@x"))
+    if least > 1:
+        with logged(), pytest.raises(ExpansionError):
+            now(_aliases(spec, limits=Limits(recursion=least - 1)).expand(f"{address}@x"))
+
+
 def test_a_growing_circle_ends() -> None:
     """a → a+x → a+x+x …: stopped by the length or the depth."""
     with logged(), pytest.raises(ExpansionError):
