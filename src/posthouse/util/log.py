@@ -27,6 +27,7 @@ MAX_DATAGRAM: Final = 64 * 1024  # bytes in one datagram to postlogd; the kernel
 GATHER_S: Final = 0.02  # how long a line may wait for company; what a kill -9 can cost the log
 GATHER_LINES: Final = 100  # lines that are enough company
 MAX_PENDING: Final = 10_000  # records kept while the log does not take them
+ORDER_MARK: Final = b"\x1e"  # begins a line for postlogd(8); then 16 hexadecimal digits: when it was written, in ns
 FINISH_S: Final = 0.2  # how long a process that ends waits for the log; a stop has 5 s in all
 FINISH_STEP_S: Final = 0.005
 
@@ -154,7 +155,7 @@ class SyslogSink(_DatagramSink):
 
 
 class PostlogSink(_DatagramSink):
-    """postlogd(8): many lines in one datagram, each with its newline."""
+    """postlogd(8): many lines in one datagram, each with its newline; the log says when each was written."""
 
     def write(self, lines: list[tuple[int, bytes]]) -> int:
         """Pack the lines into as few datagrams as they fit."""
@@ -181,6 +182,7 @@ class Log:
         self._flushed = 0.0  # loop time of the last flush
         self._json = False
         self._stamped = False
+        self._ordered = self._at_once = False
         self._name = "postfix"
         self._head = b"postfix: "
         self._second, self._start = -1, b""
@@ -195,6 +197,8 @@ class Log:
         self._name, self._sink, self._json, self._stamped = program, sink, json, stamped
         self._host = host or socket.gethostname().partition(".")[0]
         self._head = f"{program}[{os.getpid()}]: ".encode()
+        self._ordered = isinstance(sink, PostlogSink)
+        self._at_once = isinstance(sink, SyslogSink)  # a datagram a line: company saves nothing there
         self._second = -1
         self.flush()
 
@@ -207,13 +211,13 @@ class Log:
     @contextmanager
     def diverted(self, sink: Sink) -> Iterator[None]:
         """Give what is logged meanwhile to another sink, at once and without time, host and program."""
-        kept = (self._sink, self._pending, self._loop, self._head, self._stamped, self._json)
+        kept = (self._sink, self._pending, self._loop, self._head, self._stamped, self._ordered, self._json)
         self._sink, self._pending, self._loop = sink, [], None
-        self._head, self._stamped, self._json = b"", False, False
+        self._head, self._stamped, self._ordered, self._json = b"", False, False, False
         try:
             yield
         finally:
-            self._sink, self._pending, self._loop, self._head, self._stamped, self._json = kept
+            self._sink, self._pending, self._loop, self._head, self._stamped, self._ordered, self._json = kept
 
     def attach(self, loop: "Loop | None") -> None:
         """Gather lines as the event loop turns. None: write each at once."""
@@ -232,8 +236,10 @@ class Log:
             line = json_line({**stamp, "severity": severity, "message": PREFIX[severity] + text, **fields})
         else:
             line = self._line_start() + (PREFIX[severity] + text).encode("utf-8", "replace")
+        if self._ordered:
+            line = b"%b%016x%b" % (ORDER_MARK, time.monotonic_ns(), line)
         self._pending.append((SEVERITY[severity], line))
-        if self._loop is None or len(self._pending) == GATHER_LINES:
+        if self._loop is None or len(self._pending) == GATHER_LINES or (self._at_once and not self._scheduled):
             self.flush()
         elif not self._scheduled:
             self._scheduled = True

@@ -1,7 +1,8 @@
 """Many messages from Postfix's smtp-source: each one at its destination, exactly once."""
 
+import re
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Final
 
 from tests.conftest import Start
@@ -13,6 +14,16 @@ RELAYED: Final = 20_000
 DELIVERED: Final = 5_000
 BOXES: Final = Boxes([f"box{number}" for number in range(10)])
 
+STAGES: Final = ["client", "message-id", "from", "to", "removed"]
+
+
+def stages_in_order(log: str) -> Counter[tuple[str, ...]]:
+    """Count the ways in which the lines of a message follow one another: programs that read the log pair them."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for queue_id, stage in re.findall(r": ([0-9A-Za-z]{12,}): (client|message-id|from|to|removed)\b", log):
+        found[queue_id].append(stage)
+    return Counter(map(tuple, found.values()))
+
 
 def test_relayed_messages_arrive_once_each(posthouse: Start, smtp_sink: SmtpSink) -> None:
     """20,000 messages of 4 KB over 50 connections, relayed to smtp-sink: none lost, none doubled, the queue empty."""
@@ -23,6 +34,8 @@ def test_relayed_messages_arrive_once_each(posthouse: Start, smtp_sink: SmtpSink
     print(f"{RELAYED / (time.monotonic() - begin):.0f} messages/s relayed")
     counted = Counter(smtp_sink.recipients())
     assert counted == Counter(f"{number}user@far.test" for number in range(1, RELAYED + 1))
+    server.stop()
+    assert stages_in_order(server.log()) == {tuple(STAGES): RELAYED}
 
 
 def test_delivered_messages_arrive_once_each(posthouse: Start) -> None:
@@ -40,3 +53,5 @@ def test_delivered_messages_arrive_once_each(posthouse: Start) -> None:
         assert len(delivered) == DELIVERED // len(BOXES.names)
         identities.update(maildir.field(message, "Message-Id") for message in delivered)
     assert len(identities) == DELIVERED
+    server.stop()
+    assert stages_in_order(server.log()) == {tuple(STAGES): DELIVERED}

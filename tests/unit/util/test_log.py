@@ -356,3 +356,17 @@ def test_line_that_no_datagram_holds_is_dropped_alone(kind: type[SyslogSink | Po
         assert b"second" in daemon.recv(MAX_DATAGRAM)
         assert made.pending == 0
         sink.close()
+
+
+def test_lines_for_the_system_log_leave_at_once(tmp_path: Path, loop: FakeLoop) -> None:
+    """Each is a datagram of its own, and nobody sorts them: the order in which daemons write is the order there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as reader:
+        reader.bind(str(tmp_path / "log"))
+        reader.setblocking(False)
+        sink = SyslogSink(str(tmp_path / "log"))
+        made = opened(sink)
+        made.attach(loop)
+        for number in range(3):
+            made.write("info", f"line {number}", {})
+            assert reader.recv(1000).endswith(b"line %d" % number)
+        sink.close()

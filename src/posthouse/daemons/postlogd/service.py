@@ -1,11 +1,14 @@
-"""PostlogService: appends the lines of datagrams to the log file; nobody waits for it."""
+"""PostlogService: appends the lines of datagrams to the log file, in their order; nobody waits for it."""
 
+import asyncio
 import os
 import socket
+import time
 from typing import Final
 
 from posthouse.config.parameters import MAILLOG_FILE, MAILLOG_STDOUT
 from posthouse.daemons.postlogd.copy import StandardCopy, WithCopy
+from posthouse.daemons.postlogd.order import InOrder
 from posthouse.daemons.postlogd.senders import MAX_FOREIGN_LINES, UNKNOWN, ask_for_credentials, receive
 from posthouse.ipc.own_users import own_uids
 from posthouse.skeleton.daemon import Context, Service
@@ -15,6 +18,7 @@ from posthouse.util.log import FileSink, Sink
 
 STANDARD_OUTPUT: Final = "/dev/stdout"
 DATAGRAMS_PER_TURN: Final = 256
+HOLD_S: Final = 1.5 * log.GATHER_S  # how long a line waits for earlier ones of others
 MAX_DATAGRAM: Final = 256 * 1024  # bytes; senders stay below 64 kB
 MAX_LINE: Final = 16_000  # bytes
 _NEWLINE: Final = 10
@@ -23,36 +27,65 @@ _CONTROL: Final = bytes.maketrans(bytes([*range(10), *range(11, 32), 127]), b"?"
 
 
 class PostlogService(Service):
-    """Appends what comes; copy: where every line goes besides; own: whose lines are taken as they are (uids)."""
+    """Appends what comes.
 
-    def __init__(self, path: str, copy: StandardCopy | None = None, own: frozenset[int] = frozenset()) -> None:
+    copy: where every line goes besides. own: whose lines are taken as they are (uids). loop: None writes at once.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        copy: StandardCopy | None = None,
+        own: frozenset[int] = frozenset(),
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
         self.descriptor = open_file(path)
         self._copy = copy
         self._own = own | {UNKNOWN}
+        self._loop = loop
+        self._lines = InOrder()
+        self._is_due = False  # `_write_due` will be called
         self._lost = 0
         self._is_torn = False  # the disk took half a line; the next one begins on a line of its own
 
     def datagrams(self, sock: socket.socket) -> None:
-        """Read what is there and write it with one call."""
-        pieces = []
+        """Read what is there."""
+        now = time.monotonic_ns()
         for _ in range(DATAGRAMS_PER_TURN):
             try:
                 piece, uid = receive(sock, MAX_DATAGRAM)
             except (BlockingIOError, InterruptedError):
                 break
             if uid in self._own:
-                pieces.append(piece)
+                self._lines.add(piece, now)
             else:
                 _log_foreign(piece, uid)
-        if pieces:
-            lines = b"".join(map(clean, pieces))
+        if self._loop is None:
+            self._write_until(now)
+        elif self._lines and not self._is_due:
+            self._is_due = True
+            self._loop.call_later(HOLD_S, self._write_due)
+
+    def _write_due(self) -> None:
+        """Write what no earlier line can come for any more."""
+        self._is_due = False
+        self._write_until(time.monotonic_ns() - int(HOLD_S * 1e9))
+        if self._lines and self._loop is not None:
+            self._is_due = True
+            self._loop.call_later(HOLD_S, self._write_due)
+
+    def _write_until(self, until: int) -> None:
+        """Write the lines that were written until then, with one call."""
+        lines = clean(self._lines.take(until))
+        if lines:
             self._write(lines)
             if self._copy is not None:
                 self._copy.put(lines)
                 self._tell(self._copy.news())
 
     def closing(self) -> None:
-        """Give the copy a moment for its last lines."""
+        """Write what waits, and give the copy a moment for its last lines."""
+        self._write_until(time.monotonic_ns())
         if self._copy is not None:
             self._copy.close()
 
@@ -84,9 +117,9 @@ def _log_foreign(datagram: bytes, uid: int) -> None:
         log.info(f"uid={uid}: {len(lines) - MAX_FOREIGN_LINES} more lines", event="foreign", uid=uid)
 
 
-def clean(datagram: bytes) -> bytes:
-    """Make whole printable lines of a datagram."""
-    text = datagram.translate(_CONTROL).strip(b"\n")
+def clean(lines: bytes) -> bytes:
+    """Make whole printable lines of what came."""
+    text = lines.translate(_CONTROL).strip(b"\n")
     if len(text) > MAX_LINE and max(map(len, text.split(b"\n"))) > MAX_LINE:
         text = b"\n".join(line[:MAX_LINE] for line in text.split(b"\n"))
     return text + b"\n" if text else b""
@@ -109,7 +142,7 @@ def start(context: Context) -> PostlogService:
     path = context.settings[MAILLOG_FILE]
     copy = StandardCopy(1) if context.settings[MAILLOG_STDOUT] and path != STANDARD_OUTPUT else None
     ask_for_credentials(context.listeners)
-    service = PostlogService(path, copy, own_uids(context.settings))
+    service = PostlogService(path, copy, own_uids(context.settings), context.loop)
     own: Sink = FileSink(service.descriptor)  # its own lines go to the same place
     log.LOG.open(
         f"{context.settings.text('syslog_name')}/postlogd",
