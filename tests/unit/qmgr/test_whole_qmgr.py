@@ -8,19 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from posthouse.daemons.cleanup.daemon import DAEMON as CLEANUP
 from posthouse.daemons.discard.daemon import DAEMON as DISCARD
 from posthouse.daemons.error.daemon import DAEMON as ERROR
 from posthouse.daemons.qmgr import service as module
+from posthouse.daemons.qmgr.admin import Admin, Idle
 from posthouse.daemons.qmgr.service import QmgrService
 from posthouse.daemons.trivial_rewrite.daemon import DAEMON as REWRITE
 from posthouse.ipc.bounce import SERVER, Notified, Notify
 from posthouse.ipc.message import Envelope, Recipient, encode_envelope
+from posthouse.ipc.showq import Fetch, Fetched
 from posthouse.ipc.stream import Channel
 from posthouse.queue.store import Store, open_store
-from posthouse.queue.values import NewMessage
+from posthouse.queue.values import Change, NewMessage
 from posthouse.skeleton.daemon import Context, Service
 from tests.support.inprocess import System
 
+ARRIVED = time.time() - 10
 YEARS = 10 * 365.25 * 86400
 MAIN = {
     "default_transport": "discard",
@@ -56,12 +60,20 @@ class Case:
         self.store: Store = open_store(str(directory), self.system.loop, lambda _text: None)
         self.service: QmgrService | None = None
 
-    def put(self, queue_id: str, arrival: float, recipients: int = 1, domain: str = "there.test") -> int:
+    def put(
+        self,
+        queue_id: str,
+        arrival: float,
+        recipients: int = 1,
+        domain: str = "there.test",
+        attributes: bytes | None = None,
+    ) -> int:
         """Store a message, durably."""
-        envelope = Envelope(queue_id, "s@x", arrival)
+        if attributes is None:
+            attributes = encode_envelope(Envelope(queue_id, "s@x", arrival))
         to = [Recipient(f"r{number}@{domain}") for number in range(recipients)]
         stored = self.system.loop.create_future()
-        new = NewMessage(queue_id, "s@x", arrival, 1, encode_envelope(envelope), b"Subject: x\n\nbody\n", to)
+        new = NewMessage(queue_id, "s@x", arrival, 1, attributes, b"Subject: x\n\nbody\n", to)
         key = self.store.commit(new, stored.set_result)
         self.system.loop.run_until_complete(stored)
         return key
@@ -100,6 +112,7 @@ def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
             made.service.retire()
         made.wait_until(lambda: not made.service or not made.service.busy)
         made.service._notices.close()
+        made.service._requeuer._cleanup.close()
         made.service._resolver.close()
     else:
         made.system.loop.run_until_complete(made.store.close())
@@ -150,3 +163,42 @@ def test_a_notice_that_is_made_when_the_queue_manager_is_replaced_is_made_once(c
     store = open_store(str(case.directory), case.system.loop, lambda _text: None)
     assert not any(store.counts)
     case.system.loop.run_until_complete(store.close())
+
+
+@pytest.mark.parametrize("attributes", [b"", b"\xc1\xff", b"\x91\xa1x", encode_envelope(Envelope("", "", 0.0))[:-3]])
+def test_a_message_that_cannot_be_read_stops_nothing(case: Case, attributes: bytes) -> None:
+    """It goes to the corrupt queue, one line says so; all other mail is delivered, before it and behind it."""
+    case.put("3Before", time.time() - 10)
+    case.put("3Bad", time.time() - 9, attributes=attributes)
+    case.put("3Behind", time.time() - 8)
+    case.start()
+    case.wait_until(lambda: case.store.counts.corrupt == 1 and sum(case.store.counts) == 1)
+    lines = case.system.log.lines
+    assert sum("status=sent" in line for line in lines) == 2
+    [line] = [line for line in lines if "3Bad" in line]
+    assert "error: 3Bad: its envelope cannot be read" in line
+    assert "it is in the corrupt queue" in line
+    assert "postsuper -r 3Bad" in line
+
+
+def test_what_operators_can_do_with_a_message_that_cannot_be_read(case: Case) -> None:
+    """They see it, with the sender and the recipients that the store knows, and bring it back."""
+    case.put("3Bad", ARRIVED, 2, attributes=b"?")
+    case.put("3Good", ARRIVED)
+    loop = case.system.loop
+    loop.run_until_complete(case.store.change(Change.CORRUPT, ["3Bad"]))
+    ask = Admin(case.store, Idle()).answer
+    fetched, _ = loop.run_until_complete(ask(Fetch(1, "3Bad")))
+    assert isinstance(fetched, Fetched)
+    assert fetched.envelope is not None
+    assert (fetched.envelope.queue_id, fetched.envelope.sender, fetched.envelope.arrival) == ("3Bad", "s@x", ARRIVED)
+    assert [rcpt.address for rcpt in fetched.recipients] == ["r0@there.test", "r1@there.test"]
+    assert (fetched.queue_name, fetched.content) == ("corrupt", b"Subject: x\n\nbody\n")
+    case.system.start(CLEANUP, "public/cleanup")
+    case.start()
+    assert case.service is not None
+    stored = loop.run_until_complete(case.store.get("3Bad"))
+    assert stored is not None
+    assert case.system.run(case.service.requeue(stored)) == 1
+    case.wait_until(case.is_empty)
+    assert sum("status=sent" in line for line in case.system.log.lines) == 3

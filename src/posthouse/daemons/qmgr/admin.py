@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
+from posthouse.daemons.qmgr.ledger import known_envelope
 from posthouse.ipc import showq
-from posthouse.ipc.message import decode_envelope
 from posthouse.ipc.record import replace
 from posthouse.ipc.showq import (
     Count,
@@ -296,7 +296,7 @@ class Admin:
         name = ACTIVE if self._live.is_active(stored.queue_id) else stored.queue_name
         listed = self._listed(stored).recipients
         done = [rcpt.address for rcpt in stored.recipients if rcpt.state in (DONE, UNTOLD)]
-        envelope = decode_envelope(stored.attributes)
+        envelope = known_envelope(stored)
         if isinstance(content, SpoolContent):
             return Fetched(record.id, "", envelope, name, listed, done, b"", True), content.descriptor
         return Fetched(record.id, "", envelope, name, listed, done, content), -1

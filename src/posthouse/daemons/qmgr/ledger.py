@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from posthouse.daemons.qmgr.message import ActiveMessage
+from posthouse.ipc.codec import RecordError
 from posthouse.ipc.delivery import DeliverTo
 from posthouse.ipc.message import BOUNCED as BOUNCED_OUTCOME
 from posthouse.ipc.message import (
@@ -30,6 +31,7 @@ from posthouse.queue.values import (
     RECIPIENT_PAGE,
     UNTOLD,
     WAITING,
+    Change,
     Committed,
     NewMessage,
     StoredMessage,
@@ -37,10 +39,15 @@ from posthouse.queue.values import (
     StoreError,
     StoreFullError,
 )
+from posthouse.util import log
 
 EXPANSION_TOLD: Final = 1 << 16  # a flag of a stored message: the sender knows of the aliases that were expanded
 CommitDone = Callable[[str, bool, "ActiveMessage | None"], None]
 ContentDone = Callable[[bytes, int, str], None]
+
+
+class UnreadableError(StoreError):
+    """What the store keeps of a message is no envelope; str() says why. It is for an operator to look at."""
 
 
 class Ledger:
@@ -131,6 +138,17 @@ class Ledger:
         if stored is not None:
             self.store.defer(stored.key, until)
 
+    async def set_aside(self, queue_id: str, error: UnreadableError) -> None:
+        """Put a message that cannot be read into the corrupt queue, so that it stops no other. Raises StoreError."""
+        await self.store.change(Change.CORRUPT, [queue_id])
+        log.error(
+            f"{queue_id}: its envelope cannot be read ({error}); it is in the corrupt queue: "
+            f"look at it (postcat -q {queue_id}), then postsuper -r {queue_id} to send it with the sender and the "
+            "recipients that are known, or -d to delete it",
+            event="corrupt",
+            queue_id=queue_id,
+        )
+
     def delay_warned(self, message: ActiveMessage) -> None:
         """Remember that the sender was told of the delay."""
         self.store.set_flags(message.key, DELAY_WARNED)
@@ -187,15 +205,33 @@ async def all_recipients(store: Store, stored: StoredMessage) -> list[StoredReci
     return rows
 
 
+def known_envelope(stored: StoredMessage) -> Envelope:
+    """Give an operator's command the envelope, or what the store itself knows when that cannot be read."""
+    try:
+        return decode_envelope(stored.attributes)
+    except RecordError:
+        return Envelope(stored.queue_id, stored.sender, stored.arrival, stored.size, finds_smtputf8=True)
+
+
+def _envelope(stored: StoredMessage) -> Envelope:
+    try:
+        return decode_envelope(stored.attributes)
+    except RecordError as error:
+        raise UnreadableError(str(error)) from error
+
+
 async def revive(store: Store, stored: StoredMessage, active: float) -> ActiveMessage:
-    """Make an active message of a stored one. Results that the sender was not told of are kept. Raises StoreError."""
+    """Make an active message of a stored one. Results that the sender was not told of are kept.
+
+    Raises UnreadableError, StoreError.
+    """
     rows = await all_recipients(store, stored)
     recipients = [
         DeliverTo(rcpt.rcpt_id, rcpt.address, rcpt.original, rcpt.dsn_orcpt, rcpt.notify)
         for rcpt in rows
         if rcpt.state in (WAITING, BOUNCED, UNTOLD)
     ]
-    message = ActiveMessage(stored.key, decode_envelope(stored.attributes), recipients, None, active)
+    message = ActiveMessage(stored.key, _envelope(stored), recipients, None, active)
     message.forced_expire = bool(stored.flags & FORCED_EXPIRE)
     message.delay_warned = bool(stored.flags & DELAY_WARNED)
     message.expansion_told = bool(stored.flags & EXPANSION_TOLD)

@@ -6,9 +6,9 @@ The old message is deleted when the new one is durable; a crash between the two 
 import asyncio
 from typing import Final
 
-from posthouse.daemons.qmgr.ledger import all_recipients, read_spooled
+from posthouse.daemons.qmgr.ledger import all_recipients, known_envelope, read_spooled
 from posthouse.ipc.cleanup import CleanupClient
-from posthouse.ipc.message import NO_MILTERS, Envelope, Recipient, decode_envelope
+from posthouse.ipc.message import NO_MILTERS, Envelope, Recipient
 from posthouse.ipc.record import replace
 from posthouse.queue.spool import SpoolContent
 from posthouse.queue.store import Store
@@ -41,7 +41,7 @@ class Requeuer:
             content = read_spooled(content)
         try:
             queue_id = await self._cleanup.new_queue_id()
-            envelope = again(decode_envelope(stored.attributes), queue_id, self._filter)
+            envelope = again(known_envelope(stored), queue_id, self._filter)
             transaction = self._cleanup.begin(envelope, recipients)
         except TemporaryError as error:
             log.warning(f"{stored.queue_id}: not requeued: {error}")

@@ -22,7 +22,7 @@ from posthouse.daemons.qmgr.admin import Admin
 from posthouse.daemons.qmgr.clock import JUMP_S, ClockWatch
 from posthouse.daemons.qmgr.due import DueReader
 from posthouse.daemons.qmgr.intake import Intake
-from posthouse.daemons.qmgr.ledger import Ledger, revive
+from posthouse.daemons.qmgr.ledger import Ledger, UnreadableError, revive
 from posthouse.daemons.qmgr.limits import RetryTimes
 from posthouse.daemons.qmgr.manager import QueueManager
 from posthouse.daemons.qmgr.message import ActiveMessage
@@ -158,6 +158,9 @@ class QmgrService(Service):
         wanted = self._reviving.pop(queue_id, False)
         try:
             message = outcome.result()
+        except UnreadableError as error:
+            eager.start(self._ledger.set_aside(queue_id, error), _set_aside)
+            return
         except StoreError as error:
             log.warning(f"reading the queue: {error}")
             return
@@ -289,6 +292,12 @@ class QmgrService(Service):
     def _store_failed(self, failure: StoreFailedError) -> None:
         """Nothing may be acknowledged any more; the next process saves what can be read."""
         raise Fatal(f"queue store failed: {failure}")
+
+
+def _set_aside(outcome: eager.Outcome[None]) -> None:
+    """Say that it could not be done; the next start tries again."""
+    if outcome.error is not None:
+        log.warning(f"setting a message aside: {outcome.error}")
 
 
 def _woken(outcome: eager.Outcome[None]) -> None:
