@@ -8,6 +8,7 @@ from posthouse.ipc.as_user import NO_SPACE, NOT_FOUND, OVER_QUOTA, REFUSED, TRY_
 _BY_ERRNO: Final = {
     errno.ENOENT: NOT_FOUND,
     errno.ENOTDIR: NOT_FOUND,
+    errno.EISDIR: NOT_FOUND,  # a file of that name is not there
     errno.ENOSPC: NO_SPACE,
     errno.EDQUOT: OVER_QUOTA,
     errno.EFBIG: OVER_QUOTA,

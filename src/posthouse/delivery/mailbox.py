@@ -9,7 +9,7 @@ from typing import Final
 
 from posthouse.delivery.agent import Delivery
 from posthouse.delivery.users import Child, Identity, RefusedIdentityError, Users
-from posthouse.ipc.as_user import NO_SPACE, OK, OVER_QUOTA, REFUSED, Finished, WriteMailbox, WriteMaildir
+from posthouse.ipc.as_user import NO_SPACE, NOT_FOUND, OK, OVER_QUOTA, REFUSED, Finished, WriteMailbox, WriteMaildir
 from posthouse.ipc.delivery import DeliverTo
 from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, RecipientResult
 from posthouse.ipc.runas_wire import JobKind
@@ -27,6 +27,7 @@ class MailboxRules:
     size_limit: int  # of an mbox file; 0: none
     locks: list[str]
     strict_owner: bool = True
+    bounces_missing: bool = False  # what is not there, or a directory, bounces; a mail spool may be mounted later
     says_original: bool = True  # X-Original-To
     patience: tuple[int, float, float] = (20, 1.0, 500.0)  # with a lock: tries, seconds between, age of a stale one
 
@@ -56,6 +57,8 @@ async def deliver_to_mailbox(
         return RecipientResult(rcpt.rcpt_id, DEFERRED, "4.3.0", str(error), rules.relay)
     except RefusedIdentityError as error:
         return RecipientResult(rcpt.rcpt_id, DEFERRED, "4.2.0", str(error), rules.relay)
+    if rules.bounces_missing and finished.ending == NOT_FOUND:
+        return RecipientResult(rcpt.rcpt_id, BOUNCED, "5.2.0", finished.text, rules.relay)
     return result_of(rcpt, finished, rules.relay)
 
 

@@ -105,8 +105,9 @@ def test_a_file_that_can_be_executed_is_refused(tmp_path: Path, mode: int) -> No
 def test_a_directory_is_no_mailbox(tmp_path: Path) -> None:
     """Nor is a FIFO, which nobody waits for."""
     (tmp_path / "user").mkdir()
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(IsADirectoryError) as caught:
         mbox.append(job(tmp_path / "user"), b"x\n")
+    assert Ending.of(caught.value).kind == NOT_FOUND
     os.mkfifo(tmp_path / "fifo")
     assert refused(job(tmp_path / "fifo")).kind == REFUSED
 

@@ -9,6 +9,7 @@ from posthouse.daemons.local import agent as local
 from posthouse.daemons.local.agent import MAX_INCLUDES, combine, exported, is_loop
 from posthouse.delivery.agent import Delivery
 from posthouse.ipc.as_user import (
+    NOT_FOUND,
     OK,
     REFUSED,
     TRY_LATER,
@@ -64,6 +65,35 @@ def test_nobody_of_that_name(case: Case) -> None:
     """Postfix's text."""
     result = case.one("stranger+ext@x")
     assert (result.outcome, result.dsn, result.text) == (BOUNCED, "5.1.1", 'unknown user: "stranger"')
+
+
+@pytest.mark.parametrize("name", ["postmaster", "MAILER-DAEMON", "Postmaster+ext"])
+def test_a_required_alias_that_nobody_made(case: Case, name: str) -> None:
+    """Mail for it is thrown away with a warning, as in Postfix: a bounce would come back here."""
+    with logged() as lines:
+        result = case.one(f"{name}@x")
+    assert (result.outcome, result.dsn, result.text) == (SENT, "2.0.0", "discarded")
+    user = name.partition("+")[0].lower()
+    assert [line for line in lines if "required alias" in line] == [f"warning: required alias not found: {user}"]
+
+
+def test_a_required_alias_that_luser_relay_stands_for(case: Case) -> None:
+    """luser_relay comes first, as in Postfix."""
+    case.main = {"luser_relay": "catch@x"}
+    assert case.one("postmaster@x").outcome == SENT
+    assert case.forwarded == [["catch@x"]]
+
+
+@pytest.mark.parametrize(
+    ("path", "outcome", "dsn"), [("/none/file", BOUNCED, "5.2.0"), ("/none/maildir/", DEFERRED, "4.2.0")]
+)
+def test_an_alias_to_a_file_that_cannot_be_there(case: Case, path: str, outcome: int, dsn: str) -> None:
+    """Without its directory a file bounces, as in Postfix; a user's mailbox waits for its spool."""
+    case.aliases = {"list": path}
+    case.users.ending = NOT_FOUND
+    result = case.one("list@x")
+    assert (result.outcome, result.dsn) == (outcome, dsn)
+    assert case.one("joe@x").outcome == DEFERRED
 
 
 def test_an_account_that_is_no_account_defers(case: Case) -> None:

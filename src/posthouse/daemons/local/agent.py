@@ -48,6 +48,7 @@ MAX_FILES: Final = 200  # :include: files of one recipient in all: ten that name
 MAX_USER_FILES: Final = 20  # the same for a .forward: reading a list takes time that is everybody's
 MAX_USER_ADDRESSES: Final = 10_000  # that a user's own files may forward to; lists of any length are for aliases
 RELAY: Final = "local"
+REQUIRED: Final = frozenset({"mailer-daemon", "postmaster"})  # what comes here for them, and nobody reads, is no news
 ROOT_ADVICE: Final = "; no delivery has root's rights: let an alias for root name a person"
 SAFE: Final = frozenset("1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
@@ -292,8 +293,11 @@ class LocalAgent:
         return account
 
     async def _file(self, delivery: Delivery, rcpt: DeliverTo, path: str, identity: Identity) -> RecipientResult:
-        """Append to a file or a Maildir that an alias or a .forward names; it may belong to anybody."""
-        rules = replace(self._rules, strict_owner=False)
+        """Append to a file or a Maildir that an alias or a .forward names; it may belong to anybody.
+
+        What is no file, or has no directory, is a mistake that the sender is told of, as in Postfix.
+        """
+        rules = replace(self._rules, strict_owner=False, bounces_missing=not path.endswith("/"))
         result = await deliver_to_mailbox(self._users, delivery, rcpt, path, identity, rules)
         if result.outcome != SENT or path.endswith("/"):
             return result
@@ -354,6 +358,9 @@ class LocalAgent:
             address = self._settings.overlaid(values).expand(self._luser_relay)
             sender = delivery.request.envelope.sender
             return await self._forwarder.forward(delivery, rcpt, sender, [address])
+        if person.user in REQUIRED:
+            log.warning(f"required alias not found: {person.user}")
+            return RecipientResult(rcpt.rcpt_id, SENT, "2.0.0", "discarded", RELAY, action="delivered")
         return _unknown_user(rcpt, person.user)
 
 
