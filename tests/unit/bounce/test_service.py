@@ -287,3 +287,51 @@ def test_a_copy_has_no_body(case: Callable[..., Case]) -> None:
     assert b"Subject: the original\n" in made.queue.messages[1][2]
     assert b"\nbody\n" not in made.queue.messages[1][2]
     assert parts(made.report(1))[2].get_content_type() == "text/rfc822-headers"
+
+
+REJECTING = {"internal_mail_filter_classes": "bounce", "header_checks": "static:{REJECT not here}"}
+
+
+@pytest.mark.parametrize("kind", [FAILED, DELAYED, DELIVERED])
+def test_a_notice_that_is_refused_for_good_ends(case: Callable[..., Case], kind: str) -> None:
+    """With an error qmgr would ask for it for ever; the log says what became of it."""
+    made = case(REJECTING)
+    assert made.notify(kind, REFUSED).error == ""
+    assert made.queue.messages == []
+    [line] = [line for line in made.system.log.lines if "3ORIGINAL" in line]
+    assert "warning: 3ORIGINAL: sender " in line
+    assert "refused for good: cleanup: 550 5.7.1 not here; nobody is told" in line
+
+
+def test_the_postmaster_is_told_of_a_notice_that_is_refused(case: Callable[..., Case]) -> None:
+    """notify_classes 2bounce, as for any notice that cannot reach the sender; what refuses both ends both."""
+    rejecting = {**REJECTING, "header_checks": "regexp:{ {/^To: s@/ REJECT not here} }"}
+    made = case({**rejecting, "notify_classes": "2bounce"})
+    assert made.notify(FAILED, REFUSED).error == ""
+    assert made.recipients() == ["postmaster@example.test"]
+    assert made.queue.messages[0][0].sender == "double-bounce@mx.example.test"
+    assert any("notification refused for good: cleanup: 550" in line for line in made.system.log.lines)
+
+
+def test_a_double_bounce_that_is_refused_ends(case: Callable[..., Case]) -> None:
+    """And a copy is not made again either."""
+    made = case({**REJECTING, "notify_classes": "2bounce, bounce"})
+    for envelope in (ENVELOPE, Envelope("3N", "", ARRIVAL)):
+        assert made.notify(FAILED, REFUSED, envelope=envelope).error == ""
+    assert made.queue.messages == []
+    discarded = [line for line in made.system.log.lines if "discarded" in line]
+    assert [line.rpartition("warning: ")[2].partition(":")[0] for line in discarded] == ["3ORIGINAL", "3N"]
+
+
+@pytest.mark.parametrize("limit", [3000, 100])
+def test_a_notice_that_is_too_large_goes_without_the_original(case: Callable[..., Case], limit: int) -> None:
+    """A notice without it is better than none; what does not even fit then is not tried for ever."""
+    made = case({"message_size_limit": str(limit)})
+    assert made.notify(FAILED, REFUSED, original=ORIGINAL + b"x\n" * 2000).error == ""
+    if limit == 100:
+        assert made.queue.messages == []
+        assert any("refused for good: cleanup: 552 5.3.4" in line for line in made.system.log.lines)
+    else:
+        assert made.recipients() == ["s@b.test"]
+        assert b"Subject: the original\n" in made.queue.messages[0][2]
+        assert b"x\nx\n" not in made.queue.messages[0][2]

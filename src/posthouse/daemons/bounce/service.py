@@ -22,7 +22,7 @@ from posthouse.config.parameters import (
 from posthouse.config.settings import Settings
 from posthouse.daemons.bounce import parameters
 from posthouse.ipc.bounce import DELAYED, DELIVERED, FAILED, SERVER, About, Notified, Notify
-from posthouse.ipc.cleanup import CleanupClient
+from posthouse.ipc.cleanup import CleanupClient, Done
 from posthouse.ipc.message import Envelope, Recipient
 from posthouse.ipc.origin import BOUNCE, Origin
 from posthouse.ipc.own_users import Door
@@ -52,6 +52,15 @@ WORDS: Final = {
     DELIVERED: "sender delivery status notification",
 }
 COPY_CLASS: Final = {FAILED: "bounce", DELAYED: "delay"}
+TOO_LARGE: Final = "5.3.4"
+
+
+class RefusedNoticeError(Exception):
+    """cleanup refuses a notice, and would do so again; str() is its reason."""
+
+    def __init__(self, done: Done) -> None:
+        super().__init__(f"cleanup: {done.code} {done.dsn} {done.text}")
+        self.dsn = done.dsn
 
 
 class BounceService(Service):
@@ -114,7 +123,10 @@ class BounceService(Service):
             return ""
         if not sender:
             return await self._null_sender(record)
-        queue_id = await self._send(record, sender, "")
+        try:
+            queue_id = await self._send_what_fits(record, sender, "")
+        except RefusedNoticeError as error:
+            return await self._refused(record, error)
         log.info(
             f"{record.envelope.queue_id}: {WORDS[record.kind]}: {queue_id}",
             event="notice",
@@ -132,21 +144,46 @@ class BounceService(Service):
         try:
             header = replace(record, headers_only=True)
             copy = await self._send(header, self._copies[record.kind], self._double_bounce)
-        except TemporaryError as error:
+        except (TemporaryError, RefusedNoticeError) as error:
             log.warning(f"{queue_id}: no postmaster {record.kind} notification: {error}")
         else:
             log.info(f"{queue_id}: postmaster {record.kind} notification: {copy}")
 
     async def _null_sender(self, record: Notify) -> str:
         """Nobody to tell but, where he wants it, the postmaster."""
-        if record.kind != FAILED or "2bounce" not in self._classes:
+        if not self._wants_double(record):
             return ""
-        queue_id = await self._send(record, self._postmaster, self._double_bounce)
+        try:
+            queue_id = await self._send_what_fits(record, self._postmaster, self._double_bounce)
+        except RefusedNoticeError as error:
+            queue_id = record.envelope.queue_id
+            log.warning(f"{queue_id}: postmaster non-delivery notification refused for good: {error}; discarded")
+            return ""
         log.info(f"{record.envelope.queue_id}: postmaster non-delivery notification: {queue_id}")
         return queue_id
 
+    def _wants_double(self, record: Notify) -> bool:
+        return record.kind == FAILED and "2bounce" in self._classes
+
+    async def _refused(self, record: Notify, error: RefusedNoticeError) -> str:
+        """Go on as if the sender were null: what is refused now would be refused for ever."""
+        whom = "the postmaster" if self._wants_double(record) else "nobody"
+        queue_id = record.envelope.queue_id
+        log.warning(f"{queue_id}: {WORDS[record.kind]} refused for good: {error}; {whom} is told")
+        return await self._null_sender(record)
+
+    async def _send_what_fits(self, record: Notify, to: str, sender: str) -> str:
+        """Send a notice; one that is too large without the body of the original, as if that had been too large."""
+        try:
+            return await self._send(record, to, sender)
+        except RefusedNoticeError as error:
+            if error.dsn != TOO_LARGE or record.headers_only:
+                raise
+        header = b"" if record.content.startswith(b"\n") else record.content.partition(b"\n\n")[0] + b"\n"
+        return await self._send(replace(record, headers_only=True, content=header), to, sender)
+
     async def _send(self, record: Notify, to: str, sender: str) -> str:
-        """Hand a notice to cleanup. Raises TemporaryError: it did not take it."""
+        """Hand a notice to cleanup. Raises TemporaryError: it did not take it; RefusedNoticeError: it never will."""
         now = int(time.time())
         queue_id = await self._cleanup.new_queue_id()
         smtputf8 = record.envelope.smtputf8  # the notice has its addresses
@@ -156,6 +193,8 @@ class BounceService(Service):
         transaction.content(format_received_internal(server, queue_id, format_date(now, *local_zone(now))))
         transaction.content(format_report(self._report(record, to, now)))
         done = await transaction.end()
+        if done.code >= 500:
+            raise RefusedNoticeError(done)
         if done.code >= 300:
             raise TemporaryError(f"cleanup: {done.code} {done.dsn} {done.text}")
         return queue_id
