@@ -109,6 +109,8 @@ async def show(config_directory: str, queue_ids: list[str], parts: AbstractSet[s
             status = 1
             continue
         content = client.content_of(fetched)
+        if fetched.next:
+            await client.read_on(queue_id, fetched)
         if as_json:
             sys.stdout.write(format_json(fetched, content) + "\n")
         else:

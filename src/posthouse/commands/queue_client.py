@@ -10,7 +10,18 @@ from posthouse.config.load import config_directory as find_config_directory
 from posthouse.config.load import load_settings
 from posthouse.config.parameters import QUEUE_DIRECTORY
 from posthouse.config.settings import Settings
-from posthouse.ipc.showq import CLIENT, Fetched, FromShowq, Listed, ListedPage, ListPage, Steered, ToShowq, problem_of
+from posthouse.ipc.showq import (
+    CLIENT,
+    Fetch,
+    Fetched,
+    FromShowq,
+    Listed,
+    ListedPage,
+    ListPage,
+    Steered,
+    ToShowq,
+    problem_of,
+)
 from posthouse.ipc.stream import Client
 from posthouse.queue.values import StoreError
 from posthouse.util.errors import TemporaryError
@@ -80,16 +91,38 @@ class QueueClient:
         return answer
 
     async def listing(self, *, queue_name: str = "", queue_id: str = "", site: str = "") -> AsyncIterator[Listed]:
-        """Give every message, page by page."""
+        """Give every message, page by page, with all its recipients."""
         after = ""
         while True:
             page = await self.ask(ListPage(self.next_id(), after, queue_name, queue_id, site))
             assert isinstance(page, ListedPage)
             for message in page.messages:
+                following = message.next
+                while following:
+                    following = await self._read_on(message, following)
                 yield message
             after = page.next
             if not after:
                 return
+
+    async def _read_on(self, message: Listed, after: int) -> int:
+        """Add the next page of its recipients; where the one behind that begins, or 0."""
+        page = await self.ask(ListPage(self.next_id(), str(after), queue_id=message.queue_id))
+        assert isinstance(page, ListedPage)
+        for more in page.messages:  # none: it was delivered or deleted meanwhile
+            message.recipients.extend(more.recipients)
+            return more.next
+        return 0
+
+    async def read_on(self, queue_id: str, fetched: Fetched) -> None:
+        """Add the recipients that were not fetched with a message."""
+        after = fetched.next
+        while after:
+            more = await self.ask(Fetch(self.next_id(), queue_id, after))
+            assert isinstance(more, Fetched)
+            fetched.recipients.extend(more.recipients)
+            fetched.done.extend(more.done)
+            after = more.next
 
     def content_of(self, fetched: Fetched) -> bytes:
         """Content of a fetched message, wherever it came."""

@@ -33,7 +33,10 @@ _MAX_SITE: Final = 255  # characters of a domain name
 
 
 class ListPage(Request, frozen=True, tag=1):
-    """Ask for messages after key `after` ("" for the first page), of one queue or of all ("")."""
+    """Ask for messages after key `after` ("" for the first page), of one queue or of all ("").
+
+    With queue_id: for the recipients of that message after the number `after`.
+    """
 
     after: str
     queue_name: str = ""
@@ -57,9 +60,10 @@ class Flush(Request, frozen=True, tag=3):
 
 
 class Fetch(Request, frozen=True, tag=4):
-    """Ask for one message with its content, for postcat."""
+    """Ask for one message with its content, for postcat; after: for its recipients after this number alone."""
 
     queue_id: str
+    after: int = 0
 
 
 class Count(Request, frozen=True, tag=5):
@@ -87,6 +91,7 @@ class Listed(msgspec.Struct, array_like=True, frozen=True, gc=False):
     sender: str
     recipients: list[ListedRecipient]
     forced_expire: bool = False
+    next: int = 0  # the recipients after this number are not here: ask for them by queue_id; 0: all are
 
 
 class ListedPage(Request, frozen=True, tag=11):
@@ -113,6 +118,7 @@ class Fetched(Request, frozen=True, tag=13):
     done: list[str]
     content: bytes
     with_descriptor: bool = False
+    next: int = 0  # as in Listed
 
 
 class Counts(Request, frozen=True, tag=14):

@@ -38,11 +38,13 @@ from posthouse.queue.values import (
     FORCED_EXPIRE,
     HOLD,
     INCOMING,
+    RECIPIENT_PAGE,
     UNTOLD,
     Change,
     Changed,
     Filter,
     StoredMessage,
+    StoredRecipient,
     StoreError,
     StoreFullError,
 )
@@ -152,7 +154,10 @@ class Admin:
     async def _list(self, record: ListPage) -> ListedPage:
         if record.queue_id:
             stored = await self._store.get(record.queue_id)
-            return ListedPage(record.id, [self._listed(stored)] if stored is not None else [], "")
+            if stored is None:
+                return ListedPage(record.id, [], "")
+            rows, following = await self._recipients(stored, int(record.after or "0"))
+            return ListedPage(record.id, [self._listed(stored, rows, following)], "")
         after, limit, which = int(record.after or "0"), showq.PAGE, _filter(record.queue_name, record.site)
         page = await self._store.page(which, after, limit)
         while limit > 1 and _size(page.messages) > PAGE_SIZE:
@@ -167,15 +172,23 @@ class Admin:
         """The store does not know which messages are active."""
         return replace(listed, queue_name=ACTIVE) if self._live.is_active(listed.queue_id) else listed
 
-    def _listed(self, stored: StoredMessage) -> Listed:
+    async def _recipients(self, stored: StoredMessage, after: int) -> tuple[list[StoredRecipient], int]:
+        """A page of them, and the number after which the next one begins; 0: there is none."""
+        if not after:
+            return stored.recipients, RECIPIENT_PAGE if stored.has_more_recipients else 0
+        rows = await self._store.recipients(stored.key, after, RECIPIENT_PAGE)
+        return rows, rows[-1].rcpt_id if len(rows) == RECIPIENT_PAGE else 0
+
+    def _listed(self, stored: StoredMessage, rows: list[StoredRecipient], following: int) -> Listed:
         name = ACTIVE if self._live.is_active(stored.queue_id) else stored.queue_name
         recipients = [
             ListedRecipient(rcpt.address, rcpt.original, rcpt.text, rcpt.dsn, rcpt.due, rcpt.attempts)
-            for rcpt in stored.recipients
+            for rcpt in rows
             if rcpt.state not in (DONE, UNTOLD)
         ]
         expire = bool(stored.flags & FORCED_EXPIRE)
-        return Listed(name, stored.queue_id, stored.arrival, stored.size, stored.sender, recipients, expire)
+        sender = stored.sender
+        return Listed(name, stored.queue_id, stored.arrival, stored.size, sender, recipients, expire, following)
 
     async def _steer(self, record: Steer) -> int:
         if record.operation == showq.REQUEUE:
@@ -290,16 +303,18 @@ class Admin:
 
     async def _fetch(self, record: Fetch) -> tuple[Fetched, int]:
         stored = await self._store.get(record.queue_id)
-        content = await self._store.content(stored.key) if stored is not None else None
+        content: bytes | SpoolContent | None = b""
+        if stored is not None and not record.after:
+            content = await self._store.content(stored.key)
         if stored is None or content is None:
             return Fetched(record.id, f"no such message: {record.queue_id}", None, "", [], [], b""), -1
-        name = ACTIVE if self._live.is_active(stored.queue_id) else stored.queue_name
-        listed = self._listed(stored).recipients
-        done = [rcpt.address for rcpt in stored.recipients if rcpt.state in (DONE, UNTOLD)]
-        envelope = known_envelope(stored)
-        if isinstance(content, SpoolContent):
-            return Fetched(record.id, "", envelope, name, listed, done, b"", True), content.descriptor
-        return Fetched(record.id, "", envelope, name, listed, done, content), -1
+        rows, following = await self._recipients(stored, record.after)
+        listed = self._listed(stored, rows, following)
+        done = [rcpt.address for rcpt in rows if rcpt.state in (DONE, UNTOLD)]
+        octets, descriptor = (b"", content.descriptor) if isinstance(content, SpoolContent) else (content, -1)
+        envelope, name = known_envelope(stored), listed.queue_name
+        fetched = Fetched(record.id, "", envelope, name, listed.recipients, done, octets, descriptor >= 0, following)
+        return fetched, descriptor
 
     def _count(self, record: Count) -> Counts:
         counts = self._store.counts._asdict()

@@ -17,7 +17,7 @@ from posthouse.queue.values import DueKey, DuePage, Filter, Listing, Page, Store
 
 Text = str | bytes | None  # a text column: bytes when it is no UTF-8
 _MessageRow = tuple[int, str, int, float | None, float, int, int, int, Text, bytes, str | None]
-_ListedRow = tuple[int, int, str, float, int, Text, int]
+_ListedRow = tuple[int, int, str, float, int, Text, int, int]
 _ListedRecipientRow = tuple[int, Text, Text, Text, str, float, int]
 _RecipientRow = tuple[
     int, Text, Text, Text, int, int, int, float | None, Text, Text, Text, Text, Text, Text, float | None
@@ -100,7 +100,7 @@ def page(connection: apsw.Connection, which: Filter, after: int, limit: int) -> 
     rows = cast(
         "list[_ListedRow]",
         connection.execute(
-            "SELECT key, state, queue_id, arrival, size, sender, flags FROM message "
+            "SELECT key, state, queue_id, arrival, size, sender, flags, recipient_count FROM message "
             f"WHERE key > ? AND key <= ?{condition} ORDER BY key LIMIT ?",
             (after, last, *bindings, limit),
         ).fetchall(),
@@ -120,8 +120,9 @@ def page(connection: apsw.Connection, which: Filter, after: int, limit: int) -> 
             _text(sender),
             recipients[key],
             bool(flags & values.FORCED_EXPIRE),
+            values.RECIPIENT_PAGE if count > values.RECIPIENT_PAGE else 0,
         )
-        for key, state, queue_id, arrival, size, sender, flags in rows
+        for key, state, queue_id, arrival, size, sender, flags, count in rows
     ]
     return Listing(messages, rows[-1][0] if len(rows) == limit else 0 if is_end else last)
 
