@@ -84,11 +84,21 @@ async def steer(config_directory: str, work: list[tuple[str, str, str]], queues:
         total = 0
         for queue_id in ids:
             for queue_name in queues or [""]:
-                answer = await client.ask(Steer(client.next_id(), operation, queue_id, queue_name))
-                assert isinstance(answer, Steered)
-                total += answer.count
-                if answer.count and queue_id != "ALL":
+                count = await _carry_out(client, operation, queue_id, queue_name)
+                total += count
+                if count and queue_id != "ALL":
                     sys.stderr.write(f"postsuper: {queue_id}: {SINGLE[operation]}\n")
         sys.stderr.write(f"postsuper: {word}: {total} message{'' if total == 1 else 's'}\n")
     await client.close()
     return 0
+
+
+async def _carry_out(client: QueueClient, operation: str, queue_id: str, queue_name: str) -> int:
+    """Ask until it is done; how many messages it concerned."""
+    count = after = last = 0
+    while True:
+        answer = await client.ask(Steer(client.next_id(), operation, queue_id, queue_name, after, last))
+        assert isinstance(answer, Steered)
+        count, after, last = count + answer.count, answer.after, answer.last
+        if not after:
+            return count

@@ -50,6 +50,8 @@ class Steer(Request, frozen=True, tag=2):
     operation: str
     queue_id: str
     queue_name: str = ""
+    after: int = 0  # with "ALL": go on behind this key …
+    last: int = 0  # … up to this one, as the last answer said
 
 
 class Flush(Request, frozen=True, tag=3):
@@ -102,10 +104,12 @@ class ListedPage(Request, frozen=True, tag=11):
 
 
 class Steered(Request, frozen=True, tag=12):
-    """How many messages it concerned; error: why it was refused."""
+    """How many messages it concerned; error: why it was refused. after: there is more, ask again with these two."""
 
     count: int
     error: str = ""
+    after: int = 0
+    last: int = 0
 
 
 class Fetched(Request, frozen=True, tag=13):

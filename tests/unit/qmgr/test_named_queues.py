@@ -7,12 +7,13 @@ from typing import TypeVar, cast
 
 import pytest
 
+from posthouse.commands import postsuper
 from posthouse.daemons.qmgr import admin
 from posthouse.daemons.qmgr.admin import Admin, Live
-from posthouse.ipc import showq
 from posthouse.ipc.message import DEFERRED, Recipient, RecipientResult
 from posthouse.ipc.showq import DELETE, HOLD, REQUEUE, ListedPage, ListPage, Steer, Steered, ToShowq
 from posthouse.ipc.stream import MAX_FRAME, encode_frame
+from posthouse.queue.sqlite import changes
 from posthouse.queue.store import Store, open_store
 from posthouse.queue.values import Change, NewMessage, StoredMessage
 from tests.support.lookups import logged
@@ -147,11 +148,44 @@ def test_without_a_name_what_is_corrupt_is_kept(case: Case) -> None:
 
 def test_requeueing_all_ends(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it makes stands behind what was there; it is not requeued again, page after page."""
-    monkeypatch.setattr(showq, "PAGE", 2)
+    monkeypatch.setattr(admin, "REQUEUE_PAGE", 2)
     for number in range(5):
         put(case.store, f"3M{number}")
     assert case.ask(Steer(1, REQUEUE, "ALL")) == Steered(1, 5)
     assert case.ids() == [f"3M{number}x" for number in range(5)]
+
+
+@pytest.mark.parametrize(("operation", "pages"), [(REQUEUE, 3), (HOLD, 2), (DELETE, 2)])
+def test_what_takes_long_is_answered_in_between(
+    case: Case, monkeypatch: pytest.MonkeyPatch, operation: str, pages: int
+) -> None:
+    """Else postsuper gives up after a minute, or asks for all of it again; each message is taken once."""
+    monkeypatch.setattr(admin, "STEER_S", 0.0)
+    monkeypatch.setattr(admin, "REQUEUE_PAGE", 2)
+    monkeypatch.setattr(changes, "PAGE", 3)
+    for number in range(5):
+        put(case.store, f"3M{number}")
+    asked: list[Steer] = []
+
+    class Client:
+        def next_id(self) -> int:
+            return len(asked) + 1
+
+        async def ask(self, record: Steer) -> object:
+            asked.append(record)
+            return (await case.admin.answer(record))[0]
+
+        async def close(self) -> None:
+            """Nothing is open."""
+
+    monkeypatch.setattr(postsuper, "QueueClient", lambda *_given, **_named: Client())
+    case.wait(postsuper.steer("", [(operation, "Done", "ALL")], []))
+    assert len(asked) == pages
+    assert len(case.live.requeued) == (5 if operation == REQUEUE else 0)
+    assert len(case.ids()) == (0 if operation == DELETE else 5)
+    # The answer of a page was lost, and it is asked for again: nothing is done twice.
+    if operation == REQUEUE:
+        assert case.ask(asked[1]) == Steered(2, 0)
 
 
 def test_active_mail_is_requeued_when_nobody_delivers_it(case: Case) -> None:

@@ -66,6 +66,8 @@ NOT_ALLOWED: Final = "only root may do this"
 FULL_TRIES: Final = 10
 FULL_WAIT_S: Final = 0.5  # the reserve is given up meanwhile (governor(8)), or deliveries free some room
 PAGE_SIZE: Final = 3_000_000  # characters of a page of a listing: reasons are long, and a record has its limit
+STEER_S: Final = 10.0  # of work on many messages for one request: who asks waits a minute, then goes on
+REQUEUE_PAGE: Final = 10  # messages requeued between two looks at the clock
 LEAVE_TRIES: Final = 20  # for deliveries under way to end before a message is requeued
 LEAVE_WAIT_S: Final = 0.1
 T = TypeVar("T")
@@ -144,7 +146,7 @@ class Admin:
         if isinstance(record, ListPage):
             return await self._list(record), -1
         if isinstance(record, Steer):
-            return Steered(record.id, await self._steer(record)), -1
+            return await self._steer(record), -1
         if isinstance(record, Flush):
             return Steered(record.id, await self.flush(record.site, record.queue_id)), -1
         if isinstance(record, Fetch):
@@ -190,18 +192,24 @@ class Admin:
         sender = stored.sender
         return Listed(name, stored.queue_id, stored.arrival, stored.size, sender, recipients, expire, following)
 
-    async def _steer(self, record: Steer) -> int:
+    async def _steer(self, record: Steer) -> Steered:
         if record.operation == showq.REQUEUE:
             return await self._requeue(record)
         change, word = CHANGES[record.operation]
         if record.queue_id != ALL:
-            return await self._change(change, word, [record.queue_id], record.queue_name)
-        count = after = 0
+            return Steered(record.id, await self._change(change, word, [record.queue_id], record.queue_name))
         if record.queue_name == ACTIVE:
+            count = 0
             active = self._live.active_ids()
             for start in range(0, len(active), showq.PAGE):
                 count += await self._change(change, word, active[start : start + showq.PAGE], ACTIVE)
-            return count
+            return Steered(record.id, count)
+        return await self._change_all(record, change, word)
+
+    async def _change_all(self, record: Steer, change: str, word: str) -> Steered:
+        """Change page after page, for a while."""
+        until = time.monotonic() + STEER_S
+        count, after = 0, record.after
         while True:
             began = time.time()
             which = Filter(queue_names=(record.queue_name,) if record.queue_name else NAMED)
@@ -209,8 +217,8 @@ class Admin:
             self._changed(change, word, page.messages, began)
             count += len(page.messages)
             after = page.next
-            if not after:
-                return count
+            if not after or time.monotonic() >= until:
+                return Steered(record.id, count, "", after)
 
     async def _change(self, change: str, word: str, queue_ids: list[str], queue_name: str) -> int:
         """Change these messages, as far as they are in the queue that was named ("": wherever they are)."""
@@ -234,19 +242,22 @@ class Admin:
         if change not in (Change.HOLD, Change.DELETE):
             self._live.look(began)
 
-    async def _requeue(self, record: Steer) -> int:
-        """Requeue one message or all that are here now: those that this makes are new, and have later keys."""
-        last = self._store.last_key
+    async def _requeue(self, record: Steer) -> Steered:
+        """Requeue one message, or for a while all that were here at first: those that this makes have later keys."""
+        last = record.last or self._store.last_key
         if record.queue_id != ALL:
-            return await self._requeue_one(record.queue_id, record.queue_name, last)
-        count = after = 0
+            return Steered(record.id, await self._requeue_one(record.queue_id, record.queue_name, last))
+        until = time.monotonic() + STEER_S
+        count, after = 0, record.after
         while True:
-            page = await self._store.page(_filter(record.queue_name or NAMED, ""), after, showq.PAGE)
+            page = await self._store.page(_filter(record.queue_name or NAMED, ""), after, REQUEUE_PAGE)
             for listed in page.messages:
                 count += await self._requeue_one(listed.queue_id, record.queue_name, last)
             after = page.next
             if not after or after >= last:
-                return count
+                return Steered(record.id, count)
+            if time.monotonic() >= until:
+                return Steered(record.id, count, "", after, last)
 
     async def _requeue_one(self, queue_id: str, queue_name: str, last: int) -> int:
         """Requeue a message when nobody delivers it: who is served by the old one must not be by the new one too."""
