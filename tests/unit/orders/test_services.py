@@ -59,6 +59,21 @@ def test_local_mail_has_the_settings_of_pickup_by_either_way() -> None:
         assert parse_settings(orders["qmgr/unix"].settings).text("posthouse_requeue_filter") == "scan:a.example.test"
 
 
+def test_one_daemon_says_what_an_address_becomes() -> None:
+    """-o of smtpd or cleanup changes nothing there: relay control would judge another address than mail goes to."""
+    orders, _ = _build(
+        b"25 inet n - n - - smtpd -o myorigin=ours.test -o append_dot_mydomain=yes -o smtpd_banner=x\n"
+        b"cleanup unix n - n - 0 cleanup -o myorigin=ours.test\n"
+        b"rewrite unix - - n - - trivial-rewrite -o swap_bangpath=no\n",
+        MAIN + b"myorigin = foreign.test\nappend_dot_mydomain = no\n",
+    )
+    for name in ("25/inet", "cleanup/unix"):
+        settings = parse_settings(orders[name].settings)
+        assert settings.text("myorigin") == "foreign.test"
+        assert (settings.text("append_dot_mydomain"), settings.text("swap_bangpath")) == ("no", "no")
+    assert parse_settings(orders["25/inet"].settings).text("smtpd_banner") == "x"
+
+
 def test_only_what_strangers_reach_is_exposed() -> None:
     """postconf(5) stress: loopback and UNIX-domain services are never under stress."""
     orders, _ = _build(

@@ -31,6 +31,11 @@ SUBMIT_PATH: Final = "submit/submit"
 PROCESS_LIMITS: Final = "posthouse_process_limits"  # "smtp=100 local=20 …" among the settings of qmgr
 REQUEUE_FILTER: Final = "posthouse_requeue_filter"  # content_filter of pickup, among the settings of qmgr
 PICKUP: Final = ("pickup", "unix")
+# What an address becomes is trivial-rewrite's to say, for Postfix; whoever judges or writes the address must agree.
+REWRITING: Final = frozenset(
+    {"allow_percent_hack", "append_at_myorigin", "append_dot_mydomain", "myorigin", "swap_bangpath"}
+)
+REWRITERS: Final = ("smtpd", "cleanup")
 _RUNAS_KINDS: Final = {
     "local": JobKind.MAILBOX | JobKind.COMMAND,
     "virtual": JobKind.MAILBOX,
@@ -105,6 +110,15 @@ class Builder:
         pickup = next((service for service in self._all_services() if service.key == PICKUP), None)
         return self.configuration.settings("pickup", pickup)[CONTENT_FILTER].strip().replace("$", "$$")
 
+    def _rewriting(self) -> dict[str, str]:
+        """Give trivial-rewrite's own settings for what completes addresses; -o of others does not count there.
+
+        With `smtpd -o myorigin=ours` relay control would take a name without a domain for ours, and cleanup send it on.
+        """
+        rewrite = next((service for service in self._all_services() if service.program == "trivial-rewrite"), None)
+        settings = self.configuration.settings("trivial-rewrite", rewrite)
+        return {name: settings.text(name).replace("$", "$$") for name in REWRITING}
+
     def _remote_tables(self) -> str:
         """Say what proxymap must know: tables that other services name and that it alone can open."""
         found: set[str] = set()
@@ -122,6 +136,8 @@ class Builder:
             settings = settings.overlaid({REQUEUE_FILTER: self._requeue_filter()})
         if program.package == "proxymap":
             settings = settings.overlaid({REMOTE_TABLES: self._remote_tables()})
+        if program.package in REWRITERS and not REWRITING.isdisjoint(name for name, _ in service.overrides):
+            settings = settings.overlaid(self._rewriting())
         limit = self._limit(service)
         processors = len(os.sched_getaffinity(0))
         processes = 1 if program.solitary else min(processors, limit or processors)

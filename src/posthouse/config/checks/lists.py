@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from posthouse.config.check_restrictions import check_restrictions, tables_of
+from posthouse.config.check_restrictions import CHECK_ADDRESS_MAP, check_restrictions, tables_of
 from posthouse.config.check_tables import NOT_BUILT, check_file, check_table, tables_in
 from posthouse.config.checks.context import Context
 from posthouse.config.findings import ERROR, WARNING, Kind, Problem
@@ -42,6 +42,8 @@ def list_problems(context: Context, settings: Settings, row: NameList, value: tu
             yield from _repeated(value)
         return
     classes = frozenset(name.lower() for name in split_tokens(settings.text("smtpd_restriction_classes")))
+    if row.name == "local_header_rewrite_clients":
+        value = tuple(item for item in value if item.lower() != CHECK_ADDRESS_MAP)  # its table follows
     if not row.name.startswith("postscreen_"):  # a permit list of its own words
         yield from check_restrictions(value, classes, context.registry.restrictions)
     yield from _table_problems(context, row, tables_of(value))
