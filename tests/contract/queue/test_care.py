@@ -15,9 +15,10 @@ import apsw
 import pytest
 
 from posthouse.commands.posthouse import main
+from posthouse.ipc.message import RecipientResult
 from posthouse.queue.sqlite import care
 from posthouse.queue.sqlite.schema import connect
-from posthouse.queue.values import CORRUPT, StoreError
+from posthouse.queue.values import CORRUPT, INCOMING, UNTOLD, WAITING, StoreError
 from tests.contract.queue.harness import Harness, message, verified
 from tests.contract.queue.writer import read_line, whole_lines, writing
 
@@ -81,6 +82,19 @@ def test_verify_tells_numbers_and_that_all_is_well(site: Site, filled: Harness) 
     assert said["numbers"]["recipients"] == 3
     assert said["numbers"]["queues"]["incoming"] == 2
     assert sorted(os.listdir(site.store)) == before
+
+
+def test_success_that_is_still_to_be_told_is_no_damage(site: Site, filled: Harness) -> None:
+    """It was delivered: a copy of the store that forgot so would have it delivered again."""
+    result = RecipientResult(1, UNTOLD, "2.0.0", "Ok", "mx", action="relayed")
+    filled.record(filled.get("SMALL").key, [result])
+    filled.close()
+    assert site.queue("verify")[0] == 0
+    site.store.joinpath("FAILED").write_text("1 by hand\n")
+    copied = Harness(str(site.spool))
+    stored = copied.get("SMALL")
+    assert (stored.queue_name, [rcpt.state for rcpt in stored.recipients]) == (INCOMING, [UNTOLD, WAITING])
+    copied.close()
 
 
 DAMAGE = {

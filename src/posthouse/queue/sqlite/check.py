@@ -16,7 +16,7 @@ from posthouse.queue.directory import StoreDirectory
 from posthouse.queue.spool import is_spool_name
 from posthouse.queue.sqlite.parts import spool_problem
 from posthouse.queue.sqlite.schema import RECIPIENT_BITS, RECIPIENT_SPAN, S_CORRUPT, S_DEFERRED, S_HOLD
-from posthouse.queue.values import QUEUE_NAMES
+from posthouse.queue.values import QUEUE_NAMES, UNTOLD
 
 STORE, MESSAGE, SPOOL, FOREIGN, CLOCK = "store", "message", "spool", "foreign", "clock"  # kinds of findings
 FUTURE_S: Final = 30 * 86400.0  # a next attempt later than this is a clock's mistake
@@ -34,7 +34,7 @@ _CHECKS: Final = {  # what is wrong: a query that finds it
     f"(SELECT count(*) FROM recipient AS r WHERE r.key {_OF})",
     "unknown state": f"SELECT queue_id FROM message AS m WHERE state NOT BETWEEN 0 AND {S_CORRUPT}",
     "unknown state of a recipient": "SELECT queue_id FROM message AS m WHERE key IN "
-    f"(SELECT key >> {RECIPIENT_BITS} FROM recipient WHERE state NOT BETWEEN 0 AND 2 OR attempts < 0)",
+    f"(SELECT key >> {RECIPIENT_BITS} FROM recipient WHERE state NOT BETWEEN 0 AND {UNTOLD} OR attempts < 0)",
     "waits, but has no time for its next attempt": "SELECT queue_id FROM message AS m "
     f"WHERE state <= {S_DEFERRED} AND due IS NULL",
     "is held, but has a time for its next attempt": "SELECT queue_id FROM message AS m "

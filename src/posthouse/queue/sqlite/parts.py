@@ -15,6 +15,7 @@ import apsw
 from posthouse.queue.directory import DIRECTORY_MODE, FILE_MODE, StoreDirectory, move
 from posthouse.queue.spool import is_spool_name
 from posthouse.queue.sqlite.schema import RECIPIENT_BITS, RECIPIENT_SPAN, S_CORRUPT, S_HOLD
+from posthouse.queue.values import UNTOLD
 from posthouse.util.files import sync_directory
 
 SHOWN: Final = 5  # addresses in a log line
@@ -36,7 +37,7 @@ _FEWER: Final = (
 )
 _STRANGE: Final = (
     "SELECT key, queue_id FROM message WHERE key IN "
-    f"(SELECT key >> {RECIPIENT_BITS} FROM recipient WHERE state NOT BETWEEN 0 AND 2 OR attempts < 0)"
+    f"(SELECT key >> {RECIPIENT_BITS} FROM recipient WHERE state NOT BETWEEN 0 AND {UNTOLD} OR attempts < 0)"
 )
 _SPOOLED: Final = (
     "SELECT key, queue_id, state, sender, spool, size FROM message INDEXED BY message_spool "
@@ -123,7 +124,7 @@ def set_aside(connection: apsw.Connection, directory: StoreDirectory, old: int, 
         connection.execute(f"UPDATE message SET due = NULL WHERE state >= {S_HOLD} AND due IS NOT NULL")
         connection.execute(
             "UPDATE recipient SET state = 0, attempts = max(attempts, 0) "
-            "WHERE state NOT BETWEEN 0 AND 2 OR attempts < 0"
+            f"WHERE state NOT BETWEEN 0 AND {UNTOLD} OR attempts < 0"
         )
         statement = f"UPDATE message SET state = {S_CORRUPT}, due = NULL WHERE key = ?"
         connection.executemany(statement, [(key,) for key in found])
