@@ -54,6 +54,10 @@ class StoreFailedError(StoreError):
     """A write or sync failed: nothing is acknowledged any more. The process must end; the next one copies the store."""
 
 
+class UnreadableError(StoreError):
+    """A message's attributes make no sense to who reads them; str() says why. It is for an operator to look at."""
+
+
 class StoreLockedError(StoreError):
     """Another process has this queue open."""
 

@@ -38,16 +38,13 @@ from posthouse.queue.values import (
     StoredRecipient,
     StoreError,
     StoreFullError,
+    UnreadableError,
 )
 from posthouse.util import log
 
 EXPANSION_TOLD: Final = 1 << 16  # a flag of a stored message: the sender knows of the aliases that were expanded
 CommitDone = Callable[[str, bool, "ActiveMessage | None"], None]
 ContentDone = Callable[[bytes, int, str], None]
-
-
-class UnreadableError(StoreError):
-    """What the store keeps of a message is no envelope; str() says why. It is for an operator to look at."""
 
 
 class Ledger:

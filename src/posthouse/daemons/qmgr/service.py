@@ -22,7 +22,7 @@ from posthouse.daemons.qmgr.admin import Admin
 from posthouse.daemons.qmgr.clock import JUMP_S, ClockWatch
 from posthouse.daemons.qmgr.due import DueReader
 from posthouse.daemons.qmgr.intake import Intake
-from posthouse.daemons.qmgr.ledger import Ledger, UnreadableError, revive
+from posthouse.daemons.qmgr.ledger import Ledger, revive
 from posthouse.daemons.qmgr.limits import RetryTimes
 from posthouse.daemons.qmgr.manager import QueueManager
 from posthouse.daemons.qmgr.message import ActiveMessage
@@ -37,7 +37,7 @@ from posthouse.ipc.record import Hello
 from posthouse.ipc.stream import Channel, peek_hello, peer_credentials, refuse_descriptors
 from posthouse.queue.reserve import Reserve
 from posthouse.queue.store import Store
-from posthouse.queue.values import StoredMessage, StoreError, StoreFailedError
+from posthouse.queue.values import StoredMessage, StoreError, StoreFailedError, UnreadableError
 from posthouse.rewriting.client import RewriteClient
 from posthouse.skeleton.daemon import Context, Service
 from posthouse.util import eager, log
