@@ -23,6 +23,7 @@ from tests.support import net, processes
 
 COMMAND_TIMEOUT_S: Final = 60
 START_LIMIT_S: Final = 20  # a loaded machine, not an aim: the bench prints the real time
+LOG_SETTLES_S: Final = 0.2  # longer than lines wait in postlogd(8)
 DELIVERED: Final = b" status=sent "
 REMOVED: Final = b": removed"
 
@@ -251,7 +252,11 @@ class Instance(ABC):
             pause_s = min(pause_s * 1.5, 1.0)  # a listing costs as much as many deliveries
 
     def log(self) -> str:
-        """Return the whole mail log."""
+        """Return the whole mail log, with what has happened until now: postlogd(8) waits a moment to sort lines."""
+        time.sleep(LOG_SETTLES_S)
+        return self._log_so_far()
+
+    def _log_so_far(self) -> str:
         try:
             return self.maillog.read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -261,7 +266,7 @@ class Instance(ABC):
         """Wait for a line of the log that matches. Raises TimeoutError with the log's end."""
         deadline = time.monotonic() + limit_s
         while True:
-            found = re.search(pattern, self.log(), re.MULTILINE)
+            found = re.search(pattern, self._log_so_far(), re.MULTILINE)
             if found:
                 return found
             if time.monotonic() > deadline:

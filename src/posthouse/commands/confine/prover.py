@@ -31,6 +31,7 @@ from posthouse.warm import image
 
 PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2): processes that warm forks twice become ours, as they become master's
 LIMIT_S: Final = 60.0  # for one daemon
+LOG_S: Final = 1.0  # for what it said last to reach the log
 WARM_LIMIT_S: Final = 60.0
 CHILD: Final = "posthouse.commands.confine.inside"
 
@@ -174,8 +175,16 @@ class Prover:
             code = 0
         if proof.problem:
             how = f"killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit status {code}"
-            said = [line for line in self._scratch.log().splitlines() if f"[{pid}]: " in line]
-            proof.problem += f", {how}" + (f": {said[-1].partition(']: ')[2]}" if said else "")
+            proof.problem += f", {how}{self._last_words(pid)}"
+
+    def _last_words(self, pid: int) -> str:
+        """Give what it logged last, after a colon; postlogd(8) waits a moment to sort lines."""
+        until = time.monotonic() + LOG_S
+        while time.monotonic() < until:
+            if said := [line for line in self._scratch.log().splitlines() if f"[{pid}]: " in line]:
+                return f": {said[-1].partition(']: ')[2]}"
+            time.sleep(LOG_S / 20)
+        return ""
 
     # --- the scene ---------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from posthouse.util.log import FileSink, Sink
 
 STANDARD_OUTPUT: Final = "/dev/stdout"
 DATAGRAMS_PER_TURN: Final = 256
-HOLD_S: Final = 1.5 * log.GATHER_S  # how long a line waits for earlier ones of others
+HOLD_S: Final = 5 * log.GATHER_S  # how long a line waits for earlier ones of others, which may be busy
 MAX_DATAGRAM: Final = 256 * 1024  # bytes; senders stay below 64 kB
 MAX_LINE: Final = 16_000  # bytes
 _NEWLINE: Final = 10
