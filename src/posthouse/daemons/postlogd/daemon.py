@@ -6,6 +6,9 @@ another's line, and appended; what a user who is not ours writes is logged as hi
 the disk is full lines are lost, and that is logged later. With maillog_stdout they go to standard output besides, as
 containers want it; one that is slow or closed costs the lines that it does not take, and nothing else.
 
+Daemons gather lines for a moment and say when each was written; postlogd holds them back for a tenth of a second and
+writes them in that order, so that the lines of a message follow one another as its way does.
+
 Standards: none. See also: postlog(1), master(8).
 """
 
