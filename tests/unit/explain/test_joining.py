@@ -1,6 +1,7 @@
 """What joins an explanation, what is behind proxymap, what cannot be read, how it looks on a terminal."""
 
 import contextlib
+import importlib
 import os
 import sqlite3
 import subprocess
@@ -36,6 +37,7 @@ class Weather(Explainer):
 @pytest.fixture
 def weather(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let it join for one test."""
+    importlib.import_module("posthouse.commands.explain.session")  # the command does so when it is asked
     both = Registry()
     for each in (*EXPLAINERS.of("session"), Weather()):
         both.add(each)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -84,11 +85,24 @@ class Rig:
         orders: dict[str, object] = {"main": main, "services": services, "owners": self.owners}
         (self.directory / "orders.json").write_text(json.dumps({"error": error} if error else orders))
 
-    def start(self) -> str:
-        """Start and wait for the outcome: "ok", or what went wrong."""
+    def start(self, descriptors: int = 0) -> str:
+        """Start and wait for the outcome: "ok", or what went wrong. descriptors: master's soft limit; 0: ours."""
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+        def limit() -> None:
+            if descriptors:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, hard))
+
         reader, writer = os.pipe()
         argv = [sys.executable, "-I", str(FAKES / "fake_master.py"), "-c", str(self.directory), "-r", str(writer)]
-        self.process = subprocess.Popen(argv, pass_fds=[writer], user=self.uid, group=self.uid, extra_groups=None)
+        self.process = subprocess.Popen(
+            argv,
+            pass_fds=[writer],
+            user=self.uid,
+            group=self.uid,
+            extra_groups=None,
+            preexec_fn=limit,  # noqa: PLW1509 - one system call
+        )
         os.close(writer)
         with os.fdopen(reader, "rb") as outcome:
             return outcome.read().decode()

@@ -1,7 +1,6 @@
 """master's command line and surroundings, in processes of their own."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -92,12 +91,8 @@ def test_a_success_is_told_nowhere_but_in_the_pipe() -> None:
 def test_more_processes_than_the_usual_limit_of_descriptors() -> None:
     """Each is a descriptor of master's: the hard limit counts for it, or the thousandth would be its end."""
     rig = Rig(*({"name": f"echo{number}", "package": "single", "prefork": True} for number in range(40)))
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, before[1]))
     try:
-        assert rig.start() == "ok"
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert rig.start(descriptors=64) == "ok"
         wait_until(lambda: len(rig.named("single")) == 40, "not all processes")
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
         rig.close()

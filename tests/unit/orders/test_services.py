@@ -72,6 +72,11 @@ def test_one_daemon_says_what_an_address_becomes() -> None:
         assert settings.text("myorigin") == "foreign.test"
         assert (settings.text("append_dot_mydomain"), settings.text("swap_bangpath")) == ("no", "no")
     assert parse_settings(orders["25/inet"].settings).text("smtpd_banner") == "x"
+    orders, _ = _build(
+        b"25 inet n - n - - smtpd -o rewrite_service_name=other -o myorigin=x\nrewrite unix - - n - - trivial-rewrite\n"
+        b"other unix - - n - - trivial-rewrite -o myorigin=other.test\n"
+    )
+    assert parse_settings(orders["25/inet"].settings).text("myorigin") == "other.test"
 
 
 def test_only_what_strangers_reach_is_exposed() -> None:

@@ -15,7 +15,7 @@ from posthouse.config.endpoints import service_addresses
 from posthouse.config.lists import split_tokens
 from posthouse.config.load import Configuration
 from posthouse.config.master_cf import Service, parse_master_cf
-from posthouse.config.parameters import COMPATIBILITY_LEVEL, DEFAULT_PROCESS_LIMIT, MAILLOG_FILE
+from posthouse.config.parameters import COMPATIBILITY_LEVEL, DEFAULT_PROCESS_LIMIT, MAILLOG_FILE, REWRITE_SERVICE_NAME
 from posthouse.config.settings import Settings
 from posthouse.config.wire import format_settings
 from posthouse.ipc.orders_wire import Address, Family, Identity, RunasRule, ServiceOrder
@@ -110,12 +110,13 @@ class Builder:
         pickup = next((service for service in self._all_services() if service.key == PICKUP), None)
         return self.configuration.settings("pickup", pickup)[CONTENT_FILTER].strip().replace("$", "$$")
 
-    def _rewriting(self) -> dict[str, str]:
-        """Give trivial-rewrite's own settings for what completes addresses; -o of others does not count there.
+    def _rewriting(self, name: str) -> dict[str, str]:
+        """Give a trivial-rewrite's own settings for what completes addresses; -o of others does not count there.
 
         With `smtpd -o myorigin=ours` relay control would take a name without a domain for ours, and cleanup send it on.
         """
-        rewrite = next((service for service in self._all_services() if service.program == "trivial-rewrite"), None)
+        services = (service for service in self._all_services() if service.program == "trivial-rewrite")
+        rewrite = next((service for service in services if service.name == name), None)
         settings = self.configuration.settings("trivial-rewrite", rewrite)
         return {name: settings.text(name).replace("$", "$$") for name in REWRITING}
 
@@ -137,7 +138,7 @@ class Builder:
         if program.package == "proxymap":
             settings = settings.overlaid({REMOTE_TABLES: self._remote_tables()})
         if program.package in REWRITERS and not REWRITING.isdisjoint(name for name, _ in service.overrides):
-            settings = settings.overlaid(self._rewriting())
+            settings = settings.overlaid(self._rewriting(settings[REWRITE_SERVICE_NAME]))
         limit = self._limit(service)
         processors = len(os.sched_getaffinity(0))
         processes = 1 if program.solitary else min(processors, limit or processors)
