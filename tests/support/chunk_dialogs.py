@@ -5,7 +5,6 @@ to differ, and this line of docs/compatibility.md says how.
 """
 
 import re
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -174,27 +173,10 @@ class Had:
     port: int
 
 
-_used: Final[set[int]] = set()
-
-
-def _connect(port: int) -> socket.socket:
-    """Connect from a port that no dialog had before: that is how its lines are found in the log."""
-    while True:
-        sock = socket.socket()
-        sock.bind((net.LOOPBACK, 0))
-        own: int = sock.getsockname()[1]
-        if own not in _used:
-            _used.add(own)
-            sock.settimeout(SILENCE_S)
-            sock.connect((net.LOOPBACK, port))
-            return sock
-        sock.close()
-
-
 def have(dialog: ChunkDialog, port: int) -> Had:
     """Have a dialog; stops where the server closes."""
     recipient = f"{dialog.name}@{DOMAIN}".encode()
-    with _connect(port) as sock, sock.makefile("rb") as stream:
+    with net.connect_from_new_port(port, SILENCE_S) as sock, sock.makefile("rb") as stream:
         had = Had([], sock.getsockname()[1])
         _reply(stream.readline)
         for step in dialog.steps:

@@ -13,6 +13,7 @@ LOOPBACK: Final = "127.0.0.1"
 # Below the kernel's range for outgoing connections, so that no client's port collides with a server that starts later.
 _FIRST_PORT: Final = 12000
 _LAST_PORT: Final = 31000
+_used: Final[set[int]] = set()  # by connect_from_new_port
 _ports = itertools.cycle(range(_FIRST_PORT, _LAST_PORT))
 
 
@@ -36,6 +37,20 @@ def free_port() -> int:
                 continue
             return port
     raise AssertionError("the ports never end")
+
+
+def connect_from_new_port(port: int, timeout_s: float) -> socket.socket:
+    """Connect from a port that no connection of this process had before: that is how its lines are found in a log."""
+    while True:
+        sock = socket.socket()
+        sock.bind((LOOPBACK, 0))
+        own: int = sock.getsockname()[1]
+        if own not in _used:
+            _used.add(own)
+            sock.settimeout(timeout_s)
+            sock.connect((LOOPBACK, port))
+            return sock
+        sock.close()
 
 
 def read_reply(sock: socket.socket) -> bytes:

@@ -3,14 +3,19 @@
 import os
 import shutil
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
+
+import pytest
 
 from posthouse.commands.postfix.layout import set_permissions
 from posthouse.config.load import load_settings
 from tests.support.instance import Instance
 from tests.support.peers import find_peer
 
+T = TypeVar("T")
 # POSTHOUSE_BIN: another installation's commands, e.g. var/native/bin
 OURS: Final = Path(os.environ.get("POSTHOUSE_BIN") or Path(sys.executable).parent).absolute()
 
@@ -18,6 +23,15 @@ OURS: Final = Path(os.environ.get("POSTHOUSE_BIN") or Path(sys.executable).paren
 def is_native() -> bool:
     """Whether our commands run compiled modules (docs/adr/0014-native-build.md)."""
     return any((OURS.parent / "lib").glob("python*/site-packages/posthouse__mypyc.*.so"))
+
+
+def beside_postfix(make: Callable[[type[Instance]], T]) -> tuple[T, T]:
+    """Make one of something with Debian's Postfix and one with Posthouse, at the same time; skips without a Postfix."""
+    if reason := Postfix.why_not():
+        pytest.skip(reason)
+    with ThreadPoolExecutor(2) as pool:
+        theirs, ours = pool.map(make, (Postfix, Posthouse))
+    return theirs, ours
 
 
 class Posthouse(Instance):

@@ -4,7 +4,6 @@ A session goes to a listener with settings of its own (SERVICES). The sessions a
 """
 
 import re
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -115,26 +114,9 @@ class Held:
     port: int
 
 
-_used: Final[set[int]] = set()
-
-
-def _connect(port: int) -> socket.socket:
-    """Connect from a port that no session had before: that is how its lines are found in the log."""
-    while True:
-        sock = socket.socket()
-        sock.bind((net.LOOPBACK, 0))
-        own: int = sock.getsockname()[1]
-        if own not in _used:
-            _used.add(own)
-            sock.settimeout(SILENCE_S)
-            sock.connect((net.LOOPBACK, port))
-            return sock
-        sock.close()
-
-
 def hold(session: Session, port: int) -> Held:
     """Hold a session; stops where the server closes."""
-    with _connect(port) as sock, sock.makefile("rb") as stream:
+    with net.connect_from_new_port(port, SILENCE_S) as sock, sock.makefile("rb") as stream:
         held = Held([], sock.getsockname()[1])
         for step in ((b"", 1), *session.steps):
             data, count = step if isinstance(step, tuple) else (step, 1)

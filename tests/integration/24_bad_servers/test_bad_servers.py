@@ -9,7 +9,6 @@ import re
 import smtplib
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,7 +17,7 @@ import pytest
 from tests.support import net
 from tests.support.bad_servers import LARGE, BadServers, Case, all_cases
 from tests.support.instance import Instance, Options
-from tests.support.servers import Postfix, Posthouse
+from tests.support.servers import beside_postfix
 
 pytestmark = pytest.mark.root
 DOCUMENT: Final = Path(__file__).resolve().parents[3] / "docs" / "compatibility.md"
@@ -120,11 +119,7 @@ def _fate(case: Case, lines: list[tuple[str, str]], servers: BadServers) -> Fate
 @pytest.fixture(scope="module")
 def runs() -> tuple[Run, Run]:
     """Have all cases with both, at the same time."""
-    if reason := Postfix.why_not():
-        pytest.skip(reason)
-    with ThreadPoolExecutor(2) as pool:
-        theirs, ours = pool.map(Run, (Postfix, Posthouse))
-    return theirs, ours
+    return beside_postfix(Run)
 
 
 def _rows(case: Case) -> Iterator[str]:

@@ -6,7 +6,6 @@ docs/compatibility.md that says so, and must differ.
 
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +15,7 @@ from tests.support import net
 from tests.support.chunk_dialogs import COMMON, DIALOGS, EHLO, SERVICES, ChunkDialog, Had, have
 from tests.support.instance import Instance, Options
 from tests.support.mailboxes import Boxes, box, give_away
-from tests.support.servers import Postfix, Posthouse
+from tests.support.servers import beside_postfix
 
 pytestmark = pytest.mark.root
 ROWS: Final = Path(__file__).resolve().parents[3] / "docs" / "compatibility.md"
@@ -70,11 +69,7 @@ class Run:
 @pytest.fixture(scope="module")
 def runs() -> tuple[Run, Run]:
     """Have all dialogs with both, at the same time."""
-    if reason := Postfix.why_not():
-        pytest.skip(reason)
-    with ThreadPoolExecutor(2) as pool:
-        theirs, ours = pool.map(Run, (Postfix, Posthouse))
-    return theirs, ours
+    return beside_postfix(Run)
 
 
 def test_chunking_is_offered_last(runs: tuple[Run, Run]) -> None:

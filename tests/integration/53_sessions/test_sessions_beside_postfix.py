@@ -16,7 +16,7 @@ import pytest
 
 from tests.support import net
 from tests.support.instance import Instance, Options
-from tests.support.servers import Postfix, Posthouse
+from tests.support.servers import beside_postfix
 from tests.support.session_dialogs import SESSIONS
 from tests.support.sessions import COMMON, SERVICES, Held, Session, hold
 
@@ -72,11 +72,7 @@ class Run:
 @pytest.fixture(scope="module")
 def runs() -> tuple[Run, Run]:
     """Hold all sessions with both, at the same time."""
-    if reason := Postfix.why_not():
-        pytest.skip(reason)
-    with ThreadPoolExecutor(2) as pool:
-        theirs, ours = pool.map(Run, (Postfix, Posthouse))
-    return theirs, ours
+    return beside_postfix(Run)
 
 
 def told(runs: tuple[Run, Run], session: Session) -> str:
