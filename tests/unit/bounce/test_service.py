@@ -1,6 +1,7 @@
 """bounce: notices made and handed to a real cleanup, asked for as qmgr does."""
 
 import email.policy
+import time
 from collections.abc import Callable, Iterator, Mapping
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -14,6 +15,7 @@ from posthouse.daemons.trivial_rewrite.daemon import DAEMON as REWRITE
 from posthouse.ipc.bounce import CLIENT, DELAYED, DELIVERED, FAILED, About, Notified, Notify
 from posthouse.ipc.message import BOUNCED, DEFERRED, SENT, Envelope, RecipientResult
 from posthouse.ipc.queue import CommitResult
+from posthouse.ipc.record import replace
 from posthouse.ipc.stream import Client
 from tests.support.fake_queue import FakeQueue
 from tests.support.inprocess import System
@@ -301,6 +303,16 @@ def test_a_notice_that_is_refused_for_good_ends(case: Callable[..., Case], kind:
     [line] = [line for line in made.system.log.lines if "3ORIGINAL" in line]
     assert "warning: 3ORIGINAL: sender " in line
     assert "refused for good: cleanup: 550 5.7.1 not here; nobody is told" in line
+
+
+def test_mail_whose_end_nobody_would_hear_of_waits(case: Callable[..., Case]) -> None:
+    """As long as mail and a notice may wait: who finds that his checks refuse notices can mend them."""
+    made = case({**REJECTING, "maximal_queue_lifetime": "2d", "bounce_queue_lifetime": "1d"})
+    for days, waits in ((0, True), (2.9, True), (3.1, False)):
+        envelope = replace(ENVELOPE, arrival=time.time() - days * 86400)
+        error = made.notify(FAILED, REFUSED, envelope=envelope).error
+        assert ("it is tried again, nobody else would be told" in error) == waits
+    assert made.queue.messages == []
 
 
 def test_the_postmaster_is_told_of_a_notice_that_is_refused(case: Callable[..., Case]) -> None:

@@ -4,6 +4,7 @@ from typing import Final
 
 from posthouse.config.parameter import Boolean, String
 from posthouse.config.parameters import (
+    BOUNCE_QUEUE_LIFETIME,
     DELAY_WARNING_TIME,
     DOUBLE_BOUNCE_SENDER,
     MAIL_NAME,
@@ -27,6 +28,7 @@ ENABLE_THREADED_BOUNCES: Final = Boolean(
 )
 
 PARAMETERS: Final = (
+    BOUNCE_QUEUE_LIFETIME,
     DELAY_WARNING_TIME,
     DOUBLE_BOUNCE_SENDER,
     MAIL_NAME,

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final
 
 from posthouse.config.parameters import (
+    BOUNCE_QUEUE_LIFETIME,
     DELAY_WARNING_TIME,
     DOUBLE_BOUNCE_SENDER,
     MAIL_NAME,
@@ -81,6 +82,7 @@ class BounceService(Service):
             DELAYED: settings[parameters.DELAY_NOTICE_RECIPIENT],
         }
         self._postmaster = settings[parameters.TWO_BOUNCE_NOTICE_RECIPIENT]
+        self._patience_s = settings[MAXIMAL_QUEUE_LIFETIME] + settings[BOUNCE_QUEUE_LIFETIME]  # with a refused notice
         self._texts = notice_texts(settings)
         self._origin = Origin.of_internal_mail(settings, BOUNCE)
         self._in_progress = 0
@@ -166,9 +168,12 @@ class BounceService(Service):
         return record.kind == FAILED and "2bounce" in self._classes
 
     async def _refused(self, record: Notify, error: RefusedNoticeError) -> str:
-        """Go on as if the sender were null: what is refused now would be refused for ever."""
-        whom = "the postmaster" if self._wants_double(record) else "nobody"
+        """Go on as if the sender were null. Mail whose end nobody would hear of waits: the checks may be mended."""
+        is_heard = self._wants_double(record)
+        if record.kind == FAILED and not is_heard and time.time() < record.envelope.arrival + self._patience_s:
+            raise TemporaryError(f"{WORDS[FAILED]} refused: {error}; it is tried again, nobody else would be told")
         queue_id = record.envelope.queue_id
+        whom = "the postmaster" if is_heard else "nobody"
         log.warning(f"{queue_id}: {WORDS[record.kind]} refused for good: {error}; {whom} is told")
         return await self._null_sender(record)
 
