@@ -6,7 +6,8 @@ what a command refused by it is told is the table SEQUENCE_REPLIES (both in stat
 well, so that the daemon counts and logs them; they bring their reply along.
 Invariant (tests): no bytes make it raise, and the events do not depend on where the network cut the bytes (except
 that improper pipelining is only seen when it arrives together). The octets behind a BDAT command are read whatever is
-said to it, or the session ends: never are they commands. Sources: RFC 5321 3 and 4, RFC 2920, RFC 3030; facts B04.*.
+said to it, or the session ends: never are they commands (but for a client that was refused when it connected: whatever
+it sends is refused, QUIT apart). Sources: RFC 5321 3 and 4, RFC 2920, RFC 3030; facts B04.*.
 Elsewhere: arguments in grammar.py, the content in content.py and chunking.py, reply texts in replies.py.
 """
 
