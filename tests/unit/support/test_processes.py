@@ -31,7 +31,7 @@ def test_a_child_counts_while_it_is_a_zombie_and_after() -> None:
             time.sleep(0.02)
         assert [process.pid for process in processes.tree(parent.pid)] == [parent.pid]
         before = processes.cpu_seconds(parent.pid)
-        assert before >= 0.3
+        assert before >= 0.3 - 0.02  # user and system time, each cut to whole ticks
         parent.stdin.write("reap\n")
         parent.stdin.flush()
         parent.stdout.readline()
